@@ -1,0 +1,93 @@
+//! How one element of an RDD lies in Arrow columns.
+//!
+//! | element | columns | schema metadata `azora:element` |
+//! |---|---|---|
+//! | scalar or list | one, named `value` | `scalar` |
+//! | object | one per property | `object`, or none |
+//! | tuple `[a, b]` | `_1`, `_2`, … | `tuple` |
+//!
+//! A tuple inside an element is a struct with children `_1`, `_2`, … whose field has the metadata `azora:tuple` = `true`.
+
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Key of the schema's metadata.
+pub const ELEMENT_KEY: &str = "azora:element";
+/// Key of a struct field's metadata.
+pub const TUPLE_KEY: &str = "azora:tuple";
+/// The one column of a scalar element.
+pub const VALUE: &str = "value";
+
+/// The kind of an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    /// One column, `value`.
+    Scalar,
+    /// One column per property.
+    Object,
+    /// Columns `_1`, `_2`, ….
+    Tuple,
+}
+
+impl Element {
+    /// What a schema says of itself.
+    #[must_use]
+    pub fn of(schema: &Schema) -> Self {
+        match schema.metadata().get(ELEMENT_KEY).map(String::as_str) {
+            Some("scalar") => Self::Scalar,
+            Some("tuple") => Self::Tuple,
+            _ => Self::Object,
+        }
+    }
+
+    /// The word in the metadata.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Object => "object",
+            Self::Tuple => "tuple",
+        }
+    }
+
+    /// A schema of this kind. Other metadata is not kept.
+    #[must_use]
+    pub fn schema(self, fields: impl Into<Fields>) -> SchemaRef {
+        Arc::new(Schema::new_with_metadata(fields, HashMap::from([(ELEMENT_KEY.to_owned(), self.as_str().to_owned())])))
+    }
+}
+
+/// The schema of scalar elements of a type.
+#[must_use]
+pub fn scalar(data_type: DataType, is_nullable: bool) -> SchemaRef {
+    Element::Scalar.schema(vec![Field::new(VALUE, data_type, is_nullable)])
+}
+
+/// The schema of tuples; fields are renamed to `_1`, `_2`, ….
+#[must_use]
+pub fn tuple(fields: &[Field]) -> SchemaRef {
+    Element::Tuple.schema(numbered(fields))
+}
+
+/// A field that holds a tuple.
+#[must_use]
+pub fn tuple_field(name: &str, fields: &[Field], is_nullable: bool) -> Field {
+    Field::new(name, DataType::Struct(numbered(fields)), is_nullable).with_metadata(HashMap::from([(TUPLE_KEY.to_owned(), "true".to_owned())]))
+}
+
+/// Whether a field holds a tuple.
+#[must_use]
+pub fn is_tuple(field: &Field) -> bool {
+    field.metadata().get(TUPLE_KEY).is_some_and(|text| text == "true")
+}
+
+/// The column name of a tuple's n-th part, counted from 0.
+#[must_use]
+pub fn part(at: usize) -> String {
+    format!("_{}", at + 1)
+}
+
+fn numbered(fields: &[Field]) -> Fields {
+    fields.iter().enumerate().map(|(at, field)| field.clone().with_name(part(at))).collect()
+}

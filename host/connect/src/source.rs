@@ -1,0 +1,69 @@
+//! The reading half of a connector: plan splits once, then read each from a position.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use azora_spec::Failure;
+use std::fmt::Debug;
+use std::time::Duration;
+
+/// A part of a source that one partition reads. Opaque, at most 64 KiB, without secrets: it is stored with the job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// Only the connector understands it.
+    pub payload: String,
+    /// An estimate for progress.
+    pub rows: Option<u64>,
+}
+
+/// A place in a split, just behind the rows read so far. Opaque, at most 64 KiB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position(pub String);
+
+/// How a reader should read.
+#[derive(Debug, Clone)]
+pub struct ReadRequest {
+    /// Indices of the columns to read, in order; all where absent.
+    pub projection: Option<Vec<usize>>,
+    /// Most rows in a batch.
+    pub batch_rows: usize,
+    /// Most bytes in a batch, where one row is not more already.
+    pub batch_bytes: usize,
+}
+
+/// What one read gave.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Rows, and the position behind them.
+    Batch(RecordBatch, Position),
+    /// Nothing for now. Only unbounded sources answer it.
+    Idle(Duration),
+    /// The split is read.
+    End,
+}
+
+/// Where rows come from. Splits of a plan cover every row exactly once, and a split read again from the same position
+/// gives the same rows in the same order.
+#[async_trait]
+pub trait Source: Debug + Send + Sync {
+    /// The columns, before any projection.
+    fn schema(&self) -> SchemaRef;
+
+    /// Whether the source ends.
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
+    /// Cuts the source into about `parallelism` splits.
+    async fn plan(&self, parallelism: usize) -> Result<Vec<Split>, Failure>;
+
+    /// Starts reading a split, from its beginning where there is no position.
+    async fn open(&self, split: &Split, position: Option<&Position>, request: ReadRequest) -> Result<Box<dyn Reader>, Failure>;
+}
+
+/// One split being read. Dropping it stops the reading.
+#[async_trait]
+pub trait Reader: Debug + Send {
+    /// The next rows.
+    async fn read(&mut self) -> Result<Outcome, Failure>;
+}

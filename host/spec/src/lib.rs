@@ -1,0 +1,24 @@
+//! The words that every layer shares: ids, digests, error codes, limits, the validated [`JobSpec`] and the job's state
+//! machine.
+//!
+//! No engine, no sandbox, no HTTP and no disk: clients, tests and the store use this crate without them.
+
+mod code;
+mod digest;
+mod failure;
+mod id;
+mod job;
+pub mod limits;
+mod operation;
+mod secret;
+mod state;
+pub mod wire;
+
+pub use code::{Blame, Code};
+pub use digest::Digest;
+pub use failure::{Failure, Position};
+pub use id::{DatasetName, JobId, PluginName, PluginRef};
+pub use job::{Input, JobOptions, JobSpec, OnError, Sink, WriteMode};
+pub use operation::{Buckets, FileFormat, Function, NamedAggregate, Operation, SortOrder};
+pub use secret::Secret;
+pub use state::{JobState, Transition};

@@ -1,0 +1,76 @@
+//! Every bound that a caller can meet, with its default. What an operator may change is in the server's configuration
+//! and starts from these.
+
+use std::time::Duration;
+
+/// Largest request body with inline data.
+pub const BODY_BYTES_MAX: usize = 64 << 20;
+/// Largest uploaded component.
+pub const PLUGIN_BYTES_MAX: usize = 32 << 20;
+/// Deepest nesting of a JSON body or of inline data.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Most operations in one job.
+pub const OPERATIONS_MAX: usize = 256;
+/// Longest lambda, in bytes.
+pub const LAMBDA_BYTES_MAX: usize = 64 << 10;
+/// Deepest nesting of brackets and operators in a lambda; counted before parsing.
+pub const LAMBDA_DEPTH_MAX: usize = 200;
+/// Longest dataset name.
+pub const DATASET_NAME_BYTES_MAX: usize = 128;
+/// Longest plugin name.
+pub const PLUGIN_NAME_BYTES_MAX: usize = 64;
+/// Longest `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// How long an idempotency key is remembered.
+pub const IDEMPOTENCY_KEEP: Duration = Duration::from_secs(24 * 3600);
+/// Most partitions of a job.
+pub const PARTITIONS_MAX: usize = 4096;
+/// Rows in a batch that the engine makes.
+pub const BATCH_ROWS: usize = 8192;
+/// Jobs that wait for a runner.
+pub const QUEUE_JOBS_MAX: usize = 1024;
+/// Jobs that run at the same time.
+pub const RUNNING_JOBS_MAX: usize = 16;
+/// Events kept for one job.
+pub const EVENTS_PER_JOB_MAX: usize = 1000;
+/// Largest result that a waiting endpoint puts into its JSON answer.
+pub const RESULT_INLINE_BYTES_MAX: usize = 64 << 20;
+/// Largest page of a listing.
+pub const PAGE_ROWS_MAX: usize = 1000;
+/// Default page of a listing.
+pub const PAGE_ROWS_DEFAULT: usize = 50;
+/// Longest run of a job where it does not ask for less.
+pub const JOB_TIME_MAX: Duration = Duration::from_secs(3600);
+
+/// What one instance of a guest may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuestLimits {
+    /// Linear memory, all of them together.
+    pub memory_bytes_max: usize,
+    /// Elements of all tables together.
+    pub table_elements_max: usize,
+    /// Wall time of one call.
+    pub call_time_max: Duration,
+    /// Rows that one call may return.
+    pub output_rows_max: usize,
+    /// Bytes that one call may return.
+    pub output_bytes_max: usize,
+    /// Calls of the host during one call of the guest.
+    pub host_calls_max: u64,
+    /// Bytes of log text that are kept of one instance.
+    pub log_bytes_max: usize,
+}
+
+impl Default for GuestLimits {
+    fn default() -> Self {
+        Self {
+            memory_bytes_max: 64 << 20,
+            table_elements_max: 100_000,
+            call_time_max: Duration::from_secs(10),
+            output_rows_max: 4 << 20,
+            output_bytes_max: 64 << 20,
+            host_calls_max: 100_000,
+            log_bytes_max: 64 << 10,
+        }
+    }
+}
