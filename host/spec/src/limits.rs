@@ -9,6 +9,8 @@ pub const BODY_BYTES_MAX: usize = 64 << 20;
 pub const PLUGIN_BYTES_MAX: usize = 32 << 20;
 /// Deepest nesting of a JSON body or of inline data.
 pub const JSON_DEPTH_MAX: usize = 64;
+/// Largest memory that a JSON body may take once it is parsed, by a careful estimate.
+pub const JSON_COST_BYTES_MAX: usize = 512 << 20;
 /// Most operations in one job.
 pub const OPERATIONS_MAX: usize = 256;
 /// Longest lambda, in bytes.

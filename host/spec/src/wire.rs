@@ -1,1 +1,24 @@
 //! The JSON shapes of the REST contract and their way into [`crate::JobSpec`]: after this module nothing is untyped.
+//!
+//! Readers here parse rather than validate: each takes a JSON value and answers a type that cannot hold a wrong request,
+//! or a [`crate::Failure`] with a JSON Pointer, what was expected, what was there, and where possible what was meant.
+//! How answers look in JSON is the business of `azora-api`.
+
+mod fields;
+mod function;
+mod input;
+mod job;
+mod json;
+mod operation;
+mod requests;
+mod sink;
+mod suggest;
+
+pub use fields::Unknown;
+pub use job::job_spec;
+pub use json::parse;
+pub use requests::{ContextRequest, DataFrameRequest, IngestRequest, StreamingRequest, TryRequest};
+pub use suggest::closest;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! A JSON object being read: typed access by name, pointers for errors, and at the end the fields that nobody asked for.
+
+use crate::wire::suggest::closest;
+use crate::{Code, Failure};
+use serde_json::{Map, Value};
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+/// What happens to fields that are not part of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// They are refused, with the name that may have been meant.
+    Refuse,
+    /// They are skipped, as the service that this contract replaces did.
+    Ignore,
+}
+
+/// Longest piece of a caller's text that an error repeats, in characters.
+const SHOWN_CHARS_MAX: usize = 40;
+
+/// An object and what was read of it so far. A field that is `null` counts as absent.
+#[derive(Debug)]
+pub(super) struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    pointer: String,
+    seen: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    /// Starts reading an object that stands at a JSON Pointer.
+    pub(super) fn of(value: &'a Value, pointer: impl Into<String>) -> Result<Self, Failure> {
+        let pointer = pointer.into();
+        match value {
+            Value::Object(map) => Ok(Self { map, pointer, seen: Vec::new() }),
+            other => Err(expected("an object", other).at(pointer)),
+        }
+    }
+
+    /// The pointer of a field.
+    pub(super) fn pointer(&self, name: &str) -> String {
+        child(&self.pointer, name)
+    }
+
+    /// Whether the field is there and not `null`; does not count as reading it.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// The field's value.
+    pub(super) fn value(&mut self, name: &'static str) -> Option<&'a Value> {
+        self.present(name).filter(|value| !value.is_null())
+    }
+
+    /// The field's value, where `null` is a value like any other.
+    pub(super) fn present(&mut self, name: &'static str) -> Option<&'a Value> {
+        if !self.seen.contains(&name) {
+            self.seen.push(name);
+        }
+        self.map.get(name)
+    }
+
+    /// The one of several names for the same field that is there. The first name is the contract's own.
+    pub(super) fn name_of(&mut self, names: &[&'static str]) -> Result<&'static str, Failure> {
+        let mut found = None;
+        for name in names {
+            if self.value(name).is_some() {
+                if let Some(first) = found {
+                    return Err(
+                        Failure::new(Code::RequestField, format!("'{first}' and '{name}' are the same field")).at(self.pointer(name))
+                    );
+                }
+                found = Some(*name);
+            }
+        }
+        Ok(found.or(names.first().copied()).unwrap_or_default())
+    }
+
+    /// A text.
+    pub(super) fn text(&mut self, name: &'static str) -> Result<Option<&'a str>, Failure> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(expected("a string", other).at(self.pointer(name))),
+        }
+    }
+
+    /// A text that must be there and not be empty.
+    pub(super) fn required_text(&mut self, name: &'static str) -> Result<&'a str, Failure> {
+        match self.text(name)? {
+            None => Err(self.missing(name)),
+            Some("") => Err(Failure::new(Code::RequestField, format!("'{name}' is empty")).at(self.pointer(name))),
+            Some(text) => Ok(text),
+        }
+    }
+
+    /// A truth value.
+    pub(super) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Failure> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(other) => Err(expected("true or false", other).at(self.pointer(name))),
+        }
+    }
+
+    /// A whole number in a range.
+    pub(super) fn integer(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Result<Option<u64>, Failure> {
+        let Some(value) = self.value(name) else { return Ok(None) };
+        match value.as_u64() {
+            Some(number) if range.contains(&number) => Ok(Some(number)),
+            _ => {
+                let wanted = match (*range.start(), *range.end()) {
+                    (start, u64::MAX) => format!("an integer of at least {start}"),
+                    (start, end) => format!("an integer from {start} to {end}"),
+                };
+                Err(expected(wanted, value).at(self.pointer(name)))
+            }
+        }
+    }
+
+    /// The same as a `usize`.
+    pub(super) fn size(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Result<Option<usize>, Failure> {
+        match self.integer(name, range)? {
+            None => Ok(None),
+            Some(number) => usize::try_from(number)
+                .map(Some)
+                .map_err(|_| Failure::new(Code::RequestField, format!("'{name}' is too large for this server")).at(self.pointer(name))),
+        }
+    }
+
+    /// A number.
+    pub(super) fn number(&mut self, name: &'static str) -> Result<Option<f64>, Failure> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(value) => value.as_f64().map(Some).ok_or_else(|| expected("a number", value).at(self.pointer(name))),
+        }
+    }
+
+    /// An object, cloned; for configurations that are checked elsewhere.
+    pub(super) fn object(&mut self, name: &'static str) -> Result<Option<Map<String, Value>>, Failure> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(map.clone())),
+            Some(other) => Err(expected("an object", other).at(self.pointer(name))),
+        }
+    }
+
+    /// An array.
+    pub(super) fn array(&mut self, name: &'static str) -> Result<Option<&'a [Value]>, Failure> {
+        match self.value(name) {
+            None => Ok(None),
+            Some(Value::Array(values)) => Ok(Some(values)),
+            Some(other) => Err(expected("an array", other).at(self.pointer(name))),
+        }
+    }
+
+    /// An array of texts.
+    pub(super) fn texts(&mut self, name: &'static str) -> Result<Option<Vec<String>>, Failure> {
+        let Some(values) = self.array(name)? else { return Ok(None) };
+        let pointer = self.pointer(name);
+        let texts = values.iter().enumerate().map(|(at, value)| {
+            value.as_str().map(str::to_owned).ok_or_else(|| expected("a string", value).at(child(&pointer, &at.to_string())))
+        });
+        texts.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Everything that was not read, cloned; it all counts as read after that.
+    pub(super) fn rest(self) -> Map<String, Value> {
+        self.map.iter().filter(|(name, _)| !self.seen.contains(&name.as_str())).map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// The failure for a field that must be there.
+    pub(super) fn missing(&self, name: &str) -> Failure {
+        let failure = Failure::new(Code::RequestField, format!("'{name}' is missing")).at(self.pointer.clone());
+        match self.map.keys().map(String::as_str).filter(|key| !self.seen.contains(key)).find(|key| closest(key, [name]).is_some()) {
+            Some(key) => failure.hint(format!("did you mean '{name}' by '{}'?", shown(key))),
+            None => failure,
+        }
+    }
+
+    /// Ends the reading: fields that were never asked for are refused or skipped.
+    pub(super) fn finish(self, unknown: Unknown) -> Result<(), Failure> {
+        if unknown == Unknown::Ignore {
+            return Ok(());
+        }
+        let Some(key) = self.map.keys().find(|key| !self.seen.contains(&key.as_str())) else { return Ok(()) };
+        let failure = Failure::new(Code::RequestField, format!("unknown field '{}'", shown(key))).at(self.pointer(key));
+        Err(match closest(key, self.seen.iter().copied()) {
+            Some(name) => failure.hint(format!("did you mean '{name}'?")),
+            None => failure.hint(format!("known fields here are {}", self.seen.join(", "))),
+        })
+    }
+}
+
+/// The failure for a value of the wrong kind.
+pub(super) fn expected(wanted: impl Display, got: &Value) -> Failure {
+    let got = match got {
+        Value::Null => "null".to_owned(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(text) => format!("the string '{}'", shown(text)),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    };
+    Failure::new(Code::RequestField, format!("expected {wanted}, got {got}"))
+}
+
+/// A caller's text, escaped and cut so that it may stand in an error.
+pub(super) fn shown(text: &str) -> String {
+    let mut cut: String = text.chars().take(SHOWN_CHARS_MAX).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
+        cut.push('…');
+    }
+    cut
+}
+
+/// The pointer of a member, escaped as RFC 6901 says.
+pub(super) fn child(pointer: &str, name: &str) -> String {
+    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+}

@@ -1,0 +1,113 @@
+//! Where a job's rows go.
+
+use crate::wire::fields::{Fields, Unknown, expected};
+use crate::wire::input::parse_name;
+use crate::wire::suggest::closest;
+use crate::{Code, Failure, FileFormat, Sink, WriteMode};
+use serde_json::Value;
+
+const MODES: &[&str] = &["error", "overwrite", "append"];
+
+/// A sink: `{"type": "collect" | "dataset" | "file" | a file format | a connector, …}`, or just the type as a string where it
+/// has no fields.
+pub(super) fn read(value: &Value, pointer: String) -> Result<Sink, Failure> {
+    match value {
+        Value::String(text) if text == "collect" => return Ok(Sink::Collect),
+        Value::String(_) => {
+            let hint = r#"for example {"type":"parquet","path":"out/orders"} or {"type":"dataset","name":"orders"}"#;
+            return Err(expected("an object with 'type'", value).at(pointer).hint(hint));
+        }
+        _ => {}
+    }
+    let mut fields = Fields::of(value, pointer)?;
+    let kind = fields.required_text("type")?;
+    match kind {
+        "collect" => {
+            fields.finish(Unknown::Refuse)?;
+            Ok(Sink::Collect)
+        }
+        "dataset" => dataset(fields),
+        "file" | "files" => {
+            let format = fields.text("format")?.map(|text| format(text, fields.pointer("format"))).transpose()?;
+            file(fields, format)
+        }
+        _ => match FileFormat::parse(kind) {
+            Ok(format) => {
+                let named = fields.text("format")?;
+                if named.is_some_and(|text| FileFormat::parse(text).ok() != Some(format)) {
+                    let message = format!("'format' contradicts the type '{kind}'");
+                    return Err(Failure::new(Code::RequestField, message).at(fields.pointer("format")));
+                }
+                file(fields, Some(format))
+            }
+            Err(_) => connector(fields, kind),
+        },
+    }
+}
+
+/// A file sink whose type the caller's spelling says already, for example `saveAsTextFile`.
+pub(super) fn file(mut fields: Fields<'_>, format: Option<FileFormat>) -> Result<Sink, Failure> {
+    let sink = file_fields(&mut fields, format)?;
+    fields.finish(Unknown::Refuse)?;
+    Ok(sink)
+}
+
+/// Reads the members of a file sink.
+pub(super) fn file_fields(fields: &mut Fields<'_>, format: Option<FileFormat>) -> Result<Sink, Failure> {
+    let path = fields.required_text("path")?.to_owned();
+    let format = match format.or_else(|| extension(&path)) {
+        Some(format) => format,
+        None => {
+            let failure = fields.missing("format").hint("formats are json, ndjson, csv, text, parquet and arrow");
+            return Err(failure);
+        }
+    };
+    let compression = fields.text("compression")?.map(str::to_owned);
+    Ok(Sink::File { path, format, compression, mode: mode(fields)? })
+}
+
+/// Reads the members of a dataset sink; `name` and `dataset` are the same.
+pub(super) fn dataset_fields(fields: &mut Fields<'_>) -> Result<Sink, Failure> {
+    let name = fields.name_of(&["name", "dataset"])?;
+    let pointer = fields.pointer(name);
+    let name = parse_name(fields.required_text(name)?, pointer)?;
+    Ok(Sink::Dataset { name, mode: mode(fields)? })
+}
+
+fn dataset(mut fields: Fields<'_>) -> Result<Sink, Failure> {
+    let sink = dataset_fields(&mut fields)?;
+    fields.finish(Unknown::Refuse)?;
+    Ok(sink)
+}
+
+fn connector(mut fields: Fields<'_>, kind: &str) -> Result<Sink, Failure> {
+    let mut config = fields.object("config")?.unwrap_or_default();
+    config.extend(fields.rest());
+    Ok(Sink::Connector { connector: kind.to_lowercase(), config })
+}
+
+fn format(text: &str, pointer: String) -> Result<FileFormat, Failure> {
+    FileFormat::parse(text).map_err(|failure| failure.at(pointer))
+}
+
+fn extension(path: &str) -> Option<FileFormat> {
+    let name = path.rsplit('/').next()?;
+    let (_, extension) = name.rsplit_once('.')?;
+    FileFormat::parse(extension).ok()
+}
+
+/// What happens to what is there already; an error where the request does not say.
+pub(super) fn mode(fields: &mut Fields<'_>) -> Result<WriteMode, Failure> {
+    match fields.text("mode")? {
+        None | Some("error" | "errorIfExists" | "errorifexists") => Ok(WriteMode::ErrorIfExists),
+        Some("overwrite") => Ok(WriteMode::Overwrite),
+        Some("append") => Ok(WriteMode::Append),
+        Some(other) => {
+            let failure = expected("'error', 'overwrite' or 'append'", &Value::from(other)).at(fields.pointer("mode"));
+            Err(match closest(other, MODES.iter().copied()) {
+                Some(name) => failure.hint(format!("did you mean '{name}'?")),
+                None => failure,
+            })
+        }
+    }
+}
