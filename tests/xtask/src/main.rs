@@ -1,1 +1,46 @@
-fn main() {}
+//! `cargo xtask`: the project's chores as plain Rust. Every command installs what it needs or says how to.
+//!
+//! Nothing here is part of the product.
+
+mod demo;
+mod steps;
+mod suite;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Chores of the Azora Spark checkout")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build everything, start a server on embedded defaults, run a tour of real jobs, stop.
+    Demo,
+    /// Install what the tests need, build the guests, run every test.
+    Test {
+        /// Passed on to `cargo test`, for example a test's name.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// Formatting, lints, documentation and tests, as CI and reviewers see them.
+    Check,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Demo => demo::run(),
+        Command::Test { rest } => suite::test(&rest),
+        Command::Check => suite::check(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            steps::say(&format!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Running commands and telling people what goes on. What the commands are does not live here.
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The checkout.
+pub(crate) fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here)
+}
+
+/// Where cargo puts what it builds, as the environment or the default says.
+pub(crate) fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |set| root().join(set))
+}
+
+/// One line to the person at the terminal. A closed terminal is no reason to stop.
+pub(crate) fn say(line: &str) {
+    let mut out = std::io::stderr().lock();
+    writeln!(out, "{line}").ok();
+}
+
+/// A heading between steps.
+pub(crate) fn heading(text: &str) {
+    say(&format!("\n== {text}"));
+}
+
+/// Runs a command whose own output is the progress, and says how long it took.
+pub(crate) fn run(what: &str, command: &mut Command) -> Result<()> {
+    heading(what);
+    let began = Instant::now();
+    let status = command.status().with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    if !status.success() {
+        bail!("{what}: {} ended with {status}", command.get_program().display());
+    }
+    say(&format!("   done in {}", seconds(began.elapsed())));
+    Ok(())
+}
+
+/// Does something silent behind a spinner (a plain line where there is no terminal).
+pub(crate) fn spin<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let bar = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("   {spinner} {msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.set_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let began = Instant::now();
+    let outcome = work().with_context(|| what.to_owned());
+    bar.finish_and_clear();
+    if outcome.is_ok() {
+        say(&format!("   {what}: {}", seconds(began.elapsed())));
+    }
+    outcome
+}
+
+/// Whether a program can be started.
+pub(crate) fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+/// Installs Debian packages when that is possible, else says which ones are missing.
+pub(crate) fn install(why: &str, packages: &[&str]) -> Result<()> {
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    if !is_root || !is_there("apt-get") {
+        bail!("{why}: install these first: {}", packages.join(" "));
+    }
+    run("Updating the package lists", Command::new("apt-get").args(["-qq", "update"]))?;
+    run(
+        &format!("Installing {} ({why})", packages.join(", ")),
+        Command::new("apt-get").args(["-qq", "-y", "install", "--no-install-recommends"]).args(packages).env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+}
+
+/// `cargo`, the same one that runs this.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+fn seconds(time: Duration) -> String {
+    let whole = time.as_secs();
+    if whole >= 60 { format!("{} min {} s", whole / 60, whole % 60) } else { format!("{:.1} s", time.as_secs_f64()) }
+}

@@ -1,0 +1,37 @@
+//! `cargo xtask test` and `cargo xtask check`. What is tested lives with the code and in `tests/`.
+
+use crate::{guests, steps};
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// Builds the guests that the tests upload, then runs every test of the workspace.
+pub(crate) fn test(rest: &[String]) -> Result<()> {
+    if !steps::is_there("node") {
+        steps::install("lambdas are compared with Node", &["nodejs"])?;
+    }
+    let built = build_guests()?;
+    steps::run(
+        "Testing the workspace",
+        steps::cargo().args(["test", "--workspace"]).args(rest).env("AZORA_TEST_GUESTS", &built),
+    )
+}
+
+/// What a change must pass before review.
+pub(crate) fn check() -> Result<()> {
+    steps::run("Checking the format", steps::cargo().args(["fmt", "--all", "--check"]))?;
+    steps::run("Checking lints", steps::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    steps::run("Checking the documentation", steps::cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    test(&[])
+}
+
+/// Builds every guest of the checkout and answers the folder that holds their components.
+pub(crate) fn build_guests() -> Result<PathBuf> {
+    let out = steps::target_dir().join("guests").join("components");
+    for guest in ["examples/transform-rust", "tests/guests/types"] {
+        let folder = steps::root().join(guest);
+        if folder.join("Cargo.toml").exists() {
+            guests::build(&folder, &out)?;
+        }
+    }
+    Ok(out)
+}
