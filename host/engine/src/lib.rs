@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The data plane: validated jobs become DataFusion plans, plans run partition by partition into two-phase sinks.
+//!
+//! No HTTP, no sled, no cluster and no knowledge of any connector but files: those are other crates. The sandbox runs
+//! every function; no plan holds plugin bytes, only digests.
+
+mod catalog;
+mod concat;
+mod engine;
+mod error;
+mod files;
+pub mod format;
+mod input;
+mod lambda;
+mod local;
+mod options;
+mod pins;
+mod plan;
+mod planned;
+mod progress;
+mod relation;
+mod result;
+mod runner;
+mod session;
+mod sink;
+mod stages;
+
+pub use catalog::{Catalog, DatasetEntry, PluginEntry};
+pub use engine::Engine;
+pub use error::{Error, failure_of};
+pub use options::{ContextOptions, Options};
+pub use pins::Pins;
+pub use planned::Planned;
+pub use progress::{Progress, StageUpdate};
+pub use relation::Shape;
+pub use result::JobResult;
+pub use runner::{RunContext, Runner};

@@ -1,0 +1,177 @@
+//! The engine: plans a validated job, runs the plan through its runner, commits or aborts, and reads results.
+
+use crate::files::Files;
+use crate::input::Inputs;
+use crate::lambda::Lambdas;
+use crate::local::LocalRunner;
+use crate::pins::Pins;
+use crate::plan;
+use crate::planned::{self, Planned};
+use crate::relation::PlanContext;
+use crate::result::JobResult;
+use crate::session::Sessions;
+use crate::sink::{self, Sinks};
+use crate::{Catalog, ContextOptions, DatasetEntry, Options, RunContext, Runner, input};
+use azora_connect::{Receipt, Registry, Token};
+use azora_sandbox::Sandbox;
+use azora_spec::{Failure, Input, JobId, JobSpec};
+use std::sync::Arc;
+
+/// Plans and runs jobs. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    sandbox: Sandbox,
+    registry: Registry,
+    catalog: Arc<dyn Catalog>,
+    lambdas: Arc<Lambdas>,
+    files: Arc<Files>,
+    sessions: Sessions,
+    runner: Arc<dyn Runner>,
+}
+
+impl Engine {
+    /// An engine over a data directory. What a crashed process spilled there is removed.
+    ///
+    /// # Errors
+    /// Where the data directory or a root cannot be made or opened.
+    pub fn new(options: Options, sandbox: Sandbox, registry: Registry, catalog: Arc<dyn Catalog>) -> Result<Self, Failure> {
+        let files = Arc::new(Files::new(&options)?);
+        planned::clear_spill(&options.data_dir)?;
+        let inner = Inner {
+            options,
+            sandbox,
+            registry,
+            catalog,
+            lambdas: Arc::default(),
+            files,
+            sessions: Sessions::default(),
+            runner: Arc::new(LocalRunner::default()),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Plans a job: everything that is the caller's fault comes out here. With pins the decisions of the first planning
+    /// are kept, and the sink's target is not checked again.
+    ///
+    /// # Errors
+    /// The failure that the caller gets; its pointer leads into the request.
+    pub async fn plan(&self, spec: &JobSpec, context: &ContextOptions, pins: Option<&Pins>) -> Result<Planned, Failure> {
+        let inner = &*self.inner;
+        let session = inner.sessions.get(&inner.options, &inner.files, *context)?;
+        let parallelism = match pins {
+            Some(pins) => pins.parallelism,
+            None => input::parallelism(spec, context.parallelism),
+        };
+        let state = session.state(parallelism);
+        let inputs =
+            Inputs { files: &inner.files, registry: &inner.registry, catalog: &*inner.catalog, options: &inner.options, session: &session };
+        let (relation, input_pins) = inputs.relation(spec, &state, pins.map(|pins| &pins.input)).await?;
+        let parts = (inner.sandbox.clone(), Arc::clone(&inner.catalog), Arc::clone(&inner.lambdas));
+        let plugins = pins.map(|pins| pins.plugins.clone()).unwrap_or_default();
+        let plan_context = PlanContext::new(parts, state, spec.options.clone(), plugins);
+        let applied = plan::apply(&plan_context, relation, &spec.operations).await?;
+        let sinks = Sinks { files: &inner.files, registry: &inner.registry, catalog: &*inner.catalog };
+        let target = sinks.target(&spec.sink, &applied, pins.and_then(|pins| pins.base.as_ref())).await?;
+        if pins.is_none() {
+            target.sink.check().await?;
+        }
+        let mut fresh = Pins::new(parallelism, input_pins);
+        fresh.base.clone_from(&target.base);
+        planned::finish(session, plan_context, applied, target, fresh, spec.options.time_max).await
+    }
+
+    /// Runs every partition that `context.prepared` lacks, up to `prepare`. One token per partition, in their order.
+    ///
+    /// # Errors
+    /// The first failure; everything of this run has stopped then. What was prepared stays until commit or abort.
+    pub async fn run(&self, planned: &Planned, context: RunContext) -> Result<Vec<Token>, Failure> {
+        self.inner.runner.run(planned, context).await
+    }
+
+    /// Makes the job's rows visible. May be called again after a crash with the same tokens. Commits to one dataset
+    /// must not overlap with one another, nor with recording their outcome in the catalog.
+    ///
+    /// # Errors
+    /// What kept the target from changing; it has not changed then, or the next call completes it.
+    pub async fn commit(&self, planned: &Planned, job: JobId, tokens: &[Token]) -> Result<Receipt, Failure> {
+        planned.sink().commit(job, 0, Arc::clone(planned.schema()), tokens).await
+    }
+
+    /// Removes what the job prepared, also what crashed writers left. Not for a job whose commit has begun.
+    ///
+    /// # Errors
+    /// What kept the rows from being removed.
+    pub async fn abort(&self, planned: &Planned, job: JobId, tokens: &[Token]) -> Result<(), Failure> {
+        planned.sink().abort(job, 0, tokens).await
+    }
+
+    /// The dataset version that a committed job made, if its sink is a dataset.
+    ///
+    /// # Errors
+    /// Where the version is not there or damaged.
+    pub fn dataset(&self, planned: &Planned, job: JobId) -> Result<Option<DatasetEntry>, Failure> {
+        planned.target().dataset.as_ref().map(|name| sink::dataset::entry(&self.inner.files, name, job)).transpose()
+    }
+
+    /// A dataset's version by the name of its directory, as [`Pins::dataset`] gives it. Its files are looked at: a catalog
+    /// that lost its records can be made again from them.
+    ///
+    /// # Errors
+    /// Where the version is not there or damaged.
+    pub fn dataset_version(&self, name: &azora_spec::DatasetName, version: &str) -> Result<DatasetEntry, Failure> {
+        sink::dataset::entry_of(&self.inner.files, name, version)
+    }
+
+    /// Removes one version of a dataset from the disk. Removing one that is gone is no error.
+    ///
+    /// # Errors
+    /// What kept it from being removed.
+    pub fn remove_dataset(&self, entry: &DatasetEntry) -> Result<(), Failure> {
+        sink::dataset::remove(&self.inner.files, entry)
+    }
+
+    /// The answer of a job that was committed, from [`Planned::description`] and its tokens.
+    ///
+    /// # Errors
+    /// Where either is damaged.
+    pub fn result(&self, job: JobId, description: &str, tokens: &[Token]) -> Result<JobResult, Failure> {
+        sink::description::result(&self.inner.files, job, description, tokens)
+    }
+
+    /// Removes a job's kept result from the disk. Removing one that is gone is no error.
+    ///
+    /// # Errors
+    /// What kept it from being removed.
+    pub fn remove_result(&self, job: JobId) -> Result<(), Failure> {
+        sink::collect::remove(&self.inner.files, job)
+    }
+
+    /// Inline rows as Arrow, with the conventions that jobs have.
+    ///
+    /// # Errors
+    /// [`azora_spec::Code::DataMixed`], naming the row.
+    pub fn rows(values: &[serde_json::Value]) -> Result<JobResult, Failure> {
+        let (schema, batch) = input::inline::batch(values, false)?;
+        Ok(JobResult::of_batches(crate::Shape::Rows, schema, vec![batch]))
+    }
+
+    /// The types that a source may have besides those of the registry's connectors.
+    #[must_use]
+    pub fn is_file_source(connector: &str) -> bool {
+        input::is_file(connector)
+    }
+
+    /// The input of a spec with [`Input::LastDataset`] resolved, so that a job records what it reads.
+    ///
+    /// # Errors
+    /// [`azora_spec::Code::DatasetNone`].
+    pub fn resolve(&self, input: &Input) -> Result<Input, Failure> {
+        input::resolve(&*self.inner.catalog, input)
+    }
+}

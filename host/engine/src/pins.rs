@@ -1,0 +1,108 @@
+//! What a restart must not decide again, as a small JSON text kept with the job.
+
+use azora_spec::{Code, Digest, Failure};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The only version of the text so far. A reader refuses newer ones.
+const VERSION: u32 = 1;
+
+/// Decisions of the first planning: files with their sizes, splits, plugin digests, the number of partitions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pins {
+    version: u32,
+    /// Partitions that the plan aims at.
+    pub(crate) parallelism: usize,
+    /// Partitions of the last stage: as many tokens.
+    pub(crate) partitions: usize,
+    pub(crate) input: InputPins,
+    /// Reference as in the request → `sha256:…`.
+    pub(crate) plugins: BTreeMap<String, String>,
+    /// The dataset version that an appending sink adds to, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) base: Option<DatasetPin>,
+}
+
+/// What was decided about the input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum InputPins {
+    /// The rows are in the request.
+    Inline,
+    /// A dataset's version.
+    Dataset(DatasetPin),
+    /// Files below a root.
+    Files { files: Vec<FilePin> },
+    /// A connector's splits.
+    Splits { splits: Vec<String> },
+}
+
+/// One version of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DatasetPin {
+    pub(crate) name: String,
+    /// Name of the version's directory.
+    pub(crate) version: String,
+    pub(crate) files: Vec<FilePin>,
+}
+
+/// One file as it was when the job was planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FilePin {
+    /// Index of the root, in the order of the engine's options.
+    pub(crate) root: usize,
+    /// Path below the root.
+    pub(crate) path: String,
+    pub(crate) bytes: u64,
+    pub(crate) modified_ms: i64,
+}
+
+impl Pins {
+    pub(crate) fn new(parallelism: usize, input: InputPins) -> Self {
+        Self { version: VERSION, parallelism, partitions: 0, input, plugins: BTreeMap::new(), base: None }
+    }
+
+    /// The digests of the plugins that the job uses.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] where the text was damaged.
+    pub fn plugins(&self) -> Result<Vec<Digest>, Failure> {
+        let damaged = || Failure::new(Code::Internal, "the pins of the job are damaged");
+        self.plugins.values().map(|text| Digest::parse(text).ok_or_else(damaged)).collect()
+    }
+
+    /// The dataset version that the job reads, as (name, name of the version's directory).
+    #[must_use]
+    pub fn dataset(&self) -> Option<(&str, &str)> {
+        match &self.input {
+            InputPins::Dataset(pin) => Some((&pin.name, &pin.version)),
+            InputPins::Inline | InputPins::Files { .. } | InputPins::Splits { .. } => None,
+        }
+    }
+
+    /// Partitions of the last stage: as many tokens.
+    #[must_use]
+    pub const fn partitions(&self) -> usize {
+        self.partitions
+    }
+
+    /// The text to keep.
+    ///
+    /// # Errors
+    /// Never for pins that the engine made.
+    pub fn to_json(&self) -> Result<String, Failure> {
+        serde_json::to_string(self).map_err(|error| Failure::new(Code::Internal, format!("the pins cannot be written: {error}")))
+    }
+
+    /// Reads what [`Self::to_json`] wrote.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] for a damaged text or one of a newer version.
+    pub fn from_json(text: &str) -> Result<Self, Failure> {
+        let pins: Self = serde_json::from_str(text).map_err(|_| Failure::new(Code::Internal, "the pins of the job are damaged"))?;
+        if pins.version > VERSION {
+            return Err(Failure::new(Code::Internal, format!("the pins are of version {}, this build reads up to {VERSION}", pins.version)));
+        }
+        Ok(pins)
+    }
+}

@@ -1,0 +1,147 @@
+//! A job that is ready to run: its physical plan, its sink, and what a restart needs to plan it the same way again.
+
+use crate::concat::ConcatExec;
+use crate::pins::Pins;
+use crate::relation::{Applied, PlanContext, Shape};
+use crate::session::Session;
+use crate::sink::{Target, description};
+use crate::{Error, failure_of};
+use azora_connect::Sink;
+use azora_spec::{Failure, limits};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, displayable};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A planned job. Clones are cheap.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    session: Arc<Session>,
+    plan: Arc<dyn ExecutionPlan>,
+    schema: SchemaRef,
+    shape: Shape,
+    on_empty: Option<Failure>,
+    target: Target,
+    pins: Pins,
+    description: String,
+    time_max: Duration,
+}
+
+impl Planned {
+    /// What to keep with the job, so that a restart plans the same partitions.
+    #[must_use]
+    pub fn pins(&self) -> &Pins {
+        &self.inner.pins
+    }
+
+    /// Partitions of the last stage: as many tokens.
+    #[must_use]
+    pub fn partitions(&self) -> usize {
+        self.inner.pins.partitions
+    }
+
+    /// A small JSON text from which [`crate::Engine::result`] makes the answer, together with the tokens.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.inner.description
+    }
+
+    /// The columns of the answer, with the element conventions of `azora-connect`.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        &self.inner.schema
+    }
+
+    /// Whether nothing outside of the engine changes before the answer is fetched: the sink is `collect`.
+    #[must_use]
+    pub fn is_collected(&self) -> bool {
+        self.inner.target.is_collected
+    }
+
+    /// The physical plan as indented text, for people and tests.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        displayable(self.inner.plan.as_ref()).indent(false).to_string()
+    }
+
+    pub(crate) fn sink(&self) -> &Arc<dyn Sink> {
+        &self.inner.target.sink
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.inner.target
+    }
+
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        &self.inner.session
+    }
+
+    pub(crate) fn plan(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.inner.plan
+    }
+
+    pub(crate) fn on_empty(&self) -> Option<&Failure> {
+        match self.inner.shape {
+            Shape::Single => self.inner.on_empty.as_ref(),
+            Shape::Rows | Shape::Value(_) => None,
+        }
+    }
+
+    pub(crate) fn time_max(&self) -> Duration {
+        self.inner.time_max
+    }
+}
+
+/// Optimizes the plan and closes the pins.
+pub(crate) async fn finish(
+    session: Arc<Session>,
+    context: PlanContext,
+    applied: Applied,
+    target: Target,
+    mut pins: Pins,
+    time_max: Duration,
+) -> Result<Planned, Failure> {
+    let Applied { relation, shape, on_empty } = applied;
+    let (state, logical) = relation.frame.into_parts();
+    let mut plan = state.create_physical_plan(&logical).await.map_err(failure_of)?;
+    check_columns(&plan.schema(), &relation.schema)?;
+    if (target.is_single || shape == Shape::Single) && plan.output_partitioning().partition_count() > 1 {
+        plan = Arc::new(ConcatExec::new(plan));
+    }
+    pins.partitions = plan.output_partitioning().partition_count();
+    if pins.partitions > limits::PARTITIONS_MAX {
+        return Err(Failure::new(
+            azora_spec::Code::RequestField,
+            format!("the job has {} partitions, at most {} are allowed", pins.partitions, limits::PARTITIONS_MAX),
+        ));
+    }
+    pins.plugins = context.into_plugins();
+    let description = description::write(&target, &shape, &relation.schema)?;
+    let schema = relation.schema;
+    Ok(Planned { inner: Arc::new(Inner { session, plan, schema, shape, on_empty, target, pins, description, time_max }) })
+}
+
+/// The plan's columns must be the ones that the relation promises, up to metadata and nullability.
+fn check_columns(plan: &SchemaRef, promised: &SchemaRef) -> Result<(), Failure> {
+    let is_same = plan.fields().len() == promised.fields().len()
+        && plan.fields().iter().zip(promised.fields()).all(|(a, b)| a.name() == b.name() && a.data_type().equals_datatype(b.data_type()));
+    if is_same {
+        return Ok(());
+    }
+    tracing::error!(?plan, ?promised, "the plan's columns are not the promised ones");
+    Err(Error::Broken("the columns of a plan").into())
+}
+
+/// Removes what a process that died had spilled.
+pub(crate) fn clear_spill(data_dir: &Path) -> Result<(), Failure> {
+    match std::fs::remove_dir_all(data_dir.join("spill")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::storage("clear the spill directory", error).into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,102 @@
+//! What input, operations and sink hand to one another while a job is planned.
+
+use crate::lambda::Lambdas;
+use crate::{Catalog, PluginEntry};
+use azora_sandbox::Sandbox;
+use azora_spec::{Digest, Failure, JobId, JobOptions, PluginRef};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::session_state::SessionState;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Elements and the plan that makes them.
+///
+/// Column names and types of `schema` are those of `frame`, in order. The metadata (`azora:element`, `azora:tuple`) is
+/// kept in `schema` only: schema-level metadata inside a plan would have to survive every optimizer rule.
+#[derive(Debug, Clone)]
+pub(crate) struct Relation {
+    pub(crate) frame: DataFrame,
+    pub(crate) schema: SchemaRef,
+}
+
+/// What the operations of a job made of its input.
+#[derive(Debug, Clone)]
+pub(crate) struct Applied {
+    pub(crate) relation: Relation,
+    pub(crate) shape: Shape,
+    /// For [`Shape::Single`]: how the job fails where there is no row. Where absent, no row answers null.
+    pub(crate) on_empty: Option<Failure>,
+}
+
+/// How rows become the answer of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "shape", content = "value", rename_all = "snake_case")]
+pub enum Shape {
+    /// A list of elements.
+    Rows,
+    /// The one element itself; null where there is none.
+    Single,
+    /// Known without rows.
+    Value(serde_json::Value),
+}
+
+/// What planning operations may use.
+#[derive(Debug)]
+pub(crate) struct PlanContext {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) lambdas: Arc<Lambdas>,
+    /// Makes further frames over the same runtime; its `target_partitions` is `partitions`.
+    pub(crate) state: SessionState,
+    /// How many partitions the job aims at.
+    pub(crate) partitions: usize,
+    pub(crate) options: JobOptions,
+    plugins: Mutex<BTreeMap<String, String>>,
+}
+
+impl PlanContext {
+    pub(crate) fn new(
+        (sandbox, catalog, lambdas): (Sandbox, Arc<dyn Catalog>, Arc<Lambdas>),
+        state: SessionState,
+        options: JobOptions,
+        plugins: BTreeMap<String, String>,
+    ) -> Self {
+        let partitions = state.config().target_partitions();
+        Self { sandbox, catalog, lambdas, state, partitions, options, plugins: Mutex::new(plugins) }
+    }
+
+    /// The plugin of a reference: the one that an earlier planning of the job got, else the catalog's.
+    pub(crate) fn plugin(&self, reference: &PluginRef) -> Result<PluginEntry, Failure> {
+        let text = reference.to_string();
+        let pinned = self.plugins.lock().get(&text).and_then(|digest| Digest::parse(digest));
+        match pinned {
+            Some(digest) => self.catalog.plugin(&PluginRef::Digest(digest)),
+            None => {
+                let entry = self.catalog.plugin(reference)?;
+                self.plugins.lock().insert(text, entry.digest.to_string());
+                Ok(entry)
+            }
+        }
+    }
+
+    /// Every plugin that was asked for.
+    pub(crate) fn into_plugins(self) -> BTreeMap<String, String> {
+        self.plugins.into_inner()
+    }
+}
+
+/// What a node of a running plan may ask of its run. Nodes find it with
+/// `context.session_config().get_extension::<RunScope>()`.
+#[derive(Debug)]
+pub(crate) struct RunScope {
+    pub(crate) job: JobId,
+    pub(crate) attempt: u32,
+    /// Set when the job is cancelled, has failed elsewhere, or is over its time.
+    pub(crate) cancel: CancellationToken,
+    /// Where network connectors run; computing threads must not wait for them.
+    pub(crate) io: tokio::runtime::Handle,
+}
