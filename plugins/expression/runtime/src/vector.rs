@@ -1,0 +1,86 @@
+//! 16 bytes at a time. The only file with vector instructions.
+
+use core::arch::wasm32::{
+    i8x16_gt, u8x16_bitmask, u8x16_eq, u8x16_ge, u8x16_lt, u8x16_splat, u8x16_sub, v128, v128_and, v128_load, v128_store, v128_xor,
+};
+
+/// Bytes per step.
+pub const STEP: usize = 16;
+
+/// The bits of the first `left` bytes of a step.
+#[inline(always)]
+pub fn first(left: usize) -> u32 {
+    if left >= STEP { 0xFFFF } else { (1u32 << left) - 1 }
+}
+
+#[inline(always)]
+fn load(at: *const u8) -> v128 {
+    // SAFETY: callers point into a string, and 64 bytes behind every string are readable.
+    unsafe { v128_load(at.cast()) }
+}
+
+/// Which of 16 bytes are not ASCII.
+#[inline(always)]
+pub fn wide(at: *const u8) -> u32 {
+    u8x16_bitmask(load(at)) as u32
+}
+
+/// How many UTF-16 units the characters have that begin in the masked bytes.
+#[inline(always)]
+pub fn units(at: *const u8, mask: u32) -> u32 {
+    let bytes = load(at);
+    let begins = u8x16_bitmask(i8x16_gt(bytes, u8x16_splat(0xBF))) as u32 & mask;
+    let pairs = u8x16_bitmask(u8x16_ge(bytes, u8x16_splat(0xF0))) as u32 & mask;
+    begins.count_ones() + pairs.count_ones()
+}
+
+/// Copies at least `bytes` bytes, up to 15 more.
+#[inline(always)]
+pub fn copy(from: *const u8, to: *mut u8, bytes: usize) {
+    if bytes > 256 {
+        // SAFETY: the caller owns both places; the new one is fresh.
+        unsafe { core::ptr::copy_nonoverlapping(from, to, bytes) };
+        return;
+    }
+    let mut done = 0;
+    while done < bytes {
+        // SAFETY: `to` is at the arena's end, which has slack for the last step.
+        unsafe { v128_store(to.add(done).cast(), load(from.add(done))) };
+        done += STEP;
+    }
+}
+
+/// Fills at least `bytes` bytes, up to 15 more.
+#[inline(always)]
+pub fn fill(to: *mut u8, byte: u8, bytes: usize) {
+    let pattern = u8x16_splat(byte);
+    let mut done = 0;
+    while done < bytes {
+        // SAFETY: `to` is at the arena's end, which has slack for the last step.
+        unsafe { v128_store(to.add(done).cast(), pattern) };
+        done += STEP;
+    }
+}
+
+/// Copies 16 bytes with the ASCII letters from `low` on (26 of them) in the other case.
+#[inline(always)]
+pub fn flip_case(from: *const u8, to: *mut u8, low: u8) {
+    let bytes = load(from);
+    let letters = u8x16_lt(u8x16_sub(bytes, u8x16_splat(low)), u8x16_splat(26));
+    // SAFETY: `to` is at the arena's end, which has slack for the last step.
+    unsafe { v128_store(to.cast(), v128_xor(bytes, v128_and(letters, u8x16_splat(0x20)))) };
+}
+
+/// Which of 16 bytes differ.
+#[inline(always)]
+pub fn differ(left: *const u8, right: *const u8) -> u32 {
+    !(u8x16_bitmask(u8x16_eq(load(left), load(right))) as u32) & 0xFFFF
+}
+
+/// At which of 16 positions `first` stands and `last` stands `gap` bytes behind it.
+#[inline(always)]
+pub fn candidates(at: *const u8, first: u8, last: u8, gap: usize) -> u32 {
+    let begins = u8x16_eq(load(at), u8x16_splat(first));
+    let ends = u8x16_eq(load(at.wrapping_add(gap)), u8x16_splat(last));
+    u8x16_bitmask(v128_and(begins, ends)) as u32
+}
