@@ -26,10 +26,10 @@ impl Blame {
 }
 
 macro_rules! codes {
-    ($( $(#[$doc:meta])* $name:ident = $text:literal, $blame:ident; )*) => {
+    ($( $(#[doc = $doc:literal])+ $name:ident = $text:literal, $blame:ident; )*) => {
         /// A stable name for one kind of failure. Names are never changed or reused; new ones may be added.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Code { $( $(#[$doc])* $name, )* }
+        pub enum Code { $( $(#[doc = $doc])+ $name, )* }
 
         impl Code {
             /// Every code, in the order of the source.
@@ -39,6 +39,12 @@ macro_rules! codes {
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $( Self::$name => $text, )* }
+            }
+
+            /// What it means, in a sentence or two.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $( Self::$name => concat!($($doc),+).trim_ascii(), )* }
             }
 
             /// Who has to act.
@@ -69,10 +75,14 @@ codes! {
     RequestMediaType = "request.media_type", Caller;
     /// No representation of the result matches `Accept`.
     RequestNotAcceptable = "request.not_acceptable", Caller;
-    /// No such route, or not with this method.
+    /// The request did not arrive in time.
+    RequestTimeout = "request.timeout", Caller;
+    /// No such route.
     RouteUnknown = "route.unknown", Caller;
     /// The route exists, the method does not.
     RouteMethod = "route.method", Caller;
+    /// A part of the contract that this version does not have.
+    FeatureUnavailable = "feature.unavailable", Caller;
     /// `/spark/init` was not called.
     ContextMissing = "context.missing", Caller;
     /// An operation's name is not known.
@@ -185,6 +195,8 @@ codes! {
     StorageFull = "storage.full", System;
     /// The server is shutting down.
     ServerDraining = "server.draining", System;
+    /// Too many requests are in flight.
+    ServerBusy = "server.busy", System;
     /// A defect of this software. The log has the details under the request's id.
     Internal = "internal", System;
 }

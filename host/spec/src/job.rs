@@ -81,6 +81,18 @@ pub enum WriteMode {
     Append,
 }
 
+impl WriteMode {
+    /// The word used in requests.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ErrorIfExists => "error",
+            Self::Overwrite => "overwrite",
+            Self::Append => "append",
+        }
+    }
+}
+
 /// What happens to rows on which a function fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnError {

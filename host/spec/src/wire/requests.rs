@@ -116,6 +116,8 @@ pub struct DataFrameRequest {
     pub data: Vec<Value>,
     /// The dataset to make (`dataset` or `name`); a fresh name where absent.
     pub dataset: Option<DatasetName>,
+    /// What happens to a dataset of that name that is there already.
+    pub mode: WriteMode,
 }
 
 impl DataFrameRequest {
@@ -129,7 +131,7 @@ impl DataFrameRequest {
         let name = fields.name_of(&["dataset", "name"])?;
         let pointer = fields.pointer(name);
         let dataset = fields.text(name)?.map(|text| input::parse_name(text, pointer)).transpose()?;
-        Ok(Self { data, dataset })
+        Ok(Self { data, dataset, mode: sink::mode(&mut fields)? })
     }
 }
 
