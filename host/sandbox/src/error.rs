@@ -37,7 +37,7 @@ pub enum GuestCode {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Fault {
     /// It trapped.
-    #[error("{kind}{}", said(.said))]
+    #[error("{kind}{}", quoted(.said))]
     Trap {
         /// What kind of trap, in a few words.
         kind: &'static str,
@@ -104,7 +104,7 @@ pub enum Fault {
     },
 }
 
-fn said(said: &Option<String>) -> String {
+fn quoted(said: &Option<String>) -> String {
     said.as_ref().map(|text| format!("; the last error it logged: {text}")).unwrap_or_default()
 }
 
@@ -166,7 +166,7 @@ pub enum Error {
         reason: String,
     },
     /// No function of this name, or not one for rows.
-    #[error("the plugin has no function '{function}'{}", offered(.offered))]
+    #[error("the plugin has no function '{function}'{}", list(.offered))]
     FunctionUnknown {
         /// The name asked for.
         function: String,
@@ -207,11 +207,8 @@ pub enum Error {
         digest: Digest,
     },
     /// All instances are in use.
-    #[error("all {limit} instances are in use")]
-    Busy {
-        /// How many there are.
-        limit: usize,
-    },
+    #[error("all instances of the sandbox are in use; run less at the same time or raise their number")]
+    Busy,
     /// A batch does not fit the plan it was given to: a defect of the caller.
     #[error("a batch does not fit its plan: {reason}")]
     Input {
@@ -238,7 +235,7 @@ pub enum Error {
     },
 }
 
-fn offered(names: &[String]) -> String {
+fn list(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!("; it has {}", names.join(", ")) }
 }
 
@@ -254,6 +251,11 @@ fn in_call(call: &str) -> String {
 }
 
 impl Error {
+    /// An engine's error, kept for the log.
+    pub(crate) fn engine(action: &'static str, error: wasmtime::Error) -> Self {
+        Self::Engine { action, source: error.into() }
+    }
+
     /// The stable code.
     #[must_use]
     pub const fn code(&self) -> Code {
@@ -271,7 +273,7 @@ impl Error {
             Self::Guest { origin: Origin::Plugin, fault, .. } => plugin_code(fault),
             Self::Cancelled => Code::JobCancelled,
             Self::Unknown { .. } => Code::PluginUnknown,
-            Self::Busy { .. } => Code::MemoryLimit,
+            Self::Busy => Code::MemoryLimit,
             Self::Input { .. } | Self::Io { .. } | Self::Engine { .. } => Code::Internal,
         }
     }

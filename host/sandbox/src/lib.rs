@@ -3,16 +3,32 @@
 //! A compiled lambda and an upload are the same thing here. No engine, no HTTP and no job state: callers hand in bytes
 //! and batches. Guest data becomes Arrow only through `checked.rs`.
 
+mod abi;
+mod batch;
 mod cancel;
+mod checked;
+mod compile;
+mod compiler_process;
+mod component;
+mod engine;
 mod error;
+mod host;
+mod instance;
 mod manifest;
 mod options;
 mod sandbox;
+mod schema;
+mod shape;
+mod store;
+mod text;
 mod transform;
 
 pub use cancel::CancelFlag;
+pub use compiler_process::compile_main;
+pub use component::Component;
 pub use error::{Error, Fault, GuestCode, Origin, Result};
+pub use instance::Instance;
 pub use manifest::{Capability, ConnectorDecl, FunctionDecl, FunctionKind, Manifest, PluginConnectorKind};
 pub use options::{CompileLimits, CompilerCommand, Options};
-pub use sandbox::{Component, Inspection, Sandbox, compile_main};
-pub use transform::{Column, Instance, Kept, LogLevel, LogLine, Plan, Processed, Stats, Transform};
+pub use sandbox::{Inspection, Sandbox};
+pub use transform::{Column, Kept, LogLevel, LogLine, Plan, Processed, Stats, Transform};

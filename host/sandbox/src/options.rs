@@ -50,6 +50,8 @@ pub struct Options {
     pub instances_max: usize,
     /// Largest linear memory that any job may allow its guests.
     pub memory_bytes_max: usize,
+    /// Most table elements that any job may allow its guests.
+    pub table_elements_max: usize,
     /// Stack of one guest. The calling thread needs this much and its own.
     pub stack_bytes_max: usize,
     /// Compiled components kept in memory.
@@ -70,6 +72,7 @@ impl Options {
             compile: CompileLimits::default(),
             instances_max: 1024,
             memory_bytes_max: 1 << 30,
+            table_elements_max: 100_000,
             stack_bytes_max: 512 << 10,
             components_max: 512,
             tick: Duration::from_millis(5),

@@ -1,59 +1,34 @@
-//! The door: bytes in, bindable components out.
+//! The door: bytes in, bindable components out, each compiled once.
 
-use crate::{Error, Manifest, Options, Result, Transform};
-use arrow::datatypes::SchemaRef;
+use crate::component::Bounds;
+use crate::compile::Compiler;
+use crate::engine::Engine;
+use crate::error::{Error, Origin, Result};
+use crate::manifest::{self, Manifest};
+use crate::store::State;
+use crate::{Component, Options, host, shape};
 use azora_spec::Digest;
-use azora_spec::limits::GuestLimits;
+use lru::LruCache;
+use parking_lot::Mutex;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use wasmtime::component::Linker;
 
 /// Compiles and keeps components. Clones share everything.
-#[derive(Debug, Clone)]
-pub struct Sandbox {}
+#[derive(Clone)]
+pub struct Sandbox(Arc<Shared>);
 
-impl Sandbox {
-    /// Starts the engine.
-    ///
-    /// # Errors
-    /// When the cache directory cannot be made private, or the engine does not start.
-    pub fn new(_options: Options) -> Result<Self> {
-        Ok(Self {})
-    }
-
-    /// A component that the expression compiler made: compiled in this process, kept by content.
-    ///
-    /// # Errors
-    /// When the engine refuses it.
-    pub fn lambda(&self, _bytes: &[u8]) -> Result<Component> {
-        Err(Error::Cancelled)
-    }
-
-    /// Looks at an upload: shape, imports, exports, compilation in a child process, `describe`. Blocks for seconds.
-    ///
-    /// # Errors
-    /// Everything that is wrong with the upload.
-    pub fn inspect(&self, _bytes: &[u8]) -> Result<Inspection> {
-        Err(Error::Cancelled)
-    }
-
-    /// An inspected component: from memory, else from the disk cache, else compiled again from `bytes`.
-    ///
-    /// # Errors
-    /// When there are no such bytes, or compiling fails.
-    pub fn load(&self, _digest: &Digest, _bytes: &dyn Fn() -> Option<Vec<u8>>) -> Result<Component> {
-        Err(Error::Cancelled)
-    }
+struct Shared {
+    options: Options,
+    engine: Engine,
+    linker: Linker<State>,
+    compiler: Compiler,
+    components: Mutex<LruCache<Digest, Component>>,
 }
 
-/// A compiled component. Clones are cheap.
-#[derive(Debug, Clone)]
-pub struct Component {}
-
-impl Component {
-    /// Binds a function to its input columns and its configuration (JSON text): calls `open` once.
-    ///
-    /// # Errors
-    /// When the function refuses, or its plan is wrong.
-    pub fn bind(&self, _function: &str, _input: &SchemaRef, _config: &str, _limits: GuestLimits) -> Result<Transform> {
-        Err(Error::Cancelled)
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox").field("options", &self.0.options).finish_non_exhaustive()
     }
 }
 
@@ -66,15 +41,88 @@ pub struct Inspection {
     pub manifest: Manifest,
     /// Imported interfaces.
     pub imports: Vec<String>,
-    /// Exported interfaces.
+    /// Exported interfaces of `azora:plugin`.
     pub exports: Vec<String>,
     /// Size of the upload.
     pub bytes: u64,
 }
 
-/// The child process that compiles one upload: reads the component from standard input and writes the artefact to
-/// standard output. Gives the exit status.
-#[must_use]
-pub fn compile_main() -> i32 {
-    1
+impl Sandbox {
+    /// Starts the engine.
+    ///
+    /// # Errors
+    /// When the cache directory cannot be made private, or the engine does not start.
+    pub fn new(options: Options) -> Result<Self> {
+        let engine = Engine::new(&options)?;
+        let linker = host::linker(engine.wasm()).map_err(|error| Error::engine("linking the host", error))?;
+        let compiler = Compiler::new(&options, engine.compatibility())?;
+        let capacity = NonZeroUsize::new(options.components_max).unwrap_or(NonZeroUsize::MIN);
+        Ok(Self(Arc::new(Shared { options, engine, linker, compiler, components: Mutex::new(LruCache::new(capacity)) })))
+    }
+
+    /// A component that the expression compiler made: compiled in this process, kept by content.
+    ///
+    /// # Errors
+    /// When the engine refuses it.
+    pub fn lambda(&self, bytes: &[u8]) -> Result<Component> {
+        let digest = Digest::of(bytes);
+        if let Some(component) = self.kept(&digest, Origin::Lambda) {
+            return Ok(component);
+        }
+        let code = wasmtime::component::Component::from_binary(self.0.engine.wasm(), bytes)
+            .map_err(|error| Error::engine("compiling a lambda", error))?;
+        self.keep(&code, digest, Origin::Lambda)
+    }
+
+    /// Looks at an upload: shape, imports, exports, compilation in a child process, `describe`. Blocks for seconds.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the upload.
+    pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection> {
+        let shape = shape::check(bytes)?;
+        let digest = Digest::of(bytes);
+        let component = match self.cached(&digest)? {
+            Some(component) => component,
+            None => self.compile(digest, bytes)?,
+        };
+        let manifest = manifest::describe(&component, &shape, self.0.options.describe)?;
+        Ok(Inspection { digest, manifest, imports: shape.imports, exports: shape.exports, bytes: bytes.len() as u64 })
+    }
+
+    /// An inspected component: from memory, else from the disk cache, else compiled again from `bytes`.
+    ///
+    /// # Errors
+    /// When there are no such bytes, or compiling fails.
+    pub fn load(&self, digest: &Digest, bytes: &dyn Fn() -> Option<Vec<u8>>) -> Result<Component> {
+        if let Some(component) = self.cached(digest)? {
+            return Ok(component);
+        }
+        let bytes = bytes().filter(|bytes| Digest::of(bytes) == *digest).ok_or(Error::Unknown { digest: *digest })?;
+        shape::check(&bytes)?;
+        self.compile(*digest, &bytes)
+    }
+
+    fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<Component> {
+        let code = self.0.compiler.compile(self.0.engine.wasm(), &digest, bytes)?;
+        self.keep(&code, digest, Origin::Plugin)
+    }
+
+    fn cached(&self, digest: &Digest) -> Result<Option<Component>> {
+        if let Some(component) = self.kept(digest, Origin::Plugin) {
+            return Ok(Some(component));
+        }
+        let code = self.0.compiler.cached(self.0.engine.wasm(), digest);
+        code.map(|code| self.keep(&code, *digest, Origin::Plugin)).transpose()
+    }
+
+    /// Bytes that came as a lambda and as an upload are two components: their faults have different codes.
+    fn kept(&self, digest: &Digest, origin: Origin) -> Option<Component> {
+        self.0.components.lock().get(digest).filter(|component| component.origin() == origin).cloned()
+    }
+
+    fn keep(&self, code: &wasmtime::component::Component, digest: Digest, origin: Origin) -> Result<Component> {
+        let component = Component::link(&self.0.engine, &self.0.linker, code, digest, origin, Bounds::from(&self.0.options))?;
+        self.0.components.lock().put(digest, component.clone());
+        Ok(component)
+    }
 }
