@@ -1,0 +1,110 @@
+//! Lists: `Vec<T>` of anything, and slices of numbers without a copy.
+
+use super::{Item, Read};
+use crate::array::Array;
+use crate::failure::Result;
+use crate::schema::{DataType, Field};
+use crate::validity::Validity;
+use std::borrow::Cow;
+
+/// A column of lists.
+#[derive(Debug)]
+pub struct ListColumn<'a, C> {
+    offsets: Cow<'a, [u32]>,
+    items: C,
+}
+
+fn list_of(item: DataType, nullable: bool) -> DataType {
+    DataType::List(Box::new(Field::new("item", item, nullable)))
+}
+
+fn item_type(data_type: &DataType) -> Option<&DataType> {
+    match data_type {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => Some(&item.data_type),
+        _ => None,
+    }
+}
+
+/// Rows that hold a list without a null that `T` cannot hold.
+fn validity<'a, T: Read<'a>>(array: &Array<'a>) -> Validity<'a> {
+    let rows = array.validity();
+    let Ok(item) = array.item() else { return rows };
+    let items = T::validity(&item);
+    match array.offsets(item.len) {
+        Ok(offsets) if !items.is_all() => rows.retain(|row| (offsets[row]..offsets[row + 1]).all(|at| items.is_valid(at as usize))),
+        _ => rows,
+    }
+}
+
+fn column<'a, T: Read<'a>>(array: &Array<'a>) -> Result<ListColumn<'a, T::Column>> {
+    let item = array.item()?;
+    Ok(ListColumn { offsets: array.offsets(item.len)?, items: T::column(&item)? })
+}
+
+impl<'a, T: Read<'a> + Item> Read<'a> for Vec<T> {
+    type Column = ListColumn<'a, T::Column>;
+
+    fn data_type() -> DataType {
+        list_of(T::data_type(), T::NULLABLE)
+    }
+
+    fn accepts(data_type: &DataType) -> bool {
+        *data_type == DataType::Null || item_type(data_type).is_some_and(T::accepts)
+    }
+
+    fn column(array: &Array<'a>) -> Result<Self::Column> {
+        column::<T>(array)
+    }
+
+    fn validity(array: &Array<'a>) -> Validity<'a> {
+        validity::<T>(array)
+    }
+
+    fn may_miss(field: &Field) -> bool {
+        field.nullable || field.data_type.children().iter().any(T::may_miss)
+    }
+
+    fn get(column: &'a Self::Column, row: usize) -> Self {
+        let range = column.offsets[row]..column.offsets[row + 1];
+        range.map(|at| T::get(&column.items, at as usize)).collect()
+    }
+}
+
+impl<T: Item> Item for Vec<T> {}
+
+macro_rules! slices {
+    ($($rust:ty),*) => {$(
+        impl<'a> Read<'a> for &'a [$rust] {
+            type Column = ListColumn<'a, Cow<'a, [$rust]>>;
+
+            fn data_type() -> DataType {
+                list_of(<$rust as Read>::data_type(), false)
+            }
+
+            fn accepts(data_type: &DataType) -> bool {
+                *data_type == DataType::Null || item_type(data_type).is_some_and(<$rust as Read>::accepts)
+            }
+
+            fn column(array: &Array<'a>) -> Result<Self::Column> {
+                column::<$rust>(array)
+            }
+
+            fn validity(array: &Array<'a>) -> Validity<'a> {
+                validity::<$rust>(array)
+            }
+
+            fn may_miss(field: &Field) -> bool {
+                field.may_hold_null()
+            }
+
+            #[inline]
+            fn get(column: &'a Self::Column, row: usize) -> Self {
+                &column.items[column.offsets[row] as usize..column.offsets[row + 1] as usize]
+            }
+        }
+
+        impl Item for &[$rust] {}
+    )*};
+}
+
+slices!(i8, i16, i32, i64, u16, u32, u64, f32, f64);

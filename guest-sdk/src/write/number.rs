@@ -1,0 +1,132 @@
+//! Booleans, integers and floats.
+
+use super::{Builder, Parts, Write};
+use crate::schema::DataType;
+use crate::validity::ValidityBuilder;
+use bytemuck::NoUninit;
+use std::marker::PhantomData;
+
+/// Collects numbers of one type.
+#[derive(Debug)]
+pub struct NumberBuilder<T> {
+    bytes: Vec<u8>,
+    validity: ValidityBuilder,
+    of: PhantomData<T>,
+}
+
+impl<T: NoUninit + Default> NumberBuilder<T> {
+    /// An empty one with room for so many rows.
+    #[must_use]
+    pub fn new(rows: usize) -> Self {
+        Self { bytes: Vec::with_capacity(rows.saturating_mul(size_of::<T>())), validity: ValidityBuilder::default(), of: PhantomData }
+    }
+
+    /// Adds a value.
+    #[inline]
+    pub fn push(&mut self, value: T) {
+        // Bytes from the start: the buffer then goes to the host without a copy.
+        self.bytes.extend_from_slice(bytemuck::bytes_of(&value));
+        self.validity.push(true);
+    }
+}
+
+impl<T: NoUninit + Default> Builder for NumberBuilder<T> {
+    fn push_null(&mut self) {
+        self.bytes.extend_from_slice(bytemuck::bytes_of(&T::default()));
+        self.validity.push(false);
+    }
+
+    fn finish(self, nullable: bool, into: &mut Parts) {
+        into.node(self.validity, nullable);
+        into.buffer(self.bytes);
+    }
+}
+
+/// Collects booleans.
+#[derive(Debug, Default)]
+pub struct BitBuilder {
+    bits: Vec<u8>,
+    validity: ValidityBuilder,
+}
+
+impl BitBuilder {
+    /// Adds a value.
+    #[inline]
+    pub fn push(&mut self, value: bool) {
+        self.bit(value);
+        self.validity.push(true);
+    }
+
+    fn bit(&mut self, value: bool) {
+        let row = self.validity.len();
+        if row % 8 == 0 {
+            self.bits.push(0);
+        }
+        if value && let Some(last) = self.bits.last_mut() {
+            *last |= 1 << (row % 8);
+        }
+    }
+}
+
+impl Builder for BitBuilder {
+    fn push_null(&mut self) {
+        self.bit(false);
+        self.validity.push(false);
+    }
+
+    fn finish(self, nullable: bool, into: &mut Parts) {
+        into.node(self.validity, nullable);
+        into.buffer(self.bits);
+    }
+}
+
+impl Write for bool {
+    type Builder = BitBuilder;
+
+    fn data_type() -> DataType {
+        DataType::Boolean
+    }
+
+    fn builder(_rows: usize) -> Self::Builder {
+        BitBuilder::default()
+    }
+
+    #[inline]
+    fn append(self, builder: &mut Self::Builder) {
+        builder.push(self);
+    }
+}
+
+macro_rules! numbers {
+    ($($rust:ty = $own:ident),*) => {$(
+        impl Write for $rust {
+            type Builder = NumberBuilder<$rust>;
+
+            fn data_type() -> DataType {
+                DataType::$own
+            }
+
+            fn builder(rows: usize) -> Self::Builder {
+                NumberBuilder::new(rows)
+            }
+
+            #[inline]
+            fn append(self, builder: &mut Self::Builder) {
+                builder.push(self);
+            }
+        }
+    )*};
+}
+
+numbers!(
+    i8 = Int8,
+    i16 = Int16,
+    i32 = Int32,
+    i64 = Int64,
+    u8 = UInt8,
+    u16 = UInt16,
+    u32 = UInt32,
+    u64 = UInt64,
+    f32 = Float32,
+    f64 = Float64
+);
