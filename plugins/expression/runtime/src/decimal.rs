@@ -37,10 +37,15 @@ fn place(limbs: &mut [u32; LIMBS], value: u64, shift: usize) {
 }
 
 impl Decimal {
+    /// No digits yet.
+    pub fn empty() -> Self {
+        Self { digits: [0; INTEGER_DIGITS + FRACTION_DIGITS + 2 * GROUP], len: 0, point: 0 }
+    }
+
     /// Expands `x` to at least `fraction` digits behind the point.
     #[inline(never)]
     pub fn new(x: f64, fraction: usize) -> Self {
-        let mut decimal = Self { digits: [0; INTEGER_DIGITS + FRACTION_DIGITS + 2 * GROUP], len: 0, point: 0 };
+        let mut decimal = Self::empty();
         let (mantissa, exponent) = split(x);
         if exponent >= 0 {
             decimal.integer(mantissa, exponent as usize);
@@ -54,7 +59,8 @@ impl Decimal {
         decimal
     }
 
-    fn push(&mut self, digit: u8) {
+    /// Appends a digit.
+    pub fn push(&mut self, digit: u8) {
         if let Some(place) = self.digits.get_mut(self.len) {
             *place = digit;
             self.len += 1;

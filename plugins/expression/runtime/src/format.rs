@@ -111,7 +111,7 @@ fn put(out: &mut Writer, decimal: &Decimal, from: usize, to: usize) {
 /// The expansion of a number above zero, rounded to `digits` digits, and the index of the first of them.
 fn significant(x: f64, digits: usize) -> (Decimal, usize) {
     // log10(2) is below 0.302, so these are at least the zeros behind the point.
-    let binary = (x.to_bits() >> 52) as i32 - 1023;
+    let binary = if x < f64::MIN_POSITIVE { -1074 } else { (x.to_bits() >> 52) as i32 - 1023 };
     let zeros = (-binary).max(0) as usize * 302 / 1000 + 1;
     let mut decimal = Decimal::new(x, zeros + digits + 1);
     let first = decimal.first().unwrap_or(0);
@@ -185,35 +185,44 @@ pub extern "C" fn num_to_exponential(x: f64, digits: i32) -> u64 {
         failure::note("RangeError: toExponential takes 0 to 100 digits");
         return 0;
     }
-    let n = if digits < 0 { needed(x.abs()) } else { digits as usize + 1 };
-    let (decimal, first) = significant(x.abs(), n);
-    let exponent = if x == 0.0 { 0 } else { decimal.point as i32 - 1 - first as i32 };
-    let mut out = Writer::new(n + 16);
+    let mut out = Writer::new(DIGITS_MAX as usize + 16);
     if x < 0.0 {
         out.byte(b'-');
     }
+    if digits < 0 {
+        return shortest_exponential(x.abs(), out);
+    }
+    let n = digits as usize + 1;
+    let (decimal, first) = significant(x.abs(), n);
+    let exponent = if x == 0.0 { 0 } else { decimal.point as i32 - 1 - first as i32 };
     exponential(&mut out, &decimal, first, n, exponent);
     out.finish().packed()
 }
 
-/// How many digits tell this number from its neighbours.
-fn needed(x: f64) -> usize {
+/// Appends the fewest digits that tell the number from its neighbours, with an exponent.
+fn shortest_exponential(x: f64, mut out: Writer) -> u64 {
     let mut buffer = ryu_js::Buffer::new();
-    let mut digits = 0;
-    let mut zeros = 0;
-    for byte in buffer.format_finite(x).bytes() {
-        match byte {
-            b'e' => break,
-            b'0' if digits == 0 => {}
-            b'0' => zeros += 1,
-            b'1'..=b'9' => {
-                digits += zeros + 1;
-                zeros = 0;
-            }
-            _ => {}
-        }
+    let text = buffer.format_finite(x).as_bytes();
+    let end = text.iter().position(|byte| *byte == b'e').unwrap_or(text.len());
+    let (mantissa, written) = text.split_at(end);
+    let point = mantissa.iter().position(|byte| *byte == b'.').unwrap_or(mantissa.len()) as i32;
+    // The exponent that was written counts from behind the first digit, as ours does.
+    let mut exponent = 0;
+    for byte in written.iter().filter(|byte| byte.is_ascii_digit()) {
+        exponent = exponent * 10 + (byte - b'0') as i32;
     }
-    digits.max(1)
+    if written.get(1) == Some(&b'-') {
+        exponent = -exponent;
+    }
+    let is_digit = |byte: &&u8| byte.is_ascii_digit();
+    let zeros = mantissa.iter().filter(is_digit).take_while(|byte| **byte == b'0').count();
+    let significant = || mantissa.iter().filter(is_digit).skip(zeros);
+    let n = significant().enumerate().filter(|(_, byte)| **byte != b'0').last().map_or(1, |(last, _)| last + 1);
+    exponent += point - 1 - zeros as i32;
+    let mut decimal = Decimal::empty();
+    significant().take(n).for_each(|byte| decimal.push(byte - b'0'));
+    exponential(&mut out, &decimal, 0, n, if x == 0.0 { 0 } else { exponent });
+    out.finish().packed()
 }
 
 /// The digit for a value below 36.
@@ -246,7 +255,7 @@ pub extern "C" fn num_to_radix(x: f64, radix: i32) -> u64 {
     let radix = radix as f64;
     let mut begin = RADIX_SIDE;
     // Digits beyond the precision of a double are zeros.
-    while (integer.to_bits() >> 52) as i32 > 1023 + 52 {
+    while integer / radix >= EXACT_MAX {
         integer /= radix;
         begin -= 1;
         digits[begin] = b'0';

@@ -1,5 +1,7 @@
 //! `Math`, as far as WebAssembly has no instruction for it, `%` and the conversion to 32-bit integers.
 
+use crate::{fdlibm, logarithm, power};
+
 /// Whole numbers up to here are exact in both forms.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
@@ -21,35 +23,31 @@ unary! {
     math_asin = libm::asin, "asin";
     math_acos = libm::acos, "acos";
     math_atan = libm::atan, "atan";
-    math_sinh = libm::sinh, "sinh";
-    math_cosh = libm::cosh, "cosh";
-    math_tanh = libm::tanh, "tanh";
-    math_asinh = libm::asinh, "asinh";
-    math_acosh = libm::acosh, "acosh";
-    math_atanh = libm::atanh, "atanh";
-    math_exp = libm::exp, "exp";
+    math_sinh = fdlibm::sinh, "sinh";
+    math_cosh = fdlibm::cosh, "cosh";
+    math_tanh = fdlibm::tanh, "tanh";
+    math_asinh = fdlibm::asinh, "asinh";
+    math_acosh = fdlibm::acosh, "acosh";
+    math_atanh = fdlibm::atanh, "atanh";
+    math_exp = fdlibm::exp, "exp";
     math_expm1 = libm::expm1, "expm1";
-    math_log = libm::log, "log";
-    math_log1p = libm::log1p, "log1p";
+    math_log = logarithm::log, "log";
+    math_log1p = logarithm::log1p, "log1p";
     math_log2 = libm::log2, "log2";
-    math_log10 = libm::log10, "log10";
-    math_cbrt = libm::cbrt, "cbrt";
+    math_log10 = logarithm::log10, "log10";
+    math_cbrt = fdlibm::cbrt, "cbrt";
 }
 
 /// `Math.atan2(y, x)`.
 #[unsafe(no_mangle)]
 pub extern "C" fn math_atan2(y: f64, x: f64) -> f64 {
-    libm::atan2(y, x)
+    fdlibm::atan2(y, x)
 }
 
 /// `Math.pow(x, y)` and `x ** y`.
 #[unsafe(no_mangle)]
 pub extern "C" fn math_pow(x: f64, y: f64) -> f64 {
-    // The standard differs from C in these two.
-    if y.is_nan() || (x.abs() == 1.0 && y.is_infinite()) {
-        return f64::NAN;
-    }
-    libm::pow(x, y)
+    power::pow(x, y)
 }
 
 /// `Math.hypot(x, y)`.

@@ -88,7 +88,7 @@ fn mixed(bytes: &[u8], radix: u32) -> f64 {
     const MULTIPLIER_MAX: u32 = u32::MAX / 36;
     let mut value = 0.0;
     let (mut part, mut multiplier) = (0u32, 1u32);
-    for byte in bytes {
+    for byte in bytes.iter().skip_while(|byte| **byte == b'0') {
         if multiplier * radix > MULTIPLIER_MAX {
             value = value * multiplier as f64 + part as f64;
             (part, multiplier) = (0, 1);

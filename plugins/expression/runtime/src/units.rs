@@ -28,8 +28,8 @@ pub fn count(text: Text) -> u32 {
 pub fn place(text: Text, from: usize, position: u32) -> Place {
     let mut byte = from;
     let mut left = position;
-    while byte + STEP <= text.bytes && left >= STEP as u32 {
-        // A step never has more units than bytes, so `left` cannot be passed inside of it.
+    while byte + STEP <= text.bytes && left > STEP as u32 {
+        // 16 bytes have at most 17 units, a pair beginning in the last one; `left` cannot be passed inside of them.
         left -= vector::units(text.at.wrapping_add(byte), 0xFFFF);
         byte += STEP;
     }

@@ -50,18 +50,6 @@ pub fn copy(from: *const u8, to: *mut u8, bytes: usize) {
     }
 }
 
-/// Fills at least `bytes` bytes, up to 15 more.
-#[inline(always)]
-pub fn fill(to: *mut u8, byte: u8, bytes: usize) {
-    let pattern = u8x16_splat(byte);
-    let mut done = 0;
-    while done < bytes {
-        // SAFETY: `to` is at the arena's end, which has slack for the last step.
-        unsafe { v128_store(to.add(done).cast(), pattern) };
-        done += STEP;
-    }
-}
-
 /// Copies 16 bytes with the ASCII letters from `low` on (26 of them) in the other case.
 #[inline(always)]
 pub fn flip_case(from: *const u8, to: *mut u8, low: u8) {
