@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::schema;
 use arrow::array::{Array, ArrayData, ArrayRef, AsArray as _, OffsetSizeTrait, PrimitiveArray, RecordBatch};
 use arrow::buffer::{Buffer, NullBuffer};
-use arrow::datatypes::{ArrowNativeType as _, ArrowPrimitiveType, DataType, Float64Type, Int64Type, Schema};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float64Type, Int64Type, Schema};
 use std::borrow::Cow;
 
 /// A batch laid out for the boundary. It holds its buffers by reference count.
@@ -71,14 +71,18 @@ impl Lowered {
         }
         self.node(data.len(), data.nulls());
         match data.data_type() {
-            DataType::Boolean => self.buffers.push(data.buffers().first().map_or_else(Buffer::default, |bits| bits.bit_slice(data.offset(), data.len()))),
+            DataType::Boolean => {
+                self.buffers.push(data.buffers().first().map_or_else(Buffer::default, |bits| bits.bit_slice(data.offset(), data.len())))
+            }
             DataType::Utf8 | DataType::Binary => {
                 let (start, end) = self.offsets::<i32>(data);
-                self.buffers.push(data.buffers().get(1).map_or_else(Buffer::default, |values| values.slice_with_length(start, end - start)));
+                self.buffers
+                    .push(data.buffers().get(1).map_or_else(Buffer::default, |values| values.slice_with_length(start, end - start)));
             }
             DataType::LargeUtf8 | DataType::LargeBinary => {
                 let (start, end) = self.offsets::<i64>(data);
-                self.buffers.push(data.buffers().get(1).map_or_else(Buffer::default, |values| values.slice_with_length(start, end - start)));
+                self.buffers
+                    .push(data.buffers().get(1).map_or_else(Buffer::default, |values| values.slice_with_length(start, end - start)));
             }
             DataType::List(_) | DataType::Map(..) => {
                 let (start, end) = self.offsets::<i32>(data);
@@ -100,7 +104,10 @@ impl Lowered {
     }
 
     fn fixed(&mut self, data: &ArrayData, width: usize) {
-        let values = data.buffers().first().map_or_else(Buffer::default, |values| values.slice_with_length(data.offset() * width, data.len() * width));
+        let values = data
+            .buffers()
+            .first()
+            .map_or_else(Buffer::default, |values| values.slice_with_length(data.offset() * width, data.len() * width));
         self.buffers.push(values);
     }
 
@@ -147,4 +154,4 @@ fn cast<'a>(column: &'a ArrayRef, data_type: &DataType) -> Result<Cow<'a, ArrayR
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,16 +5,17 @@ use crate::abi::{BatchOut, FieldNode, RowsKept};
 use crate::error::Fault;
 use crate::transform::Kept;
 use arrow::array::{
-    Array as _, ArrayRef, BooleanArray, Decimal128Array, FixedSizeBinaryArray, FixedSizeListArray, GenericByteArray, GenericListArray, MapArray,
-    NullArray, OffsetSizeTrait, PrimitiveArray, RecordBatch, RecordBatchOptions, StructArray, UInt32Array,
+    Array as _, ArrayRef, BooleanArray, Decimal128Array, FixedSizeBinaryArray, FixedSizeListArray, GenericByteArray, GenericListArray,
+    MapArray, NullArray, OffsetSizeTrait, PrimitiveArray, RecordBatch, RecordBatchOptions, StructArray, UInt32Array,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
-    ArrowNativeType, ArrowPrimitiveType, ByteArrayType, DataType, Date32Type, Date64Type, DurationMicrosecondType, DurationMillisecondType,
-    DurationNanosecondType, DurationSecondType, Field, FieldRef, Float16Type, Float32Type, Float64Type, GenericBinaryType, GenericStringType,
-    Int8Type, Int16Type, Int32Type, Int64Type, IntervalDayTimeType, IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType, SchemaRef,
-    Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowNativeType, ArrowPrimitiveType, ByteArrayType, DataType, Date32Type, Date64Type, Decimal128Type, DecimalType as _,
+    DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType, DurationSecondType, Field, FieldRef, Float16Type,
+    Float32Type, Float64Type, GenericBinaryType, GenericStringType, Int8Type, Int16Type, Int32Type, Int64Type, IntervalDayTimeType,
+    IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType, SchemaRef, Time32MillisecondType, Time32SecondType,
+    Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::error::ArrowError;
 use azora_spec::limits::GuestLimits;
@@ -235,7 +236,10 @@ impl Parts {
         let values = self.scalars::<i128>(length)?;
         let array = Decimal128Array::try_new(values, nulls).and_then(|array| array.with_precision_and_scale(precision, scale));
         let array = array.map_err(|error| arrow(&error))?;
-        array.validate_decimal_precision(precision).map_err(|_| flaw("a decimal of more digits than its type has"))?;
+        // Arrow's own check of a whole array refuses every negative scale.
+        if !array.iter().flatten().all(|value| Decimal128Type::is_valid_decimal_precision(value, precision)) {
+            return Err(flaw("a decimal of more digits than its type has"));
+        }
         Ok(Arc::new(array))
     }
 

@@ -75,7 +75,11 @@ impl Compiler {
         }
         // SAFETY: the artefact came this moment through a private file from the child that we started, which runs this
         // crate's code and nothing else.
-        unsafe { Component::deserialize(engine, &artefact) }.map_err(|error| Error::engine("loading an artefact", error))
+        unsafe { Component::deserialize(engine, &artefact) }.map_err(|error| {
+            tracing::debug!(error = format!("{error:#}"), "fresh artefact refused");
+            // The pool has slots of one size; what does not fit one is refused here.
+            Error::Compile { reason: "it has more instances, memories, tables or structures than fit an instance".to_owned() }
+        })
     }
 
     /// The artefact of an earlier compilation, if it is there, sealed by us, and made for this engine.

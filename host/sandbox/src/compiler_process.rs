@@ -75,7 +75,8 @@ fn watch(child: Child, job: &Job<'_>) -> Result<(ExitStatus, String)> {
     let stderr = child.0.stderr.take();
     std::thread::scope(|scope| {
         // Both pipes close with the child, so both threads end with it.
-        let feeder = scope.spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(&header(job)).and_then(|()| stdin.write_all(job.bytes))));
+        let feeder =
+            scope.spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(&header(job)).and_then(|()| stdin.write_all(job.bytes))));
         let listener = scope.spawn(move || stderr.map(listen).unwrap_or_default());
         let begun = Instant::now();
         let status = loop {

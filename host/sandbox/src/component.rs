@@ -35,9 +35,9 @@ struct Linked {
 /// What no job's limits may go beyond.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    memory_bytes_max: usize,
-    table_elements_max: usize,
-    stack_bytes_max: usize,
+    pub(crate) memory_bytes_max: usize,
+    pub(crate) table_elements_max: usize,
+    pub(crate) stack_bytes_max: usize,
 }
 
 impl From<&Options> for Bounds {

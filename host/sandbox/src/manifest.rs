@@ -183,7 +183,10 @@ fn wrong(field: impl Into<String>, reason: impl Into<String>) -> Error {
 }
 
 fn check(answer: &abi::Manifest) -> Result<Manifest> {
-    let name = answer.name.parse().map_err(|_| wrong("name", "is not a lower-case letter, then lower-case letters, digits or '-', at most 64 of them"))?;
+    let name = answer
+        .name
+        .parse()
+        .map_err(|_| wrong("name", "is not a lower-case letter, then lower-case letters, digits or '-', at most 64 of them"))?;
     let version = Some(&answer.version).filter(|text| text.len() <= VERSION_BYTES_MAX).and_then(|text| Version::parse(text).ok());
     let version = version.ok_or_else(|| wrong("version", "is not a semantic version such as 1.4.0"))?;
     if answer.functions.len() > FUNCTIONS_MAX || answer.connectors.len() > CONNECTORS_MAX {

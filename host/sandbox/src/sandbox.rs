@@ -1,7 +1,7 @@
 //! The door: bytes in, bindable components out, each compiled once.
 
-use crate::component::Bounds;
 use crate::compile::Compiler;
+use crate::component::Bounds;
 use crate::engine::Engine;
 use crate::error::{Error, Origin, Result};
 use crate::manifest::{self, Manifest};
@@ -79,7 +79,7 @@ impl Sandbox {
     /// # Errors
     /// Everything that is wrong with the upload.
     pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection> {
-        let shape = shape::check(bytes)?;
+        let shape = shape::check(bytes, self.bounds())?;
         let digest = Digest::of(bytes);
         let component = match self.cached(&digest)? {
             Some(component) => component,
@@ -98,8 +98,12 @@ impl Sandbox {
             return Ok(component);
         }
         let bytes = bytes().filter(|bytes| Digest::of(bytes) == *digest).ok_or(Error::Unknown { digest: *digest })?;
-        shape::check(&bytes)?;
+        shape::check(&bytes, self.bounds())?;
         self.compile(*digest, &bytes)
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds::from(&self.0.options)
     }
 
     fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<Component> {
@@ -121,7 +125,7 @@ impl Sandbox {
     }
 
     fn keep(&self, code: &wasmtime::component::Component, digest: Digest, origin: Origin) -> Result<Component> {
-        let component = Component::link(&self.0.engine, &self.0.linker, code, digest, origin, Bounds::from(&self.0.options))?;
+        let component = Component::link(&self.0.engine, &self.0.linker, code, digest, origin, self.bounds())?;
         self.0.components.lock().put(digest, component.clone());
         Ok(component)
     }

@@ -72,8 +72,7 @@ pub(crate) fn lower(schema: &Schema) -> Result<abi::Schema> {
 }
 
 fn lower_metadata(metadata: &HashMap<String, String>) -> Vec<abi::MetadataEntry> {
-    let mut entries: Vec<_> =
-        metadata.iter().map(|(key, value)| abi::MetadataEntry { key: key.clone(), value: value.clone() }).collect();
+    let mut entries: Vec<_> = metadata.iter().map(|(key, value)| abi::MetadataEntry { key: key.clone(), value: value.clone() }).collect();
     // The order of a hash map must not reach a guest that is promised to be deterministic.
     entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     entries
@@ -118,9 +117,7 @@ fn lower_type(data_type: &DataType) -> Option<abi::DataType> {
         DataType::Float16 => abi::DataType::Float16,
         DataType::Float32 => abi::DataType::Float32,
         DataType::Float64 => abi::DataType::Float64,
-        DataType::Decimal128(precision, scale) => {
-            abi::DataType::Decimal128(abi::DecimalType { precision: *precision, scale: *scale })
-        }
+        DataType::Decimal128(precision, scale) => abi::DataType::Decimal128(abi::DecimalType { precision: *precision, scale: *scale }),
         DataType::Date32 => abi::DataType::Date32,
         DataType::Date64 => abi::DataType::Date64,
         DataType::Time32(of) => abi::DataType::Time32(unit(of)),
@@ -264,4 +261,4 @@ fn lift_type(data_type: &abi::DataType, children: Vec<FieldRef>) -> Option<DataT
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

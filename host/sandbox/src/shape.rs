@@ -1,12 +1,11 @@
 //! A look at an upload before anything expensive: is it a component, is it of a size that compiles in bounded time, what
 //! does it import and export. Nothing is validated here beyond that; the compiler does it.
 
+use crate::component::Bounds;
 use crate::error::{Error, Result};
 use crate::host;
 use azora_spec::limits::PLUGIN_BYTES_MAX;
-use wasmparser::{
-    BinaryReaderError, ComponentExternalKind, ComponentTypeRef, Encoding, FunctionBody, Operator, Parser, Payload, TableInit,
-};
+use wasmparser::{BinaryReaderError, ComponentExternalKind, ComponentTypeRef, Encoding, FunctionBody, Operator, Parser, Payload};
 
 /// Core modules: a plugin of one language needs about 3; an interpreter with shared libraries comes near the bound.
 const MODULES_MAX: u64 = 32;
@@ -22,8 +21,8 @@ const BODY_BYTES_MAX: u64 = 1 << 20;
 const LOCALS_MAX: u64 = 10_000;
 /// Branch-table targets of one function.
 const BRANCH_TARGETS_MAX: u64 = 65_536;
-/// Elements that one table starts with.
-const TABLE_ELEMENTS_MAX: u64 = 1_000_000;
+/// Bytes of one page of linear memory.
+const PAGE_BYTES: u64 = 64 << 10;
 /// Entries of any other section, all sections of a kind together.
 const ENTRIES_MAX: u64 = 200_000;
 /// Entries of component sections, all together.
@@ -56,7 +55,7 @@ impl Shape {
 }
 
 /// Counts what costs time and memory later, and audits imports.
-pub(crate) fn check(bytes: &[u8]) -> Result<Shape> {
+pub(crate) fn check(bytes: &[u8], bounds: Bounds) -> Result<Shape> {
     if bytes.len() > PLUGIN_BYTES_MAX {
         return Err(Error::TooLarge { what: "bytes", limit: PLUGIN_BYTES_MAX as u64 });
     }
@@ -70,7 +69,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<Shape> {
     if !Parser::is_component(bytes) {
         return Err(not_component("it does not begin as one"));
     }
-    let mut walk = Walk::default();
+    let mut walk = Walk::new(bounds);
     for payload in Parser::new(0).parse_all(bytes) {
         walk.payload(&payload.map_err(malformed)?)?;
     }
@@ -84,8 +83,9 @@ fn malformed(error: BinaryReaderError) -> Error {
     Error::NotComponent { reason: format!("{} at byte {}", error.message(), error.offset()) }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Walk {
+    bounds: Bounds,
     depth: usize,
     modules: u64,
     components: u64,
@@ -94,6 +94,8 @@ struct Walk {
     component_entries: u64,
     data_segments: u64,
     custom_bytes: u64,
+    memory_bytes: u64,
+    table_elements: u64,
     shape: Shape,
 }
 
@@ -104,6 +106,23 @@ fn add(count: &mut u64, more: u64, what: &'static str, limit: u64) -> Result<()>
 }
 
 impl Walk {
+    fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            depth: 0,
+            modules: 0,
+            components: 0,
+            functions: 0,
+            entries: 0,
+            component_entries: 0,
+            data_segments: 0,
+            custom_bytes: 0,
+            memory_bytes: 0,
+            table_elements: 0,
+            shape: Shape::default(),
+        }
+    }
+
     fn payload(&mut self, payload: &Payload<'_>) -> Result<()> {
         match payload {
             Payload::Version { encoding, .. } => {
@@ -126,20 +145,10 @@ impl Walk {
             Payload::FunctionSection(section) => add(&mut self.functions, section.count().into(), "functions", FUNCTIONS_MAX),
             Payload::CodeSectionEntry(body) => function(body),
             Payload::DataSection(section) => add(&mut self.data_segments, section.count().into(), "data segments", DATA_SEGMENTS_MAX),
-            Payload::TableSection(section) => {
-                self.entries(section.count())?;
-                for table in section.clone() {
-                    let table = table.map_err(malformed)?;
-                    let is_large = table.ty.initial > TABLE_ELEMENTS_MAX || matches!(table.init, TableInit::Expr(_));
-                    if is_large {
-                        return Err(Error::TooLarge { what: "elements in a table", limit: TABLE_ELEMENTS_MAX });
-                    }
-                }
-                Ok(())
-            }
+            Payload::TableSection(section) => self.tables(section.clone()),
+            Payload::MemorySection(section) => self.memories(section.clone()),
             Payload::TypeSection(section) => self.entries(section.count()),
             Payload::ImportSection(section) => self.entries(section.count()),
-            Payload::MemorySection(section) => self.entries(section.count()),
             Payload::TagSection(section) => self.entries(section.count()),
             Payload::GlobalSection(section) => self.entries(section.count()),
             Payload::ExportSection(section) => self.entries(section.count()),
@@ -170,6 +179,25 @@ impl Walk {
 
     fn component_entries(&mut self, count: u32) -> Result<()> {
         add(&mut self.component_entries, count.into(), "entries in its component sections", COMPONENT_ENTRIES_MAX)
+    }
+
+    fn tables(&mut self, section: wasmparser::TableSectionReader<'_>) -> Result<()> {
+        self.entries(section.count())?;
+        let limit = self.bounds.table_elements_max as u64;
+        for table in section {
+            add(&mut self.table_elements, table.map_err(malformed)?.ty.initial, "elements in its tables", limit)?;
+        }
+        Ok(())
+    }
+
+    fn memories(&mut self, section: wasmparser::MemorySectionReader<'_>) -> Result<()> {
+        self.entries(section.count())?;
+        let limit = self.bounds.memory_bytes_max as u64;
+        for memory in section {
+            let bytes = memory.map_err(malformed)?.initial.saturating_mul(PAGE_BYTES);
+            add(&mut self.memory_bytes, bytes, "bytes of memory from the start", limit)?;
+        }
+        Ok(())
     }
 
     fn imports(&mut self, section: wasmparser::ComponentImportSectionReader<'_>) -> Result<()> {

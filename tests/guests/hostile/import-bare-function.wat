@@ -1,0 +1,2 @@
+;; Imports a bare function.
+(component (import "system" (func (param "line" string))))

@@ -1,0 +1,14 @@
+;; Its rows come from rows that were never there.
+;;@process
+(func (export "azora:plugin/transform@0.1.0#process")
+  (param $rows i64) (param $nodes i32) (param $n_nodes i32) (param $buffers i32) (param $n_buffers i32) (result i32)
+  (i64.store (i32.const 3080) (local.get $rows))
+  (i32.store (i32.const 3088) (local.get $nodes))
+  (i32.store (i32.const 3092) (local.get $n_nodes))
+  (i32.store (i32.const 3096) (local.get $buffers))
+  (i32.store (i32.const 3100) (local.get $n_buffers))
+  (memory.fill (i32.const 3300) (i32.const 255) (i32.const 64))
+  (i32.store8 (i32.const 3104) (i32.const 2))
+  (i32.store (i32.const 3108) (i32.const 3300))
+  (i32.store (i32.const 3112) (i32.wrap_i64 (local.get $rows)))
+  (i32.const 3072))

@@ -1,0 +1,15 @@
+;; It answers one buffer of 60 MiB, and the same again as validity.
+;;@process
+(func (export "azora:plugin/transform@0.1.0#process")
+  (param $rows i64) (param $nodes i32) (param $n_nodes i32) (param $buffers i32) (param $n_buffers i32) (result i32)
+  (i64.store (i32.const 3080) (local.get $rows))
+  (i32.store (i32.const 3088) (local.get $nodes))
+  (i32.store (i32.const 3092) (local.get $n_nodes))
+  (i32.store (i32.const 3096) (local.get $buffers))
+  (i32.store (i32.const 3100) (local.get $n_buffers))
+  (drop (memory.grow (i32.const 960)))
+  (i32.store (local.get $buffers) (i32.const 65536))
+  (i32.store offset=4 (local.get $buffers) (i32.const 62000000))
+  (i32.store offset=8 (local.get $buffers) (i32.const 65536))
+  (i32.store offset=12 (local.get $buffers) (i32.const 62000000))
+  (i32.const 3072))

@@ -1,0 +1,6 @@
+;; process never ends.
+;;@process
+(func (export "azora:plugin/transform@0.1.0#process")
+  (param $rows i64) (param $nodes i32) (param $n_nodes i32) (param $buffers i32) (param $n_buffers i32) (result i32)
+  (loop (br 0))
+  (i32.const 0))

@@ -1,0 +1,4 @@
+;; Instantiation never ends.
+;;@extra
+(func $spin (loop (br 0)))
+(start $spin)

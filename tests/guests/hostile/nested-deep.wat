@@ -1,0 +1,2 @@
+;; Twenty components in each other.
+(component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component (component ))))))))))))))))))))

@@ -1,0 +1,18 @@
+;; Its column has no nulls by its schema, and one in its data.
+;;@open
+(func (export "azora:plugin/transform@0.1.0#open") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+  (i32.store8 (i32.const 1112) (i32.const 0))
+  (i32.const 1272))
+;;@process
+(func (export "azora:plugin/transform@0.1.0#process")
+  (param $rows i64) (param $nodes i32) (param $n_nodes i32) (param $buffers i32) (param $n_buffers i32) (result i32)
+  (i64.store (i32.const 3080) (local.get $rows))
+  (i32.store (i32.const 3088) (local.get $nodes))
+  (i32.store (i32.const 3092) (local.get $n_nodes))
+  (i32.store (i32.const 3096) (local.get $buffers))
+  (i32.store (i32.const 3100) (local.get $n_buffers))
+  (i64.store offset=8 (local.get $nodes) (local.get $rows))
+  (memory.fill (i32.const 3300) (i32.const 0) (i32.const 64))
+  (i32.store (local.get $buffers) (i32.const 3300))
+  (i32.store offset=4 (local.get $buffers) (i32.const 64))
+  (i32.const 3072))

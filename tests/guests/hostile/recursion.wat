@@ -1,0 +1,7 @@
+;; Calls itself for ever.
+;;@process
+(func (export "azora:plugin/transform@0.1.0#process")
+  (param $rows i64) (param $nodes i32) (param $n_nodes i32) (param $buffers i32) (param $n_buffers i32) (result i32)
+  (call $down (i32.const 0)))
+;;@extra
+(func $down (param i32) (result i32) (i32.add (call $down (i32.add (local.get 0) (i32.const 1))) (i32.const 1)))

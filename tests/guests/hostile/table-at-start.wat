@@ -1,0 +1,3 @@
+;; Declares a table of 900,000 elements.
+;;@extra
+(table $t 900000 funcref)

@@ -1,0 +1,3 @@
+;; open traps.
+;;@open
+(func (export "azora:plugin/transform@0.1.0#open") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32) unreachable)
