@@ -76,14 +76,12 @@ impl Engine {
         let plugins = pins.map(|pins| pins.plugins.clone()).unwrap_or_default();
         let plan_context = PlanContext::new(parts, state, spec.options.clone(), plugins);
         let applied = plan::apply(&plan_context, relation, &spec.operations).await?;
-        let sinks = Sinks { files: &inner.files, registry: &inner.registry, catalog: &*inner.catalog };
-        let target = sinks.target(&spec.sink, &applied, pins.and_then(|pins| pins.base.as_ref())).await?;
+        let sinks = Sinks { files: &inner.files, registry: &inner.registry, catalog: &inner.catalog };
+        let target = sinks.target(&spec.sink, &applied).await?;
         if pins.is_none() {
             target.sink.check().await?;
         }
-        let mut fresh = Pins::new(parallelism, input_pins);
-        fresh.base.clone_from(&target.base);
-        planned::finish(session, plan_context, applied, target, fresh, spec.options.time_max).await
+        planned::finish(session, plan_context, applied, target, Pins::new(parallelism, input_pins), spec.options.time_max).await
     }
 
     /// Runs every partition that `context.prepared` lacks, up to `prepare`. One token per partition, in their order.

@@ -149,8 +149,8 @@ fn unexpected(error: &ArrowError) -> Failure {
 }
 
 /// Looks for a failure of ours along the chain of sources.
-fn inner_failure(error: &(dyn StdError + 'static)) -> Option<&Failure> {
-    let mut at = Some(error);
+fn inner_failure<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Failure> {
+    let mut at: Option<&'a (dyn StdError + 'static)> = Some(error);
     while let Some(error) = at {
         if let Some(failure) = error.downcast_ref::<Failure>() {
             return Some(failure);

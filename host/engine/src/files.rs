@@ -4,6 +4,9 @@
 mod listing;
 mod store;
 
+/// The index of the engine's own directory in pins.
+pub(crate) const DATA_ROOT: usize = usize::MAX;
+
 pub(crate) use listing::{Found, list};
 pub(crate) use store::RootStore;
 
@@ -96,6 +99,9 @@ impl Files {
 
     /// A root by its index.
     pub(crate) fn root(&self, at: usize) -> Result<&Root, Failure> {
+        if at == DATA_ROOT {
+            return Ok(&self.data);
+        }
         self.roots.get(at).ok_or_else(|| Failure::new(Code::PathOutside, "the root of a file is not configured any more"))
     }
 
@@ -150,7 +156,7 @@ pub(crate) fn path_failure(error: &io::Error, path: &str) -> Failure {
             Failure::new(Code::PathOutside, format!("'{shown}' leads outside of its root")).at("/path")
         }
         io::ErrorKind::PermissionDenied => Failure::new(Code::PathUnusable, format!("the server may not use '{shown}'")).at("/path"),
-        io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::FilesystemLoop => {
+        io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
             Failure::new(Code::PathUnusable, format!("'{shown}' is not a file that can be used")).at("/path")
         }
         _ if crate::error::is_full(error) => Failure::new(Code::StorageFull, "the disk is full"),

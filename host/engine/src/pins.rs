@@ -18,9 +18,6 @@ pub struct Pins {
     pub(crate) input: InputPins,
     /// Reference as in the request → `sha256:…`.
     pub(crate) plugins: BTreeMap<String, String>,
-    /// The dataset version that an appending sink adds to, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) base: Option<DatasetPin>,
 }
 
 /// What was decided about the input.
@@ -59,7 +56,7 @@ pub(crate) struct FilePin {
 
 impl Pins {
     pub(crate) fn new(parallelism: usize, input: InputPins) -> Self {
-        Self { version: VERSION, parallelism, partitions: 0, input, plugins: BTreeMap::new(), base: None }
+        Self { version: VERSION, parallelism, partitions: 0, input, plugins: BTreeMap::new() }
     }
 
     /// The digests of the plugins that the job uses.

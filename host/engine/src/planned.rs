@@ -4,12 +4,13 @@ use crate::concat::ConcatExec;
 use crate::pins::Pins;
 use crate::relation::{Applied, PlanContext, Shape};
 use crate::session::Session;
-use crate::sink::{Target, description};
+use crate::sink::{Kind, Target, description};
 use crate::{Error, failure_of};
 use azora_connect::Sink;
 use azora_spec::{Failure, limits};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, displayable};
+use datafusion::prelude::SessionConfig;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub struct Planned {
 #[derive(Debug)]
 struct Inner {
     session: Arc<Session>,
+    config: SessionConfig,
     plan: Arc<dyn ExecutionPlan>,
     schema: SchemaRef,
     shape: Shape,
@@ -61,7 +63,7 @@ impl Planned {
     /// Whether nothing outside of the engine changes before the answer is fetched: the sink is `collect`.
     #[must_use]
     pub fn is_collected(&self) -> bool {
-        self.inner.target.is_collected
+        self.inner.target.kind == Kind::Collect
     }
 
     /// The physical plan as indented text, for people and tests.
@@ -93,6 +95,10 @@ impl Planned {
         }
     }
 
+    pub(crate) fn config(&self) -> &SessionConfig {
+        &self.inner.config
+    }
+
     pub(crate) fn time_max(&self) -> Duration {
         self.inner.time_max
     }
@@ -109,6 +115,7 @@ pub(crate) async fn finish(
 ) -> Result<Planned, Failure> {
     let Applied { relation, shape, on_empty } = applied;
     let (state, logical) = relation.frame.into_parts();
+    let config = state.config().clone();
     let mut plan = state.create_physical_plan(&logical).await.map_err(failure_of)?;
     check_columns(&plan.schema(), &relation.schema)?;
     if (target.is_single || shape == Shape::Single) && plan.output_partitioning().partition_count() > 1 {
@@ -124,7 +131,7 @@ pub(crate) async fn finish(
     pins.plugins = context.into_plugins();
     let description = description::write(&target, &shape, &relation.schema)?;
     let schema = relation.schema;
-    Ok(Planned { inner: Arc::new(Inner { session, plan, schema, shape, on_empty, target, pins, description, time_max }) })
+    Ok(Planned { inner: Arc::new(Inner { session, config, plan, schema, shape, on_empty, target, pins, description, time_max }) })
 }
 
 /// The plan's columns must be the ones that the relation promises, up to metadata and nullability.

@@ -41,7 +41,7 @@ impl JobResult {
     #[must_use]
     pub fn batches(&self) -> BoxStream<'static, Result<RecordBatch, Failure>> {
         let parts = self.parts.clone();
-        stream::iter(parts).map(|part| Ok(part_stream(part))).try_flatten().boxed()
+        stream::iter(parts).map(|part| Ok::<_, Failure>(part_stream(part))).try_flatten().boxed()
     }
 }
 

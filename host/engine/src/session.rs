@@ -4,6 +4,7 @@ use crate::files::Files;
 use crate::{ContextOptions, Error, Options, failure_of};
 use async_trait::async_trait;
 use azora_spec::{Failure, limits};
+use datafusion::catalog::Session as CatalogSession;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::context::{QueryPlanner, SessionState};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -128,7 +129,7 @@ struct Planner;
 
 #[async_trait]
 impl QueryPlanner for Planner {
-    async fn create_physical_plan(&self, plan: &LogicalPlan, state: &SessionState) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+    async fn create_physical_plan(&self, plan: &LogicalPlan, state: &dyn CatalogSession) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         DefaultPhysicalPlanner::with_extension_planners(crate::plan::extension_planners()).create_physical_plan(plan, state).await
     }
 }

@@ -1,0 +1,179 @@
+//! Where a job's rows come from: inline JSON, a dataset, files below a root, or a connector.
+
+mod arrow_file;
+mod file;
+pub(crate) mod inline;
+mod json_type;
+mod parquet;
+mod scan;
+mod text;
+
+use crate::files::{DATA_ROOT, Files};
+use crate::pins::{DatasetPin, FilePin, InputPins};
+use crate::relation::Relation;
+use crate::session::Session;
+use crate::{Catalog, DatasetEntry, Error, Options, failure_of};
+use azora_connect::element::Element;
+use azora_connect::{Registry, Split};
+use azora_spec::{Code, DatasetName, Failure, FileFormat, Input, JobSpec, Operation};
+use datafusion::catalog::TableProvider;
+use datafusion::dataframe::DataFrame;
+use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlanBuilder;
+use std::sync::Arc;
+
+/// Inline rows up to this number stay in one partition where the job does not ask for more: starting a second one costs
+/// more than it saves.
+const ONE_PARTITION_ROWS_MAX: usize = 1024;
+
+/// What reading needs of the engine.
+#[derive(Debug)]
+pub(crate) struct Inputs<'a> {
+    pub(crate) files: &'a Arc<Files>,
+    pub(crate) registry: &'a Registry,
+    pub(crate) catalog: &'a dyn Catalog,
+    pub(crate) options: &'a Options,
+    pub(crate) session: &'a Session,
+}
+
+/// Partitions that a job aims at.
+pub(crate) fn parallelism(spec: &JobSpec, default: usize) -> usize {
+    let shows_partitions =
+        |operation: &Operation| matches!(operation, Operation::Glom | Operation::Repartition(_) | Operation::Coalesce(_) | Operation::MapPartitions(_));
+    match (spec.options.parallelism, &spec.input) {
+        (Some(parallelism), _) => parallelism.max(1),
+        (None, Input::Inline(rows)) if rows.len() <= ONE_PARTITION_ROWS_MAX && !spec.operations.iter().any(shows_partitions) => 1,
+        (None, _) => default.max(1),
+    }
+}
+
+/// Whether a source of this type is read by the engine itself: `file`, or a format's name.
+pub(crate) fn is_file(connector: &str) -> bool {
+    connector == "file" || FileFormat::parse(connector).is_ok()
+}
+
+/// The input with "the last dataset" replaced by its name.
+pub(crate) fn resolve(catalog: &dyn Catalog, input: &Input) -> Result<Input, Failure> {
+    match input {
+        Input::LastDataset => last(catalog).map(Input::Dataset),
+        other => Ok(other.clone()),
+    }
+}
+
+fn last(catalog: &dyn Catalog) -> Result<DatasetName, Failure> {
+    catalog.last_dataset().ok_or_else(|| {
+        Failure::new(Code::DatasetNone, "the request has no data, and no dataset was made yet")
+            .hint("give 'data', 'dataset' or 'source', or call POST /ingest first")
+    })
+}
+
+impl Inputs<'_> {
+    /// The rows as a plan, and what was decided about them.
+    pub(crate) async fn relation(
+        &self,
+        spec: &JobSpec,
+        state: &SessionState,
+        pins: Option<&InputPins>,
+    ) -> Result<(Relation, InputPins), Failure> {
+        match &spec.input {
+            Input::Inline(rows) => Ok((self.inline(rows, state, &spec.operations)?, InputPins::Inline)),
+            Input::Dataset(name) => self.dataset(name, state, pins).await,
+            Input::LastDataset => self.dataset(&last(self.catalog)?, state, pins).await,
+            Input::Source { connector, config } if is_file(connector) => {
+                let config = file::Config::read(connector, config)?;
+                let files = match pins {
+                    Some(InputPins::Files { files }) => files.clone(),
+                    _ => file::find(self.files, &config, self.options.files_max)?,
+                };
+                let relation = self.files_relation(&config, files.clone(), state).await?;
+                Ok((relation, InputPins::Files { files }))
+            }
+            Input::Source { connector, config } => {
+                let source = self.registry.get(connector)?.source(config).await?;
+                if !source.is_bounded() {
+                    return Err(Failure::new(Code::ConnectorConfig, format!("'{connector}' never ends, so a job cannot read all of it")));
+                }
+                let parallelism = state.config().target_partitions();
+                let splits = match pins {
+                    Some(InputPins::Splits { splits }) => splits.iter().map(|payload| Split { payload: payload.clone(), rows: None }).collect(),
+                    _ => source.plan(parallelism).await?,
+                };
+                let pinned = InputPins::Splits { splits: splits.iter().map(|split| split.payload.clone()).collect() };
+                let table = scan::SourceTable::new(source, splits, parallelism, scan::Place::Network);
+                Ok((table.relation(state)?, pinned))
+            }
+        }
+    }
+
+    fn inline(&self, rows: &[serde_json::Value], state: &SessionState, operations: &[Operation]) -> Result<Relation, Failure> {
+        let (schema, batch) = inline::batch(rows, inline::wants_pairs(operations))?;
+        let partitions = inline::split(&batch, state.config().target_partitions());
+        let table = MemTable::try_new(batch.schema(), partitions).map_err(failure_of)?;
+        relation(state, Arc::new(table), Element::of(&schema))
+    }
+
+    async fn dataset(&self, name: &DatasetName, state: &SessionState, pins: Option<&InputPins>) -> Result<(Relation, InputPins), Failure> {
+        let pin = match pins {
+            Some(InputPins::Dataset(pin)) => pin.clone(),
+            _ => self.pin_dataset(&self.catalog.dataset(name)?)?,
+        };
+        let relation = self.parquet(pin.files.clone(), state).await?;
+        Ok((relation, InputPins::Dataset(pin)))
+    }
+
+    fn pin_dataset(&self, entry: &DatasetEntry) -> Result<DatasetPin, Failure> {
+        let damaged = || Failure::from(Error::Damaged { what: "the catalog's entry of a dataset" });
+        let version = entry.directory.file_name().and_then(|name| name.to_str()).ok_or_else(damaged)?;
+        let directory = crate::sink::dataset::directory(entry.name.as_str(), version);
+        let pin = |file: &String| file::pin(self.files, DATA_ROOT, &format!("{directory}/{file}"));
+        let files = entry.files.iter().map(pin).collect::<Result<_, _>>()?;
+        Ok(DatasetPin { name: entry.name.to_string(), version: version.to_owned(), files })
+    }
+
+    async fn files_relation(&self, config: &file::Config, files: Vec<FilePin>, state: &SessionState) -> Result<Relation, Failure> {
+        let format = config.format_of(&files)?;
+        let parallelism = state.config().target_partitions();
+        let read = match format {
+            FileFormat::Parquet => self.parquet(files, state).await?,
+            FileFormat::Arrow => {
+                let source = blocking(arrow_file::ArrowSource::new(Arc::clone(self.files), files)).await?;
+                self.local(source, parallelism, state).await?
+            }
+            FileFormat::Json | FileFormat::Ndjson | FileFormat::Csv | FileFormat::Text => {
+                let settings = text::Settings::new(config, format, self.options);
+                let source = blocking(text::TextSource::new(Arc::clone(self.files), files, settings)).await?;
+                self.local(source, parallelism, state).await?
+            }
+        };
+        config.select(read)
+    }
+
+    async fn local(&self, source: impl azora_connect::Source + 'static, parallelism: usize, state: &SessionState) -> Result<Relation, Failure> {
+        let source: Arc<dyn azora_connect::Source> = Arc::new(source);
+        let splits = source.plan(parallelism).await?;
+        scan::SourceTable::new(source, splits, parallelism, scan::Place::Local).relation(state)
+    }
+
+    async fn parquet(&self, files: Vec<FilePin>, state: &SessionState) -> Result<Relation, Failure> {
+        let _ = self.session;
+        let table = blocking(parquet::ParquetTable::new(Arc::clone(self.files), files)).await?;
+        let element = table.element();
+        relation(state, Arc::new(table), element)
+    }
+}
+
+/// Runs work that reads files where it may wait. A panic of a reader over broken input becomes a failure.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "reading the head of a file ended early");
+        Err(Failure::new(Code::FileFormat, "a file is damaged"))
+    })
+}
+
+/// A table's rows as elements.
+fn relation(state: &SessionState, table: Arc<dyn TableProvider>, element: Element) -> Result<Relation, Failure> {
+    let schema = element.schema(table.schema().fields().clone());
+    let plan = LogicalPlanBuilder::scan("input", provider_as_source(table), None).and_then(LogicalPlanBuilder::build).map_err(failure_of)?;
+    Ok(Relation { frame: DataFrame::new(state.clone(), plan), schema })
+}

@@ -1,0 +1,212 @@
+//! Arrow IPC files and streams. Arrow's own reader believes the lengths that a file states, and may abort the process on
+//! forged ones: here every length is checked against the file before anything is decoded.
+
+use super::file;
+use crate::error::{arrow_failure, io_failure};
+use crate::files::Files;
+use crate::pins::FilePin;
+use async_trait::async_trait;
+use azora_connect::{Outcome, Position, ReadRequest, Reader, Source, Split};
+use azora_spec::{Code, Failure};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::buffer::Buffer;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::ipc::reader::StreamDecoder;
+use datafusion::arrow::ipc::{MessageHeader, root_as_message};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// What a file (not a stream) begins with.
+const MAGIC: &[u8; 8] = b"ARROW1\0\0";
+/// What a message begins with.
+const CONTINUATION: [u8; 4] = [0xFF; 4];
+/// Largest header of a message.
+const HEADER_BYTES_MAX: usize = 16 << 20;
+/// Largest body of a message.
+const BODY_BYTES_MAX: u64 = 1 << 30;
+
+/// IPC files of one schema.
+#[derive(Debug)]
+pub(crate) struct ArrowSource {
+    files: Arc<Files>,
+    pins: Vec<FilePin>,
+    schema: SchemaRef,
+}
+
+impl ArrowSource {
+    /// Reads the schemas. The work is returned, to be done where waiting is allowed.
+    pub(crate) fn new(files: Arc<Files>, pins: Vec<FilePin>) -> impl FnOnce() -> Result<Self, Failure> + Send + 'static {
+        move || {
+            let mut schema: Option<SchemaRef> = None;
+            for pin in &pins {
+                let mut messages = Messages::open(file::open(&files, pin)?, &pin.path)?;
+                let of = messages.schema()?;
+                match &schema {
+                    None => schema = Some(of),
+                    Some(first) if first.fields() == of.fields() => {}
+                    Some(_) => return Err(messages.broken("its columns are not those of the files before it")),
+                }
+            }
+            let schema = schema.ok_or_else(|| Failure::new(Code::PathMissing, "there is no file"))?;
+            Ok(Self { files, pins, schema })
+        }
+    }
+}
+
+#[async_trait]
+impl Source for ArrowSource {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    async fn plan(&self, _: usize) -> Result<Vec<Split>, Failure> {
+        Ok(self.pins.iter().enumerate().map(|(at, pin)| Split { payload: at.to_string(), rows: Some(pin.bytes / 64 + 1) }).collect())
+    }
+
+    async fn open(&self, split: &Split, _: Option<&Position>, request: ReadRequest) -> Result<Box<dyn Reader>, Failure> {
+        let pin = split.payload.parse::<usize>().ok().and_then(|at| self.pins.get(at));
+        let pin = pin.ok_or_else(|| Failure::new(Code::Internal, "a split that this source did not make"))?;
+        let messages = Messages::open(file::open(&self.files, pin)?, &pin.path)?;
+        Ok(Box::new(ArrowReader { messages, request, whole: None, rows: 0 }))
+    }
+}
+
+#[derive(Debug)]
+struct ArrowReader {
+    messages: Messages,
+    request: ReadRequest,
+    /// The rest of a batch that was larger than asked for.
+    whole: Option<RecordBatch>,
+    rows: u64,
+}
+
+#[async_trait]
+impl Reader for ArrowReader {
+    async fn read(&mut self) -> Result<Outcome, Failure> {
+        let batch = match self.whole.take() {
+            Some(batch) => batch,
+            None => match self.messages.batch()? {
+                Some(batch) => batch,
+                None => return Ok(Outcome::End),
+            },
+        };
+        let rows = batch.num_rows().min(self.request.batch_rows.max(1));
+        if rows < batch.num_rows() {
+            self.whole = Some(batch.slice(rows, batch.num_rows() - rows));
+        }
+        let mut batch = batch.slice(0, rows);
+        if let Some(columns) = &self.request.projection {
+            batch = batch.project(columns).map_err(|error| arrow_failure(&error))?;
+        }
+        self.rows += rows as u64;
+        Ok(Outcome::Batch(batch, Position(self.rows.to_string())))
+    }
+}
+
+/// The messages of one file.
+#[derive(Debug)]
+struct Messages {
+    input: BufReader<File>,
+    path: String,
+    left: u64,
+    decoder: StreamDecoder,
+}
+
+impl Messages {
+    fn open(file: File, path: &str) -> Result<Self, Failure> {
+        let left = file.metadata().map_err(|error| io_failure(&error))?.len();
+        let mut messages = Self { input: BufReader::with_capacity(256 << 10, file), path: path.to_owned(), left, decoder: StreamDecoder::new() };
+        if left >= MAGIC.len() as u64 {
+            let begin = messages.take(MAGIC.len())?;
+            if begin != MAGIC {
+                // A stream has no magic: start again.
+                messages.input.seek_relative(-(MAGIC.len() as i64)).map_err(|error| io_failure(&error))?;
+                messages.left = left;
+            }
+        }
+        Ok(messages)
+    }
+
+    fn broken(&self, reason: &str) -> Failure {
+        Failure::new(Code::FileFormat, format!("'{}' is not a readable Arrow file: {reason}", self.path.escape_debug())).at("/path")
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<Vec<u8>, Failure> {
+        if bytes as u64 > self.left {
+            return Err(self.broken("it ends too early"));
+        }
+        let mut taken = vec![0; bytes];
+        self.input.read_exact(&mut taken).map_err(|_| self.broken("it ends too early"))?;
+        self.left -= bytes as u64;
+        Ok(taken)
+    }
+
+    fn schema(&mut self) -> Result<SchemaRef, Failure> {
+        if self.step()?.is_none() {
+            return Err(self.broken("it has no schema"));
+        }
+        self.decoder.schema().ok_or_else(|| self.broken("it does not begin with a schema"))
+    }
+
+    fn batch(&mut self) -> Result<Option<RecordBatch>, Failure> {
+        loop {
+            match self.step()? {
+                None => return Ok(None),
+                Some(Some(batch)) if batch.num_rows() > 0 => return Ok(Some(batch)),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Decodes one message: none at the end of the stream, some batch where the message was one.
+    fn step(&mut self) -> Result<Option<Option<RecordBatch>>, Failure> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let mut message = self.take(4)?;
+        if message != CONTINUATION {
+            return Err(self.broken("it is of a version before 0.15, or not Arrow at all"));
+        }
+        let length = self.take(4)?;
+        let header_bytes = <[u8; 4]>::try_from(length.as_slice()).map_or(0, i32::from_le_bytes);
+        if header_bytes == 0 {
+            return Ok(None);
+        }
+        let header_bytes = usize::try_from(header_bytes).ok().filter(|bytes| *bytes <= HEADER_BYTES_MAX);
+        let header = self.take(header_bytes.ok_or_else(|| self.broken("a message is too large"))?)?;
+        let body_bytes = self.check(&header)?;
+        message.extend_from_slice(&length);
+        message.extend_from_slice(&header);
+        message.extend_from_slice(&self.take(body_bytes)?);
+        let mut buffer = Buffer::from_vec(message);
+        // Arrow panics on some broken messages.
+        let decoder = &mut self.decoder;
+        match catch_unwind(AssertUnwindSafe(|| decoder.decode(&mut buffer))) {
+            Ok(Ok(batch)) => Ok(Some(batch)),
+            Ok(Err(error)) => {
+                tracing::info!(%error, "an Arrow message is broken");
+                Err(self.broken("a message is damaged"))
+            }
+            Err(_) => Err(self.broken("a message is damaged")),
+        }
+    }
+
+    /// Checks what a header states and answers how long its body is.
+    fn check(&self, header: &[u8]) -> Result<usize, Failure> {
+        let message = root_as_message(header).map_err(|_| self.broken("a message has no valid header"))?;
+        let compression = match message.header_type() {
+            MessageHeader::RecordBatch => message.header_as_record_batch().and_then(|batch| batch.compression()).is_some(),
+            MessageHeader::DictionaryBatch => {
+                message.header_as_dictionary_batch().and_then(|batch| batch.data()).and_then(|batch| batch.compression()).is_some()
+            }
+            _ => false,
+        };
+        if compression {
+            return Err(self.broken("compressed buffers are not supported").hint("write it without compression, or as Parquet"));
+        }
+        let body = u64::try_from(message.bodyLength()).ok().filter(|body| *body <= BODY_BYTES_MAX.min(self.left));
+        body.and_then(|body| usize::try_from(body).ok()).ok_or_else(|| self.broken("it ends too early"))
+    }
+}

@@ -1,0 +1,109 @@
+//! Rows in the request: JSON values become one Arrow batch, then partitions.
+
+use super::json_type::{JsonType, array};
+use azora_connect::element::{self, Element, VALUE};
+use azora_spec::{Code, Failure, Operation, limits};
+use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::datatypes::{Field, Fields, Schema, SchemaRef};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The rows as elements of one type. The batch's own schema has no metadata of its own; the one beside it says what an
+/// element is. `pairs`: arrays of two become tuples even where both parts have one type.
+pub(crate) fn batch(values: &[Value], pairs: bool) -> Result<(SchemaRef, RecordBatch), Failure> {
+    if let Some(integers) = integers(values) {
+        let schema = element::scalar(integers.data_type().clone(), true);
+        return finish(schema, vec![integers], values.len());
+    }
+    let of = type_of(values, pairs)?;
+    let whole: Vec<Option<&Value>> = values.iter().map(Some).collect();
+    let column = |field: &Field, values: &[Option<&Value>]| {
+        array(field, values).map_err(|misfit| {
+            Failure::new(Code::DataMixed, format!("row {}: {} is not {}", misfit.row, misfit.value, misfit.wanted)).row(misfit.row as u64)
+        })
+    };
+    let has_null = values.iter().any(Value::is_null);
+    match of {
+        JsonType::Struct(shape) if !has_null => {
+            let fields = shape.arrow_fields();
+            let part = |name: &str| values.iter().map(|value| value.get(name)).collect::<Vec<_>>();
+            let columns = fields.iter().map(|field| column(field, &part(field.name()))).collect::<Result<_, _>>()?;
+            finish(Element::Object.schema(fields), columns, values.len())
+        }
+        JsonType::Tuple(parts) if !has_null => {
+            let fields: Fields = parts.iter().enumerate().map(|(at, part)| part.field(&element::part(at))).collect();
+            let part = |at: usize| values.iter().map(|value| value.get(at)).collect::<Vec<_>>();
+            let columns = fields.iter().enumerate().map(|(at, field)| column(field, &part(at))).collect::<Result<_, _>>()?;
+            finish(Element::Tuple.schema(fields), columns, values.len())
+        }
+        other => {
+            let field = other.field(VALUE);
+            let columns = vec![column(&field, &whole)?];
+            finish(Element::Scalar.schema(vec![field]), columns, values.len())
+        }
+    }
+}
+
+/// The one type of all rows.
+fn type_of(values: &[Value], pairs: bool) -> Result<JsonType, Failure> {
+    let mut of = JsonType::Null;
+    for (row, value) in values.iter().enumerate() {
+        let row = row as u64;
+        let next = JsonType::of(value, pairs).map_err(|mixed| mixed.failure(row).at(format!("/data/{row}")))?;
+        of = of.merge(next).map_err(|mixed| mixed.failure(row).at(format!("/data/{row}")))?;
+    }
+    Ok(of)
+}
+
+/// The usual small case without any detour.
+fn integers(values: &[Value]) -> Option<ArrayRef> {
+    let integers = values.iter().map(Value::as_i64).collect::<Option<Vec<i64>>>()?;
+    (!integers.is_empty()).then(|| Arc::new(Int64Array::from(integers)) as ArrayRef)
+}
+
+fn finish(schema: SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<(SchemaRef, RecordBatch), Failure> {
+    let bare = Arc::new(Schema::new(schema.fields().clone()));
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let batch = RecordBatch::try_new_with_options(bare, columns, &options).map_err(|error| crate::error::arrow_failure(&error))?;
+    Ok((schema, batch))
+}
+
+/// Cuts rows into so many partitions of equal size, in order, each in batches of the usual size.
+pub(crate) fn split(batch: &RecordBatch, partitions: usize) -> Vec<Vec<RecordBatch>> {
+    let rows = batch.num_rows();
+    let partitions = partitions.max(1);
+    let bound = |at: usize| (at as u128 * rows as u128 / partitions as u128) as usize;
+    let slices = |from: usize, to: usize| {
+        (from..to).step_by(limits::BATCH_ROWS).map(|at| batch.slice(at, limits::BATCH_ROWS.min(to - at))).collect::<Vec<_>>()
+    };
+    (0..partitions).map(|at| slices(bound(at), bound(at + 1))).collect()
+}
+
+/// Whether the operations take the inline elements themselves as pairs, so that `[1, 2]` is one.
+pub(crate) fn wants_pairs(operations: &[Operation]) -> bool {
+    for operation in operations {
+        match operation {
+            Operation::MapValues(_)
+            | Operation::Keys
+            | Operation::Values
+            | Operation::ReduceByKey { key: None, .. }
+            | Operation::GroupByKey
+            | Operation::AggregateByKey { .. }
+            | Operation::CountByKey
+            | Operation::SortByKey(_) => return true,
+            Operation::Filter(_)
+            | Operation::Distinct
+            | Operation::SortBy { .. }
+            | Operation::Sample { .. }
+            | Operation::Cache(_)
+            | Operation::Unpersist(_)
+            | Operation::Repartition(_)
+            | Operation::Coalesce(_) => {}
+            _ => return false,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! Parquet files as a table: DataFusion's own reader, over a fixed list of files in a fixed order.
+
+use crate::files::{DATA_ROOT, Files};
+use crate::pins::FilePin;
+use async_trait::async_trait;
+use azora_connect::element::{ELEMENT_KEY, Element};
+use azora_spec::{Code, Failure};
+use chrono::{DateTime, Utc};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::config::TableParquetOptions;
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileGroupPartitioner, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use object_store::ObjectMeta;
+use object_store::path::Path;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use std::sync::Arc;
+
+/// Files below this size are not cut into ranges.
+const CUT_BYTES_MIN: usize = 4 << 20;
+
+/// The files of one source, all below one root and of one schema.
+#[derive(Debug)]
+pub(crate) struct ParquetTable {
+    url: ObjectStoreUrl,
+    schema: SchemaRef,
+    element: Element,
+    files: Vec<PartitionedFile>,
+}
+
+impl ParquetTable {
+    /// Reads the footers. The work is returned, to be done where waiting is allowed.
+    pub(crate) fn new(files: Arc<Files>, pins: Vec<FilePin>) -> impl FnOnce() -> Result<Self, Failure> + Send + 'static {
+        move || {
+            let root = files.root(pins.first().map_or(DATA_ROOT, |pin| pin.root))?;
+            let mut schema: Option<Schema> = None;
+            let mut of_files = Vec::with_capacity(pins.len());
+            for pin in &pins {
+                let footer = footer(&files, pin)?;
+                schema = Some(match schema {
+                    None => footer,
+                    Some(schema) => merged(schema, &footer, &pin.path)?,
+                });
+                let location = Path::parse(&pin.path)
+                    .map_err(|_| Failure::new(Code::PathUnusable, format!("'{}' has a name that cannot be used", pin.path.escape_debug())))?;
+                let last_modified = DateTime::<Utc>::from_timestamp_millis(pin.modified_ms).unwrap_or_default();
+                let meta = ObjectMeta { location, last_modified, size: pin.bytes, e_tag: None, version: None };
+                of_files.push(PartitionedFile::new_from_meta(meta));
+            }
+            let schema = schema.unwrap_or_else(Schema::empty);
+            let element = Element::of(&schema);
+            let fields: Vec<Field> = schema.fields().iter().map(|field| readable(field)).collect();
+            Ok(Self { url: root.url.clone(), schema: Arc::new(Schema::new(fields)), element, files: of_files })
+        }
+    }
+
+    /// What an element of it is.
+    pub(crate) const fn element(&self) -> Element {
+        self.element
+    }
+}
+
+fn footer(files: &Files, pin: &FilePin) -> Result<Schema, Failure> {
+    let file = super::file::open(files, pin)?;
+    let broken = |reason: &str| {
+        tracing::info!(reason, "a Parquet footer cannot be read");
+        Failure::new(Code::FileFormat, format!("'{}' is not a readable Parquet file", pin.path.escape_debug())).at("/path")
+    };
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|error| broken(&error.to_string()))?;
+    // The Arrow schema is kept by writers such as this engine's own and pyarrow; with it comes what an element is.
+    Ok(metadata.schema().as_ref().clone())
+}
+
+/// One schema for files that may differ in nullability and in the order of appearance, but not in types.
+fn merged(schema: Schema, other: &Schema, path: &str) -> Result<Schema, Failure> {
+    if schema.fields() == other.fields() {
+        return Ok(schema);
+    }
+    let element = schema.metadata().get(ELEMENT_KEY).cloned();
+    let merged = Schema::try_merge([bare(schema), bare(other.clone())]).map_err(|_| {
+        Failure::new(Code::FileFormat, format!("the columns of '{}' do not fit those of the files before it", path.escape_debug())).at("/path")
+    })?;
+    Ok(match element {
+        Some(element) => merged.with_metadata([(ELEMENT_KEY.to_owned(), element)].into()),
+        None => merged,
+    })
+}
+
+fn bare(schema: Schema) -> Schema {
+    let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect::<Vec<_>>();
+    Schema::new(fields)
+}
+
+/// Views and dictionaries are read as plain text and bytes: guests know no others.
+fn readable(field: &Field) -> Field {
+    let of = match field.data_type() {
+        DataType::Utf8View => DataType::Utf8,
+        DataType::BinaryView => DataType::Binary,
+        DataType::Dictionary(_, value) if matches!(value.as_ref(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) => DataType::Utf8,
+        other => other.clone(),
+    };
+    field.clone().with_data_type(of).with_nullable(true)
+}
+
+#[async_trait]
+impl TableProvider for ParquetTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if self.files.is_empty() {
+            let schema = match projection {
+                Some(columns) => Arc::new(self.schema.project(columns)?),
+                None => Arc::clone(&self.schema),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let options = TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..TableParquetOptions::default() };
+        let source = ParquetSource::new(Arc::clone(&self.schema)).with_table_parquet_options(options);
+        let whole = vec![FileGroup::new(self.files.clone())];
+        let partitions = state.config().target_partitions();
+        let groups = FileGroupPartitioner::new()
+            .with_target_partitions(partitions)
+            .with_repartition_file_min_size(CUT_BYTES_MIN)
+            .repartition_file_groups(&whole)
+            .unwrap_or_else(|| small_groups(&self.files, partitions));
+        // Keeping the order also keeps partitions from taking one another's files while they run.
+        let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .with_preserve_order(true)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
+        // Row groups and pages are skipped by statistics; rows are still filtered above.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+}
+
+/// Whole files in order, so many to a group.
+fn small_groups(files: &[PartitionedFile], partitions: usize) -> Vec<FileGroup> {
+    let bytes: u64 = files.iter().map(PartitionedFile::effective_size).sum();
+    let partitions = partitions.clamp(1, files.len().max(1)).min((bytes as usize).div_ceil(CUT_BYTES_MIN).max(1));
+    let each = files.len().div_ceil(partitions).max(1);
+    files.chunks(each).map(|files| FileGroup::new(files.to_vec())).collect()
+}

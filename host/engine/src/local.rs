@@ -1,0 +1,210 @@
+//! Runs plans in this process: one task per partition on the context's computing threads.
+
+use crate::planned::Planned;
+use crate::relation::RunScope;
+use crate::stages::Stages;
+use crate::{Error, RunContext, Runner, StageUpdate, failure_of};
+use async_trait::async_trait;
+use azora_connect::{Sink, Token, WriterId};
+use azora_spec::{Code, Failure};
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+use futures::{FutureExt, StreamExt};
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// How often counters go to the receiver of progress while partitions run.
+const UPDATE_EVERY: Duration = Duration::from_millis(250);
+
+/// Runs every partition here.
+#[derive(Debug, Default)]
+pub(crate) struct LocalRunner {}
+
+#[async_trait]
+impl Runner for LocalRunner {
+    async fn run(&self, planned: &Planned, context: RunContext) -> Result<Vec<Token>, Failure> {
+        let cancel = context.cancel.child_token();
+        // Whatever way this future ends, nothing of it goes on.
+        let _stop = cancel.clone().drop_guard();
+        let plan = reset_plan_states(Arc::clone(planned.plan())).map_err(failure_of)?;
+        let stages = Stages::of(&plan);
+        let mut tasks = start(planned, &context, &plan, &stages, &cancel);
+        let deadline = sleep_until(Instant::now() + planned.time_max());
+        tokio::pin!(deadline);
+        let mut tick = interval_at(Instant::now() + UPDATE_EVERY, UPDATE_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut tokens = context.prepared.clone();
+        let mut failure: Option<Failure> = None;
+        let mut is_stopping = false;
+        loop {
+            tokio::select! {
+                biased;
+                ended = tasks.join_next() => match ended {
+                    None => break,
+                    Some(Ok(Ok((partition, token)))) => { tokens.insert(partition, token); }
+                    Some(Ok(Err(other))) => { failure.get_or_insert(other); cancel.cancel(); }
+                    Some(Err(error)) if error.is_panic() => { failure.get_or_insert_with(|| Error::Panicked.into()); cancel.cancel(); }
+                    Some(Err(_)) => { failure.get_or_insert_with(cancelled); cancel.cancel(); }
+                },
+                () = context.cancel.cancelled(), if !is_stopping => { is_stopping = true; failure.get_or_insert_with(cancelled); }
+                () = &mut deadline, if !is_stopping => {
+                    is_stopping = true;
+                    failure.get_or_insert_with(|| overtime(planned.time_max()));
+                    cancel.cancel();
+                }
+                _ = tick.tick() => stages.report(&*context.progress, false),
+            }
+        }
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        stages.report(&*context.progress, true);
+        if tokens.len() != planned.partitions() {
+            return Err(Error::Broken("one token per partition").into());
+        }
+        Ok(tokens.into_values().collect())
+    }
+}
+
+fn cancelled() -> Failure {
+    Failure::new(Code::JobCancelled, "the job was cancelled")
+}
+
+fn overtime(time_max: Duration) -> Failure {
+    Failure::new(Code::JobTimeout, format!("the job ran longer than its {} s", time_max.as_secs_f64()))
+}
+
+fn start(
+    planned: &Planned,
+    context: &RunContext,
+    plan: &Arc<dyn ExecutionPlan>,
+    stages: &Stages,
+    cancel: &CancellationToken,
+) -> JoinSet<Result<(usize, Token), Failure>> {
+    let task_context = task_context(planned, context, cancel);
+    // Without an exchange partitions are independent: running only as many as there are threads keeps memory small.
+    // With one, all of them drain the same producers and have to run together.
+    let permits = if stages.len() == 1 { planned.session().threads() } else { Semaphore::MAX_PERMITS };
+    let permits = Arc::new(Semaphore::new(permits));
+    let stage = stages.len() - 1;
+    let mut tasks = JoinSet::new();
+    for partition in (0..planned.partitions()).filter(|partition| !context.prepared.contains_key(partition)) {
+        let task = Task {
+            plan: Arc::clone(plan),
+            task_context: Arc::clone(&task_context),
+            sink: Arc::clone(planned.sink()),
+            schema: Arc::clone(planned.schema()),
+            on_empty: planned.on_empty().cloned(),
+            id: WriterId { job: context.job, partition, attempt: context.attempt, epoch: 0 },
+            cancel: cancel.clone(),
+        };
+        let permits = Arc::clone(&permits);
+        let progress = Arc::clone(&context.progress);
+        let partitions = planned.partitions();
+        let stage_name = stages.last_name().to_owned();
+        tasks.spawn_on(
+            async move {
+                let _permit = permits.acquire_owned().await;
+                let (token, update) = AssertUnwindSafe(task.run()).catch_unwind().await.unwrap_or_else(|_| Err(Error::Panicked.into()))?;
+                progress.prepared(partition, &token)?;
+                progress.update(StageUpdate { stage, stage_name, partitions, ..update });
+                Ok((partition, token))
+            },
+            planned.session().cpu(),
+        );
+    }
+    tasks
+}
+
+fn task_context(planned: &Planned, context: &RunContext, cancel: &CancellationToken) -> Arc<TaskContext> {
+    let scope = RunScope { job: context.job, attempt: context.attempt, cancel: cancel.clone(), io: tokio::runtime::Handle::current() };
+    let config = planned.config().clone().with_extension(Arc::new(scope));
+    let runtime = Arc::clone(&planned.session().runtime);
+    let id = context.job.to_string();
+    let empty = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
+    Arc::new(TaskContext::new(Some(id.clone()), id, config, empty.0, empty.1, empty.2, empty.3, runtime))
+}
+
+/// One partition on its way into the sink.
+struct Task {
+    plan: Arc<dyn ExecutionPlan>,
+    task_context: Arc<TaskContext>,
+    sink: Arc<dyn Sink>,
+    schema: SchemaRef,
+    on_empty: Option<Failure>,
+    id: WriterId,
+    cancel: CancellationToken,
+}
+
+impl Task {
+    async fn run(self) -> Result<(Token, StageUpdate), Failure> {
+        let cancel = self.cancel.clone();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(cancelled()),
+            done = self.drain() => done,
+        }
+    }
+
+    async fn drain(self) -> Result<(Token, StageUpdate), Failure> {
+        let mut batches = self.plan.execute(self.id.partition, self.task_context).map_err(failure_of)?;
+        let mut writer = self.sink.open(self.id, Arc::clone(&self.schema)).await?;
+        let mut rows = 0;
+        let mut bytes = 0;
+        while let Some(batch) = batches.next().await {
+            let batch = stamp(&self.schema, batch.map_err(failure_of)?)?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
+            rows += batch.num_rows() as u64;
+            bytes += batch.get_array_memory_size() as u64;
+            writer.write(batch).await?;
+        }
+        // Frees what the operators hold before the sink flushes.
+        drop(batches);
+        if let Some(failure) = self.on_empty.filter(|_| rows == 0) {
+            return Err(failure);
+        }
+        let token = writer.prepare().await?;
+        let update = StageUpdate {
+            stage: 0,
+            stage_name: String::new(),
+            partition: self.id.partition,
+            partitions: 0,
+            rows_in: rows,
+            rows_out: rows,
+            bytes,
+            guest_ns: 0,
+            is_done: true,
+        };
+        Ok((token, update))
+    }
+}
+
+/// The rows with the metadata that plans do not carry.
+fn stamp(schema: &SchemaRef, batch: RecordBatch) -> Result<RecordBatch, Failure> {
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let (_, columns, _) = batch.into_parts();
+    let columns = columns
+        .into_iter()
+        .zip(schema.fields())
+        .map(|(column, field)| {
+            // Field metadata inside of nested types may differ; the data is the same.
+            if column.data_type() == field.data_type() { Ok(column) } else { cast(&column, field.data_type()) }
+        })
+        .collect::<Result<_, _>>();
+    columns.and_then(|columns| RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)).map_err(|error| {
+        tracing::error!(%error, "a batch does not fit the promised schema");
+        Error::Broken("the columns of a batch").into()
+    })
+}

@@ -1,0 +1,188 @@
+//! Named datasets: every job that writes one makes a new version, a directory of Parquet files that never changes. The
+//! catalog says which version is the current one.
+
+use super::part::{PartToken, PartWriter};
+use super::staging::{self, Staging, failed, write_durable};
+use super::blocking;
+use crate::files::Files;
+use crate::format::{Compression, Encoding};
+use crate::{Catalog, DatasetEntry, Error};
+use async_trait::async_trait;
+use azora_connect::{Receipt, Sink, Token, Writer, WriterId};
+use azora_spec::{Code, DatasetName, Failure, FileFormat, JobId, WriteMode};
+use cap_std::fs::Dir;
+use datafusion::arrow::datatypes::SchemaRef;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::sync::Arc;
+
+/// Names the files of a version in their order.
+const MANIFEST: &str = "_manifest.json";
+/// Only ever read by the version that wrote it, or a later one.
+const MANIFEST_VERSION: u32 = 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    version: u32,
+    files: Vec<PartToken>,
+}
+
+/// Where a version lies below the data directory.
+pub(crate) fn directory(name: &str, version: &str) -> String {
+    format!("datasets/{name}/{version}")
+}
+
+/// Writes a version.
+#[derive(Debug, Clone)]
+pub(crate) struct DatasetSink {
+    files: Arc<Files>,
+    catalog: Arc<dyn Catalog>,
+    name: DatasetName,
+    mode: WriteMode,
+}
+
+impl DatasetSink {
+    pub(crate) fn new(files: Arc<Files>, catalog: Arc<dyn Catalog>, name: DatasetName, mode: WriteMode) -> Self {
+        Self { files, catalog, name, mode }
+    }
+
+    fn path(&self, job: JobId) -> String {
+        directory(self.name.as_str(), &job.to_string())
+    }
+
+    fn commit_now(&self, job: JobId, parts: Vec<PartToken>) -> Result<Receipt, Failure> {
+        let rows = parts.iter().map(|part| part.rows).sum();
+        let bytes = parts.iter().map(|part| part.bytes).sum();
+        let receipt = Receipt { rows, bytes, outputs: vec![format!("dataset:{}", self.name)] };
+        let staging = Staging::find(self.files.data(), &self.path(job), job)?.ok_or(Error::Damaged { what: "what the job had prepared" })?;
+        if staging.target_exists() {
+            // The one rename below has happened: the version is complete.
+            staging.remove()?;
+            return Ok(receipt);
+        }
+        let staged = staging.prune(&parts)?;
+        let mut files = match self.mode {
+            WriteMode::Append => self.link_current(&staged)?,
+            WriteMode::ErrorIfExists | WriteMode::Overwrite => Vec::new(),
+        };
+        files.extend(parts.into_iter().filter(|part| part.file.is_some()));
+        let manifest = serde_json::to_vec(&Manifest { version: MANIFEST_VERSION, files }).map_err(|_| Error::Broken("a manifest is JSON"))?;
+        write_durable(&staged, MANIFEST, &manifest)?;
+        staging::sync(&staged)?;
+        if staging.publish()? { Ok(receipt) } else { Err(Error::Broken("a version is made once").into()) }
+    }
+
+    /// Takes over the files of the current version, as links: no row is copied, and versions can be removed one by one.
+    fn link_current(&self, staged: &Dir) -> Result<Vec<PartToken>, Failure> {
+        let current = match self.catalog.dataset(&self.name) {
+            Ok(current) => current,
+            Err(failure) if failure.code == Code::DatasetUnknown => return Ok(Vec::new()),
+            Err(failure) => return Err(failure),
+        };
+        let version = version_of(&current)?;
+        let (from, manifest) = open(&self.files, self.name.as_str(), &version)?;
+        for name in manifest.files.iter().filter_map(|part| part.file.as_deref()) {
+            match from.hard_link(name, staged, name) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+                _ => {}
+            }
+        }
+        Ok(manifest.files)
+    }
+}
+
+#[async_trait]
+impl Sink for DatasetSink {
+    async fn check(&self) -> Result<(), Failure> {
+        match (self.mode, self.catalog.dataset(&self.name)) {
+            (WriteMode::ErrorIfExists, Ok(_)) => Err(Failure::new(Code::DatasetExists, format!("the dataset '{}' is there already", self.name))
+                .hint("choose the mode 'overwrite' or 'append', or another name")
+                .at("/sink/name")),
+            (_, Err(failure)) if failure.code != Code::DatasetUnknown => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    async fn open(&self, id: WriterId, schema: SchemaRef) -> Result<Box<dyn Writer>, Failure> {
+        let staging = Staging::make(self.files.data(), &self.path(id.job), id.job)?;
+        let encoding = Encoding { format: FileFormat::Parquet, compression: Compression::Snappy };
+        Ok(Box::new(PartWriter::new(staging, id, schema, encoding)))
+    }
+
+    async fn commit(&self, job: JobId, _: u64, _: SchemaRef, tokens: &[Token]) -> Result<Receipt, Failure> {
+        let parts = tokens.iter().map(PartToken::read).collect::<Result<Vec<_>, _>>()?;
+        let sink = self.clone();
+        blocking(move || sink.commit_now(job, parts)).await
+    }
+
+    async fn abort(&self, job: JobId, _: u64, _: &[Token]) -> Result<(), Failure> {
+        let sink = self.clone();
+        blocking(move || {
+            match Staging::find(sink.files.data(), &sink.path(job), job)? {
+                Some(staging) => staging.remove()?,
+                None => return Ok(()),
+            }
+            // A version that no catalog entry names was never seen.
+            let entry = DatasetEntry {
+                name: sink.name.clone(),
+                directory: sink.files.data().path().join(sink.path(job)),
+                files: Vec::new(),
+                rows: 0,
+                bytes: 0,
+            };
+            remove(&sink.files, &entry)
+        })
+        .await
+    }
+}
+
+fn version_of(entry: &DatasetEntry) -> Result<String, Failure> {
+    let version = entry.directory.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    version.ok_or_else(|| Error::Damaged { what: "the catalog's entry of a dataset" }.into())
+}
+
+fn open(files: &Files, name: &str, version: &str) -> Result<(Dir, Manifest), Failure> {
+    let damaged = |error: io::Error| {
+        tracing::error!(%error, name, version, "a dataset's version cannot be read");
+        Failure::from(Error::Damaged { what: "a dataset" })
+    };
+    let from = files.data().dir.open_dir(directory(name, version)).map_err(damaged)?;
+    let text = from.read(MANIFEST).map_err(damaged)?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|_| Error::Damaged { what: "a dataset" })?;
+    if manifest.version > MANIFEST_VERSION {
+        return Err(Error::Damaged { what: "a dataset" }.into());
+    }
+    Ok((from, manifest))
+}
+
+/// The version that a job made.
+pub(crate) fn entry(files: &Files, name: &DatasetName, job: JobId) -> Result<DatasetEntry, Failure> {
+    entry_of(files, name, &job.to_string())
+}
+
+/// A version by its name.
+pub(crate) fn entry_of(files: &Files, name: &DatasetName, version: &str) -> Result<DatasetEntry, Failure> {
+    if version.contains(['/', '\\']) || version.starts_with('.') {
+        return Err(Error::Damaged { what: "the name of a dataset's version" }.into());
+    }
+    let (_, manifest) = open(files, name.as_str(), version)?;
+    Ok(DatasetEntry {
+        name: name.clone(),
+        directory: files.data().path().join(directory(name.as_str(), version)),
+        rows: manifest.files.iter().map(|part| part.rows).sum(),
+        bytes: manifest.files.iter().map(|part| part.bytes).sum(),
+        files: manifest.files.into_iter().filter_map(|part| part.file).collect(),
+    })
+}
+
+/// Removes a version. Other versions keep the files that they share with it.
+pub(crate) fn remove(files: &Files, entry: &DatasetEntry) -> Result<(), Failure> {
+    let data = &files.data().dir;
+    match data.remove_dir_all(directory(entry.name.as_str(), &version_of(entry)?)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    // The directory of the name goes with its last version; while there is another one this is refused.
+    let _is_empty = data.remove_dir(format!("datasets/{}", entry.name)).is_ok();
+    Ok(())
+}

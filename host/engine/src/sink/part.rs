@@ -1,0 +1,111 @@
+//! One partition's file, written into a staging directory and made durable before its token is given.
+
+use super::staging::Staging;
+use super::{blocking, extension};
+use crate::format::{Encode, Encoding, encoder};
+use crate::{Error, error};
+use async_trait::async_trait;
+use azora_connect::{Token, Writer, WriterId};
+use azora_spec::Failure;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::fs::File;
+use std::io::BufWriter;
+
+/// What a token of a file says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PartToken {
+    /// The name in the staging directory, and later in its place. Absent for a partition without rows.
+    pub(crate) file: Option<String>,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+}
+
+impl PartToken {
+    pub(crate) fn read(token: &Token) -> Result<Self, Failure> {
+        let damaged = || Failure::from(Error::Damaged { what: "the token of a file" });
+        let read: Self = serde_json::from_str(&token.0).map_err(|_| damaged())?;
+        let is_plain = |name: &String| !name.contains('/') && name.starts_with("part-");
+        if read.file.as_ref().is_none_or(is_plain) { Ok(read) } else { Err(damaged()) }
+    }
+}
+
+/// Writes one partition. The file is made with the first row; partition 0 always makes one, so that even an empty
+/// answer has its columns.
+pub(super) struct PartWriter {
+    staging: Staging,
+    id: WriterId,
+    schema: SchemaRef,
+    encoding: Encoding,
+    open: Option<Open>,
+    rows: u64,
+}
+
+struct Open {
+    name: String,
+    encoder: Box<dyn Encode>,
+    file: File,
+}
+
+impl fmt::Debug for PartWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PartWriter").field("id", &self.id).field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+impl PartWriter {
+    pub(super) const fn new(staging: Staging, id: WriterId, schema: SchemaRef, encoding: Encoding) -> Self {
+        Self { staging, id, schema, encoding, open: None, rows: 0 }
+    }
+
+    fn opened(&mut self) -> Result<&mut Open, Failure> {
+        if self.open.is_none() {
+            let ending = self.encoding.suffix();
+            let name = format!(
+                "part-{:05}-{}-{}.{}{ending}",
+                self.id.partition,
+                self.id.attempt,
+                self.id.job,
+                extension(self.encoding.format)
+            );
+            let file = self.staging.create(&name)?;
+            let out = file.try_clone().map_err(|error| error::io_failure(&error))?;
+            let encoder = encoder(self.encoding, &self.schema, BufWriter::with_capacity(256 << 10, out))?;
+            self.open = Some(Open { name, encoder, file });
+        }
+        self.open.as_mut().ok_or_else(|| Error::Broken("an open file").into())
+    }
+}
+
+#[async_trait]
+impl Writer for PartWriter {
+    async fn write(&mut self, batch: RecordBatch) -> Result<(), Failure> {
+        self.opened()?.encoder.write(&batch)?;
+        self.rows += batch.num_rows() as u64;
+        Ok(())
+    }
+
+    async fn prepare(mut self: Box<Self>) -> Result<Token, Failure> {
+        if self.id.partition == 0 {
+            self.opened()?;
+        }
+        let Self { staging, open, rows, .. } = *self;
+        let Some(Open { name, encoder, file }) = open else {
+            return token(&PartToken { file: None, rows: 0, bytes: 0 });
+        };
+        blocking(move || {
+            encoder.finish()?;
+            file.sync_all().map_err(|error| error::io_failure(&error))?;
+            staging.sync()?;
+            let bytes = file.metadata().map_err(|error| error::io_failure(&error))?.len();
+            token(&PartToken { file: Some(name), rows, bytes })
+        })
+        .await
+    }
+}
+
+fn token(part: &PartToken) -> Result<Token, Failure> {
+    serde_json::to_string(part).map(Token).map_err(|_| Error::Broken("a token is JSON").into())
+}

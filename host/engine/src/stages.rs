@@ -1,0 +1,161 @@
+//! A plan seen as stages: the operators between two exchanges, and what their metrics say.
+
+use crate::concat::ConcatExec;
+use crate::{Progress, StageUpdate};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::ExecutionPlanProperties;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::metrics::MetricValue;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The counter of time inside guests that transform nodes keep, in nanoseconds.
+pub(crate) const GUEST_NS: &str = "guest_ns";
+
+/// The stages of one plan, the one that reads the input first.
+#[derive(Debug)]
+pub(crate) struct Stages(Vec<Stage>);
+
+#[derive(Debug, Default)]
+struct Stage {
+    /// The highest operator first.
+    nodes: Vec<Arc<dyn ExecutionPlan>>,
+    /// Where rows come in: sources and exchanges.
+    inputs: Vec<Arc<dyn ExecutionPlan>>,
+}
+
+impl Stages {
+    pub(crate) fn of(plan: &Arc<dyn ExecutionPlan>) -> Self {
+        let mut stages = vec![Stage::default()];
+        walk(plan, 0, &mut stages);
+        stages.reverse();
+        Self(stages)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn last_name(&self) -> &'static str {
+        "output"
+    }
+
+    /// Sends the counters of all partitions. Those of the last stage's end are the runner's to send.
+    pub(crate) fn report(&self, progress: &dyn Progress, is_done: bool) {
+        for (at, stage) in self.0.iter().enumerate() {
+            let is_last = at + 1 == self.0.len();
+            let partitions = stage.partitions();
+            for (partition, counters) in stage.counters() {
+                let update = StageUpdate {
+                    stage: at,
+                    stage_name: if is_last { self.last_name().to_owned() } else { stage.name() },
+                    partition,
+                    partitions,
+                    rows_in: counters.rows_in,
+                    rows_out: counters.rows_out,
+                    bytes: counters.bytes,
+                    guest_ns: counters.guest_ns,
+                    is_done,
+                };
+                progress.update(update);
+            }
+        }
+    }
+}
+
+fn walk(node: &Arc<dyn ExecutionPlan>, at: usize, stages: &mut Vec<Stage>) {
+    let is_exchange = node.is::<RepartitionExec>()
+        || node.is::<CoalescePartitionsExec>()
+        || node.is::<SortPreservingMergeExec>()
+        || node.is::<ConcatExec>();
+    let children = node.children();
+    if let Some(stage) = stages.get_mut(at) {
+        if is_exchange || children.is_empty() {
+            stage.inputs.push(Arc::clone(node));
+        }
+        if !is_exchange || stage.nodes.is_empty() {
+            stage.nodes.push(Arc::clone(node));
+        }
+    }
+    for child in children {
+        let mut below = at;
+        if is_exchange {
+            below = stages.len();
+            stages.push(Stage::default());
+        }
+        walk(child, below, stages);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    rows_in: u64,
+    rows_out: u64,
+    bytes: u64,
+    guest_ns: u64,
+}
+
+impl Stage {
+    fn partitions(&self) -> usize {
+        self.nodes.first().map_or(1, |node| node.output_partitioning().partition_count())
+    }
+
+    /// Operators from the input up, without repeating one.
+    fn name(&self) -> String {
+        let mut names: Vec<&str> = self.nodes.iter().rev().map(|node| plain_name(node.name())).collect();
+        names.dedup();
+        names.truncate(8);
+        names.join(", ")
+    }
+
+    fn counters(&self) -> BTreeMap<usize, Counters> {
+        let mut counters: BTreeMap<usize, Counters> = BTreeMap::new();
+        if let Some(top) = self.nodes.first() {
+            each(top, &mut counters, |value, counters| match value {
+                MetricValue::OutputRows(rows) => counters.rows_out += rows.value() as u64,
+                MetricValue::OutputBytes(bytes) => counters.bytes += bytes.value() as u64,
+                _ => {}
+            });
+        }
+        for input in &self.inputs {
+            each(input, &mut counters, |value, counters| {
+                if let MetricValue::OutputRows(rows) = value {
+                    counters.rows_in += rows.value() as u64;
+                }
+            });
+        }
+        for node in &self.nodes {
+            each(node, &mut counters, |value, counters| {
+                if value.name() == GUEST_NS {
+                    counters.guest_ns += value.as_usize() as u64;
+                }
+            });
+        }
+        counters
+    }
+}
+
+fn each(node: &Arc<dyn ExecutionPlan>, counters: &mut BTreeMap<usize, Counters>, add: impl Fn(&MetricValue, &mut Counters)) {
+    for metric in node.metrics().iter().flat_map(|set| set.iter()) {
+        if let Some(partition) = metric.partition() {
+            add(metric.value(), counters.entry(partition).or_default());
+        }
+    }
+}
+
+/// A word for people in place of the name of a node.
+fn plain_name(name: &str) -> &str {
+    match name {
+        "DataSourceExec" | "SourceExec" => "scan",
+        "TransformExec" => "transform",
+        "FilterExec" => "filter",
+        "ProjectionExec" => "select",
+        "AggregateExec" => "aggregate",
+        "SortExec" => "sort",
+        "RepartitionExec" => "exchange",
+        "GlobalLimitExec" | "LocalLimitExec" => "take",
+        other => other.strip_suffix("Exec").unwrap_or(other),
+    }
+}
