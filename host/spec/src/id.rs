@@ -68,7 +68,10 @@ impl FromStr for DatasetName {
         if is_name(text, limits::DATASET_NAME_BYTES_MAX, |byte| matches!(byte, b'_' | b'-' | b'.')) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Failure::new(Code::RequestField, "a dataset's name is a letter, then letters, digits, '_', '-' or '.', at most 128 of them"))
+            Err(Failure::new(
+                Code::RequestField,
+                "a dataset's name is a letter, then letters, digits, '_', '-' or '.', at most 128 of them",
+            ))
         }
     }
 }
@@ -98,7 +101,10 @@ impl FromStr for PluginName {
         if is_name(text, limits::PLUGIN_NAME_BYTES_MAX, |byte| byte == b'-') && !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Failure::new(Code::RequestField, "a plugin's name is a lower-case letter, then lower-case letters, digits or '-', at most 64 of them"))
+            Err(Failure::new(
+                Code::RequestField,
+                "a plugin's name is a lower-case letter, then lower-case letters, digits or '-', at most 64 of them",
+            ))
         }
     }
 }

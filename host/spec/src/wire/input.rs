@@ -30,13 +30,13 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Input, Failure> {
 fn inside(value: &Value, pointer: String) -> Result<Input, Failure> {
     let mut fields = Fields::of(value, pointer.clone())?;
     if fields.has("data") {
-        let _type = one_of(&mut fields, &["inline", "data"])?;
+        one_of(&mut fields, &["inline", "data"])?;
         let input = rows(&mut fields)?;
         fields.finish(Unknown::Refuse)?;
         return Ok(input);
     }
     if fields.has("dataset") {
-        let _type = one_of(&mut fields, &["dataset"])?;
+        one_of(&mut fields, &["dataset"])?;
         let input = dataset(&mut fields)?;
         fields.finish(Unknown::Refuse)?;
         return Ok(input);

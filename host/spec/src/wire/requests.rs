@@ -74,7 +74,7 @@ pub struct IngestRequest {
     pub parallelism: Option<usize>,
     /// The dataset to make (`dataset` or `name`); a fresh name where absent.
     pub dataset: Option<DatasetName>,
-    /// What happens to a dataset of that name that is there already.
+    /// What happens to a dataset of that name that is there already; it is replaced where the request does not say.
     pub mode: WriteMode,
 }
 
@@ -99,7 +99,7 @@ impl IngestRequest {
         let name = fields.name_of(&["dataset", "name"])?;
         let pointer = fields.pointer(name);
         let dataset = fields.text(name)?.map(|text| input::parse_name(text, pointer)).transpose()?;
-        let mode = sink::mode(&mut fields)?;
+        let mode = sink::mode(&mut fields)?.unwrap_or(WriteMode::Overwrite);
         let (connector, mut config) = input::connector(kind, config);
         if connector == "file" {
             // Files are cut by rows of a batch that the engine chooses.
@@ -116,7 +116,7 @@ pub struct DataFrameRequest {
     pub data: Vec<Value>,
     /// The dataset to make (`dataset` or `name`); a fresh name where absent.
     pub dataset: Option<DatasetName>,
-    /// What happens to a dataset of that name that is there already.
+    /// What happens to a dataset of that name that is there already; it is replaced where the request does not say.
     pub mode: WriteMode,
 }
 
@@ -131,7 +131,7 @@ impl DataFrameRequest {
         let name = fields.name_of(&["dataset", "name"])?;
         let pointer = fields.pointer(name);
         let dataset = fields.text(name)?.map(|text| input::parse_name(text, pointer)).transpose()?;
-        Ok(Self { data, dataset, mode: sink::mode(&mut fields)? })
+        Ok(Self { data, dataset, mode: sink::mode(&mut fields)?.unwrap_or(WriteMode::Overwrite) })
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn file_fields(fields: &mut Fields<'_>, format: Option<FileFormat>) -
         }
     };
     let compression = fields.text("compression")?.map(str::to_owned);
-    Ok(Sink::File { path, format, compression, mode: mode(fields)? })
+    Ok(Sink::File { path, format, compression, mode: mode(fields)?.unwrap_or(WriteMode::ErrorIfExists) })
 }
 
 /// Reads the members of a dataset sink; `name` and `dataset` are the same.
@@ -71,7 +71,7 @@ pub(super) fn dataset_fields(fields: &mut Fields<'_>) -> Result<Sink, Failure> {
     let name = fields.name_of(&["name", "dataset"])?;
     let pointer = fields.pointer(name);
     let name = parse_name(fields.required_text(name)?, pointer)?;
-    Ok(Sink::Dataset { name, mode: mode(fields)? })
+    Ok(Sink::Dataset { name, mode: mode(fields)?.unwrap_or(WriteMode::ErrorIfExists) })
 }
 
 fn dataset(mut fields: Fields<'_>) -> Result<Sink, Failure> {
@@ -96,12 +96,13 @@ fn extension(path: &str) -> Option<FileFormat> {
     FileFormat::parse(extension).ok()
 }
 
-/// What happens to what is there already; an error where the request does not say.
-pub(super) fn mode(fields: &mut Fields<'_>) -> Result<WriteMode, Failure> {
+/// What happens to what is there already, where the request says it.
+pub(super) fn mode(fields: &mut Fields<'_>) -> Result<Option<WriteMode>, Failure> {
     match fields.text("mode")? {
-        None | Some("error" | "errorIfExists" | "errorifexists") => Ok(WriteMode::ErrorIfExists),
-        Some("overwrite") => Ok(WriteMode::Overwrite),
-        Some("append") => Ok(WriteMode::Append),
+        None => Ok(None),
+        Some("error" | "errorIfExists" | "errorifexists") => Ok(Some(WriteMode::ErrorIfExists)),
+        Some("overwrite") => Ok(Some(WriteMode::Overwrite)),
+        Some("append") => Ok(Some(WriteMode::Append)),
         Some(other) => {
             let failure = expected("'error', 'overwrite' or 'append'", &Value::from(other)).at(fields.pointer("mode"));
             Err(match closest(other, MODES.iter().copied()) {

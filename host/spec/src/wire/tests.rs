@@ -293,7 +293,8 @@ fn an_ingestion_names_a_connector() {
     let ingest = IngestRequest::read(&request).expect("an ingestion");
     assert_eq!((ingest.connector.as_str(), ingest.parallelism), ("file", Some(3)));
     assert_eq!(Value::from(ingest.config), json!({"path": "a.txt", "format": "csv"}));
-    assert_eq!(ingest.dataset.expect("a name").as_str(), "orders");
+    assert_eq!((ingest.dataset.expect("a name").as_str(), ingest.mode), ("orders", WriteMode::Overwrite));
+    assert_eq!(IngestRequest::read(&json!({"type": "csv", "mode": "error"})).expect("a mode").mode, WriteMode::ErrorIfExists);
     let kafka = IngestRequest::read(&json!({"type": "Kafka", "config": {"topic": "t"}, "batchSize": 9})).expect("an ingestion");
     assert_eq!((kafka.connector.as_str(), Value::from(kafka.config)), ("kafka", json!({"topic": "t", "batchSize": 9})));
     assert_eq!(IngestRequest::read(&json!({"config": {}})).expect_err("no type").code, Code::RequestField);

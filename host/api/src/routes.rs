@@ -1,0 +1,11 @@
+//! Handlers, one file per family of routes. Each reads its request, asks the handle, and shapes the answer.
+
+pub(crate) mod connectors;
+pub(crate) mod datasets;
+pub(crate) mod health;
+pub(crate) mod jobs;
+pub(crate) mod plugins;
+pub(crate) mod problems;
+mod query;
+pub(crate) mod result;
+pub(crate) mod seed;

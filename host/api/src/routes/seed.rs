@@ -1,0 +1,140 @@
+//! The paths, fields and texts that existing callers use, unchanged.
+
+use crate::App;
+use crate::body::{Json, OptionalJson};
+use crate::error::Result;
+use crate::reply::{json_text, ok, output, time};
+use crate::routes::result;
+use axum::extract::State;
+use axum::response::Response;
+use azora_jobs::{ContextRequest, ContextView, Ended, IngestRequest};
+use azora_spec::wire::{self, Unknown};
+use azora_spec::{Code, Failure, JobId};
+use serde_json::{Value, json};
+
+/// `GET /health`.
+pub(crate) async fn health(State(app): State<App>) -> Response {
+    let context = if app.handle.context().is_some() { "running" } else { "stopped" };
+    ok(&json!({ "status": "healthy", "service": "azora-spark", "version": env!("CARGO_PKG_VERSION"), "sparkContext": context }))
+}
+
+/// `POST /spark/init`.
+pub(crate) async fn init(State(app): State<App>, OptionalJson(body): OptionalJson) -> Result {
+    let read = wire::ContextRequest::read(&body)?;
+    let context = app.handle.init_context(ContextRequest {
+        app_name: read.app_name,
+        master: read.master,
+        executor_memory: read.executor_memory,
+        executor_cores: read.executor_cores,
+        num_executors: read.num_executors,
+        default_parallelism: read.default_parallelism,
+        ingestion_engines: read.ingestion_engines,
+        enable_streaming: read.enable_streaming,
+        enable_ml: read.enable_ml,
+    })?;
+    Ok(ok(&json!({ "success": true, "message": "Spark context initialized", "config": config(&context) })))
+}
+
+fn config(context: &ContextView) -> Value {
+    json!({
+        "appName": context.app_name, "master": context.master, "executorMemory": context.executor_memory,
+        "executorCores": context.executor_cores, "numExecutors": context.num_executors,
+        "defaultParallelism": context.default_parallelism, "ingestionEngines": context.ingestion_engines,
+        "enableStreaming": context.enable_streaming, "enableML": context.enable_ml,
+    })
+}
+
+/// `POST /spark/stop`; there need not be a context.
+pub(crate) async fn stop(State(app): State<App>) -> Response {
+    let was_open = app.handle.stop_context();
+    tracing::debug!(was_open, "context stopped");
+    ok(&json!({ "success": true, "message": "Spark context stopped" }))
+}
+
+/// `GET /cluster/status`.
+pub(crate) async fn status(State(app): State<App>) -> Response {
+    let Some(context) = app.handle.context() else {
+        return ok(&json!({ "status": "stopped", "executors": 0 }));
+    };
+    let details: Vec<Value> = (0..context.executors).map(|at| json!({ "id": format!("executor-{at}"), "status": "active" })).collect();
+    ok(&json!({ "status": "running", "executors": context.executors, "executorDetails": details }))
+}
+
+fn require_context(app: &App, message: &str) -> Result<(), Failure> {
+    match app.handle.context() {
+        Some(_) => Ok(()),
+        None => Err(Failure::new(Code::ContextMissing, message).hint("POST /spark/init opens a context; its body may be {}")),
+    }
+}
+
+/// `POST /ingest`.
+pub(crate) async fn ingest(State(app): State<App>, body: Json) -> Result {
+    require_context(&app, "Spark context not initialized. Call /spark/init first")?;
+    let read = wire::IngestRequest::read(&body.value)?;
+    drop(body);
+    let request = IngestRequest {
+        connector: read.connector,
+        config: read.config,
+        parallelism: read.parallelism,
+        dataset: read.dataset,
+        mode: read.mode,
+    };
+    let view = app.handle.ingest(request).await?;
+    let metadata = json!({ "source": view.source, "records": view.rows, "timestamp": view.at_ms, "partitions": view.partitions });
+    Ok(ok(&json!({
+        "success": true, "metadata": metadata, "recordCount": view.rows, "dataset": view.dataset.as_str(),
+        "job": view.job.to_string(), "time": time(view.at_ms),
+    })))
+}
+
+/// `POST /rdd/process`: a job that is waited for.
+pub(crate) async fn process(State(app): State<App>, body: Json) -> Result {
+    require_context(&app, "Spark context not initialized")?;
+    let spec = wire::job_spec(&body.value, Unknown::Ignore)?;
+    let Json { value, bytes, .. } = body;
+    drop(bytes);
+    let ended = app.handle.run(spec, value).await?;
+    let answer = answer(&ended).await?;
+    let mut text = Vec::with_capacity(answer.len() + BEFORE.len() + 1);
+    text.extend_from_slice(BEFORE);
+    text.extend_from_slice(&answer);
+    text.push(b'}');
+    Ok(json_text(text))
+}
+
+/// What stands before the result in an answer; a brace follows it.
+const BEFORE: &[u8] = br#"{"success":true,"result":"#;
+
+/// The rows of a job that collects, what was written of one that writes; as JSON.
+async fn answer(ended: &Ended) -> Result<Vec<u8>, Failure> {
+    match (&ended.result, &ended.view.output) {
+        (Some(rows), _) => result::text(rows).await,
+        (None, Some(written)) => Ok(output(written).to_string().into_bytes()),
+        (None, None) => Ok(b"null".to_vec()),
+    }
+}
+
+/// `POST /dataframe/create`: the rows become a dataset.
+pub(crate) async fn create(State(app): State<App>, body: Json) -> Result {
+    require_context(&app, "Spark context not initialized")?;
+    let read = wire::DataFrameRequest::read(&body.value)?;
+    drop(body);
+    let rows = read.data.len();
+    let name = read.dataset.map_or_else(|| format!("dataframe-{}", JobId::generate()), |name| name.to_string());
+    let request = json!({ "data": read.data, "sink": { "type": "dataset", "name": name, "mode": read.mode.as_str() } });
+    let spec = wire::job_spec(&request, Unknown::Ignore)?;
+    let ended = app.handle.run(spec, request).await?;
+    let count = ended.view.output.as_ref().map_or(rows as u64, |written| written.rows);
+    Ok(ok(&json!({
+        "success": true, "message": "DataFrame created", "rowCount": count, "dataset": name, "job": ended.id.to_string(),
+    })))
+}
+
+/// `POST /streaming/start`: read and checked, and then refused, since this version runs no streams.
+pub(crate) async fn start(State(app): State<App>, body: Json) -> Result {
+    require_context(&app, "Spark context not initialized")?;
+    let read = wire::StreamingRequest::read(&body.value)?;
+    tracing::debug!(batch_interval_ms = read.batch_interval_ms, "a stream was asked for");
+    let failure = Failure::new(Code::FeatureUnavailable, "streams are not available in this version");
+    Err(failure.hint("submit a job over the rows that are there: POST /api/v1/jobs").into())
+}
