@@ -30,7 +30,7 @@ pub(crate) const DATA_BYTES_MAX: u32 = 16 << 20;
 /// Why a kernel was not linked. All of them are faults of the code generator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub(crate) enum Error {
     /// The kernel is not a module.
     #[error("the kernel is not a well-formed module: {reason}")]
     Malformed {
@@ -89,7 +89,7 @@ impl From<wasmparser::BinaryReaderError> for Error {
 ///
 /// The kernel imports functions and the memory from module `rt`, nothing else. The linked module imports nothing and
 /// exports what the kernel exports, `memory` and `cabi_realloc`.
-pub fn link(kernel: &[u8], data_bytes: u32) -> Result<Vec<u8>, Error> {
+pub(crate) fn link(kernel: &[u8], data_bytes: u32) -> Result<Vec<u8>, Error> {
     if data_bytes > DATA_BYTES_MAX {
         return Err(Error::TooMuchData { got: data_bytes, limit: DATA_BYTES_MAX });
     }

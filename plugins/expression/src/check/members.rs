@@ -1,0 +1,218 @@
+//! Properties, elements by number, and the reach of `?.`.
+
+use super::convert::{float, is_nil, present};
+use super::{Check, Checker, fault, nearest};
+use crate::error::{DiagnosticKind, Fault, Span};
+use crate::kind::{Kind, Nulls, Ty};
+use crate::syntax::{Ast, Syntax};
+use crate::tree::{Expr, Node};
+
+/// What is done with the value at the end of a chain.
+type Next<'n, 'p> = Box<dyn FnOnce(&mut Checker<'p>, Expr) -> Check<Expr> + 'n>;
+
+impl<'p> Checker<'p> {
+    /// Evaluates links of a chain from the left; a null link before `?.` makes the whole chain undefined, the rest of it
+    /// included, which is why the rest is passed along.
+    pub(super) fn link<'n>(&mut self, ast: &'n Ast, next: Next<'n, 'p>) -> Check<Expr> {
+        let span = ast.span;
+        match &ast.node {
+            Syntax::Member { object, name, optional } => {
+                if let Some(constant) = self.global_constant(object, name)? {
+                    return next(self, constant);
+                }
+                self.base(
+                    object,
+                    *optional,
+                    Box::new(move |me, base| {
+                        let value = me.member(base, name, span)?;
+                        next(me, value)
+                    }),
+                )
+            }
+            Syntax::Index { object, index, optional } => self.base(
+                object,
+                *optional,
+                Box::new(move |me, base| {
+                    let index = me.expression(index)?;
+                    let base = me.require(base, span, "cannot read an element of null")?;
+                    let value = me.element(base, index, span)?;
+                    next(me, value)
+                }),
+            ),
+            Syntax::Call { callee, arguments, optional } => match &callee.node {
+                Syntax::Member { object, name, optional: is_optional } => {
+                    if let Some(answer) = self.global_call(object, name, arguments, span)? {
+                        return next(self, answer);
+                    }
+                    if *optional {
+                        return fault(DiagnosticKind::Unsupported, span, "`?.(` cannot be compiled yet", "call the method with `.`");
+                    }
+                    self.base(
+                        object,
+                        *is_optional,
+                        Box::new(move |me, base| {
+                            let base = me.require(base, span, "cannot call a method of null")?;
+                            let value = me.method(base, name, arguments, span)?;
+                            next(me, value)
+                        }),
+                    )
+                }
+                Syntax::Name(name) => {
+                    let value = self.call_name(name, arguments, span)?;
+                    next(self, value)
+                }
+                _ => fault(DiagnosticKind::Unsupported, span, "calling this cannot be compiled yet", "call a method or a global function"),
+            },
+            // A bracketed chain ends there.
+            Syntax::Chain(_) => {
+                let value = self.expression(ast)?;
+                next(self, value)
+            }
+            _ => {
+                let value = self.expression(ast)?;
+                next(self, value)
+            }
+        }
+    }
+
+    fn base<'n>(&mut self, object: &'n Ast, is_optional: bool, next: Next<'n, 'p>) -> Check<Expr> {
+        let span = object.span;
+        self.link(
+            object,
+            Box::new(move |me, base| {
+                if !is_optional || base.kind.is_sure() {
+                    return next(me, base);
+                }
+                if base.kind.ty == Ty::Nil {
+                    return Ok(Expr::undefined());
+                }
+                me.with(base, |me, base| {
+                    let nil = is_nil(base.clone(), base.kind.nulls);
+                    let value = next(me, present(base))?;
+                    me.choose(nil, Expr::undefined(), value, span)
+                })
+            }),
+        )
+    }
+
+    fn member(&mut self, base: Expr, name: &str, span: Span) -> Check<Expr> {
+        let base = self.require(base, span, "cannot read a property of null")?;
+        self.property(base, name, span)
+    }
+
+    /// A property of a value that is there.
+    pub(super) fn property(&mut self, base: Expr, name: &str, span: Span) -> Check<Expr> {
+        match (&base.kind.ty, name) {
+            (Ty::Struct(parts), _) => match parts.iter().position(|part| part.name == name) {
+                Some(at) => Ok(self.part(base, at)),
+                None => {
+                    let fault = Fault::new(DiagnosticKind::UnknownName, span, format!("there is no property `{name}`"));
+                    let known: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+                    Err(match nearest(name, known.iter().copied()) {
+                        Some(near) => fault.hint(format!("did you mean `{near}`?")),
+                        None => fault.hint(properties(&known)),
+                    }
+                    .into())
+                }
+            },
+            (Ty::Str, "length") => {
+                let length = Expr::call(Ty::Bool, "str_len", vec![base]);
+                Ok(Expr::new(Ty::Int.sure(), Node::Extend(length.boxed())))
+            }
+            (Ty::List(_), "length") => Ok(Expr::new(Ty::Int.sure(), Node::ListLen(base.boxed()))),
+            (Ty::Tuple(parts), "length") => Ok(Expr::int(i64::try_from(parts.len()).unwrap_or(i64::MAX))),
+            (_, _) => {
+                let fault = Fault::new(DiagnosticKind::UnknownName, span, format!("{} has no property `{name}`", base.kind));
+                Err(match &base.kind.ty {
+                    Ty::Tuple(_) => fault.hint("read its parts by number: `x[0]`, or destructure: `([a, b]) =>`"),
+                    Ty::Str | Ty::List(_) => fault.hint("did you mean `length`?"),
+                    _ => fault.hint("the element is no object; use it as it is"),
+                }
+                .into())
+            }
+        }
+    }
+
+    /// The n-th part of a struct or tuple that is there.
+    pub(super) fn part(&mut self, base: Expr, at: usize) -> Expr {
+        let kind = base.kind.ty.parts().get(at).map_or(Kind::UNDEFINED, |kind| (*kind).clone());
+        match base.node {
+            Node::Parts(mut parts) if at < parts.len() => parts.swap_remove(at),
+            Node::Column(mut path) => {
+                path.push(at);
+                Expr::new(kind, Node::Column(path))
+            }
+            Node::Value(inner) if matches!(inner.node, Node::Column(_)) => match inner.node {
+                Node::Column(mut path) => {
+                    path.push(at);
+                    Expr::new(kind, Node::Column(path))
+                }
+                node => Expr::new(kind, Node::Part(Expr::new(inner.kind, node).boxed(), at)),
+            },
+            Node::Require(test, message, value) => {
+                let value = self.part(*value, at);
+                Expr::new(kind, Node::Require(test, message, value.boxed()))
+            }
+            Node::Let(slot, value, body) => {
+                let body = self.part(*body, at);
+                Expr::new(kind, Node::Let(slot, value, body.boxed()))
+            }
+            node => Expr::new(kind, Node::Part(Expr::new(base.kind, node).boxed(), at)),
+        }
+    }
+
+    /// `base[index]` of a value that is there.
+    pub(super) fn element(&mut self, base: Expr, index: Expr, span: Span) -> Check<Expr> {
+        if base.kind.ty == Ty::Str {
+            let position = self.to_float(index, span)?;
+            return Ok(Expr::new(Ty::Str.sure().with(Nulls::UNDEFINED), Node::CallOrUndefined("str_index", vec![base, position])));
+        }
+        match (&base.kind.ty, &index.node) {
+            (Ty::Tuple(parts), Node::Int(at)) => match usize::try_from(*at) {
+                Ok(at) if at < parts.len() => Ok(self.part(base, at)),
+                _ => Ok(Expr::undefined()),
+            },
+            (Ty::Struct(_), Node::Str(name)) => {
+                let name = name.clone();
+                self.property(base, &name, span)
+            }
+            (Ty::List(_) | Ty::Tuple(_), _) if index.kind.ty.is_number() && index.kind.is_sure() => {
+                let list = self.to_list(base, span)?;
+                Ok(list_get(list, index))
+            }
+            (Ty::Struct(_), _) => {
+                fault(DiagnosticKind::Unsupported, span, "a property whose name is computed cannot be compiled yet", "write the name out")
+            }
+            _ => fault(DiagnosticKind::Type, span, format!("{} has no elements by {}", base.kind, index.kind), "index a list by a number"),
+        }
+    }
+
+    /// Whether no part of a chain stands between two names: for `Math.PI` and the like.
+    pub(super) fn global_object<'n>(&self, ast: &'n Ast) -> Option<&'n str> {
+        match &ast.node {
+            Syntax::Name(name) if self.find(name).is_none() => Some(name),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn list_get(list: Expr, index: Expr) -> Expr {
+    let index = match index.kind.ty {
+        Ty::Int => index,
+        _ => Expr::new(Ty::Int.sure(), Node::FloatToIndex(float(index).boxed())),
+    };
+    let element = match &list.kind.ty {
+        Ty::List(element) => element.with(Nulls::UNDEFINED),
+        _ => Kind::UNDEFINED,
+    };
+    Expr::new(element, Node::ListGet(list.boxed(), index.boxed()))
+}
+
+fn properties(known: &[&str]) -> String {
+    const SHOWN_MAX: usize = 12;
+    if known.is_empty() {
+        return "the element has no properties".to_owned();
+    }
+    let shown = known.iter().take(SHOWN_MAX).copied().collect::<Vec<_>>().join(", ");
+    format!("it has {shown}{}", if known.len() > SHOWN_MAX { ", …" } else { "" })
+}

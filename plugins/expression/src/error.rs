@@ -1,0 +1,112 @@
+//! What is wrong with a lambda, and where.
+
+use std::fmt;
+
+/// The kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DiagnosticKind {
+    /// Not JavaScript.
+    Syntax,
+    /// JavaScript that can't work on elements of this type.
+    Type,
+    /// A name or property that does not exist.
+    UnknownName,
+    /// Valid, but beyond what the typed compiler takes.
+    Unsupported,
+    /// Over a limit on length, nesting or size.
+    TooLarge,
+}
+
+/// A fault in a lambda, for the person who wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// What kind of fault.
+    pub kind: DiagnosticKind,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Index of the operation in the job.
+    pub operation: usize,
+    /// Line in the lambda's text, counted from 1.
+    pub line: u32,
+    /// Column in that line in characters, counted from 1.
+    pub column: u32,
+    /// The line and, below it, a line with a caret under the place.
+    pub excerpt: String,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (line {}, column {})", self.message, self.line, self.column)?;
+        if let Some(hint) = &self.hint {
+            write!(f, "; {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostic {}
+
+/// Bytes from and to in a lambda's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+/// A fault before it is placed in a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) kind: DiagnosticKind,
+    pub(crate) span: Span,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+impl Fault {
+    pub(crate) fn new(kind: DiagnosticKind, span: Span, message: impl Into<String>) -> Self {
+        Self { kind, span, message: message.into(), hint: None }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn place(self, text: &str, operation: usize) -> Diagnostic {
+        let at = floor_boundary(text, self.span.start as usize);
+        let before = text.get(..at).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = text.get(at..).and_then(|rest| rest.find('\n')).map_or(text.len(), |end| at + end);
+        let line = before.matches('\n').count() + 1;
+        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
+        let source = text.get(line_start..line_end).unwrap_or_default();
+        Diagnostic {
+            kind: self.kind,
+            message: self.message,
+            hint: self.hint,
+            operation,
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            column: u32::try_from(column).unwrap_or(u32::MAX),
+            excerpt: excerpt(source, column),
+        }
+    }
+}
+
+/// Characters of a long line that are shown on either side of the fault.
+const EXCERPT_SIDE: usize = 60;
+
+fn excerpt(source: &str, column: usize) -> String {
+    let skip = column.saturating_sub(EXCERPT_SIDE + 1);
+    let shown: String = source.chars().skip(skip).take(2 * EXCERPT_SIDE).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("{shown}\n{}^", " ".repeat(column.saturating_sub(skip + 1)))
+}
+
+fn floor_boundary(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
