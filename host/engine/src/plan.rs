@@ -1,17 +1,391 @@
-//! Operations to plan nodes.
+//! Operations to plan nodes: what each RDD operation means, in which order its rows come, and how its answer is shaped.
+//! What the nodes do lives in `node`, which lambdas become one kernel in `fuse`.
+//!
+//! Order: rows keep the order of the input through every operation that Spark keeps it through. Where Spark promises
+//! none (operations by key, `distinct`, `countByValue`), rows come in ascending order of their key or value, nulls last,
+//! unless only operations follow to which order means nothing.
 
-use crate::relation::{Applied, PlanContext, Relation};
-use azora_spec::{Failure, Operation};
+mod config;
+mod keyed;
+mod numbers;
+mod plugin;
+mod rows;
+
+use crate::fuse::Chain;
+use crate::node::{Exchange, Gather, Glom, IndexMode, Meeting, NodePlanner, Project, SortKey, Source, Total};
+use crate::relation::{Applied, PlanContext, Relation, Shape};
+use azora_connect::element::{self, Element};
+use azora_expression::{End, Step};
+use azora_spec::{Code, Failure, Function, Operation, SortOrder};
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::dataframe::DataFrame;
 use datafusion::physical_planner::ExtensionPlanner;
+use rows::Rows;
 use std::sync::Arc;
+
+/// Columns that an operation adds and drops again start with this.
+const HIDDEN: &str = "__";
+/// The place of a row, see [`IndexMode::Ordinal`].
+const ORDINAL: &str = "__ordinal";
 
 /// What the operations make of the input.
 pub(crate) async fn apply(ctx: &PlanContext, input: Relation, operations: &[Operation]) -> Result<Applied, Failure> {
-    let _ = (ctx, operations);
-    Ok(Applied { relation: input, shape: crate::Shape::Rows, on_empty: None })
+    let (_, plan) = input.frame.into_parts();
+    let mut builder = Builder { ctx, rows: Rows { plan, schema: input.schema }, chain: Chain::default() };
+    let mut answer = Answer::rows();
+    for (at, operation) in operations.iter().enumerate() {
+        let rest = operations.get(at + 1..).unwrap_or_default();
+        let step = OperationAt { operation, pointer: format!("/operations/{at}"), is_order_seen: is_order_seen(rest) };
+        if let Some(given) = builder.operation(&step)? {
+            answer = given;
+        }
+    }
+    builder.flush()?;
+    let Rows { plan, schema } = builder.rows;
+    let frame = DataFrame::new(ctx.state.clone(), plan);
+    Ok(Applied { relation: Relation { frame, schema }, shape: answer.shape, on_empty: answer.on_empty })
 }
 
 /// The planners of this crate's nodes.
 pub(crate) fn extension_planners() -> Vec<Arc<dyn ExtensionPlanner + Send + Sync>> {
-    Vec::new()
+    vec![Arc::new(NodePlanner)]
+}
+
+/// Whether anybody sees the order of the rows that these operations get.
+fn is_order_seen(rest: &[Operation]) -> bool {
+    for operation in rest {
+        match operation {
+            Operation::Map(_)
+            | Operation::Filter(_)
+            | Operation::FlatMap(_)
+            | Operation::MapValues(_)
+            | Operation::KeyBy(_)
+            | Operation::Keys
+            | Operation::Values
+            | Operation::Cache(_)
+            | Operation::Unpersist(_) => {}
+            Operation::Count
+            | Operation::CountDistinct
+            | Operation::Min
+            | Operation::Max
+            | Operation::Mean
+            | Operation::Sum
+            | Operation::Stats
+            | Operation::Histogram(_)
+            | Operation::IsEmpty
+            | Operation::Aggregates(_)
+            | Operation::CountByKey
+            | Operation::CountByValue
+            | Operation::Distinct
+            | Operation::TakeOrdered(_)
+            | Operation::Top(_)
+            | Operation::SortBy { function: None, .. } => return false,
+            _ => return true,
+        }
+    }
+    true
+}
+
+/// How the rows of an action become its answer.
+struct Answer {
+    shape: Shape,
+    on_empty: Option<Failure>,
+}
+
+impl Answer {
+    fn rows() -> Self {
+        Self { shape: Shape::Rows, on_empty: None }
+    }
+
+    fn single() -> Self {
+        Self { shape: Shape::Single, on_empty: None }
+    }
+
+    /// The one element, which an empty input does not have.
+    fn existing(step: &OperationAt<'_>) -> Self {
+        let failure = Failure::new(Code::OperationEmpty, format!("'{}' has no answer for no elements", step.operation.name()))
+            .at(&step.pointer)
+            .hint("use fold or aggregate with a start value, or take(1)");
+        Self { shape: Shape::Single, on_empty: Some(failure) }
+    }
+}
+
+/// An operation and its surroundings.
+struct OperationAt<'a> {
+    operation: &'a Operation,
+    /// Of the operation in the request.
+    pointer: String,
+    is_order_seen: bool,
+}
+
+impl OperationAt<'_> {
+    fn invalid(&self, message: impl Into<String>) -> Failure {
+        Failure::new(Code::OperationInvalid, message).at(&self.pointer)
+    }
+
+    /// The text of a function that must be a lambda.
+    fn lambda<'b>(&self, function: &'b Function, field: &str) -> Result<&'b str, Failure> {
+        match function {
+            Function::Lambda(text) => Ok(text),
+            Function::Plugin { .. } => Err(Failure::new(
+                Code::OperationInvalid,
+                format!("'{}' takes a lambda here, not a plugin's function", self.operation.name()),
+            )
+            .at(format!("{}/{field}", self.pointer))
+            .hint("plugin functions work in map, filter, flatMap, mapPartitions, mapValues, keyBy and sortBy")),
+        }
+    }
+}
+
+/// The plan so far, and the lambdas that wait to join one kernel.
+struct Builder<'a> {
+    ctx: &'a PlanContext,
+    rows: Rows,
+    chain: Chain,
+}
+
+impl Builder<'_> {
+    /// Applies one operation; an action gives the shape of its answer.
+    fn operation(&mut self, step: &OperationAt<'_>) -> Result<Option<Answer>, Failure> {
+        if self.chain.push(step.operation, &step.pointer) {
+            return Ok(None);
+        }
+        match step.operation {
+            Operation::Keys => self.chain.push_part(Step::Keys),
+            Operation::Values => self.chain.push_part(Step::Values),
+            // A plan is run once per job, so there is nothing to keep within one.
+            Operation::Cache(None) | Operation::Unpersist(None) => {}
+            Operation::Cache(Some(_)) | Operation::Unpersist(Some(_)) => {
+                return Err(step
+                    .invalid(format!("'{}' cannot keep rows under a name in the middle of a job", step.operation.name()))
+                    .hint(
+                        r#"end the job with {"type":"write","sink":{"type":"dataset","name":"…"}} and read the dataset in the next one"#,
+                    ));
+            }
+            Operation::Reduce(_) | Operation::Fold { .. } | Operation::Aggregate { .. } => return self.fold(step).map(Some),
+            Operation::Count | Operation::Sum | Operation::Min | Operation::Max => return self.total(step).map(Some),
+            Operation::ReduceByKey { function, key, value } => self.reduce_by_key(step, function, key.as_ref(), value.as_ref())?,
+            Operation::Aggregates(list) => return self.aggregates(step, list).map(Some),
+            _ => {
+                self.flush()?;
+                return self.flushed(step);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Applies an operation for which nothing waits.
+    fn flushed(&mut self, step: &OperationAt<'_>) -> Result<Option<Answer>, Failure> {
+        match step.operation {
+            Operation::Map(function)
+            | Operation::Filter(function)
+            | Operation::FlatMap(function)
+            | Operation::MapPartitions(function)
+            | Operation::MapValues(function)
+            | Operation::KeyBy(function) => self.plugin(step, function)?,
+            Operation::GroupByKey => self.group_by_key(step)?,
+            Operation::AggregateByKey { zero, seq, comb: _ } => self.aggregate_by_key(step, zero, seq)?,
+            Operation::CountByKey => return self.count_by_key(step).map(Some),
+            Operation::CountByValue => return self.count_by_value(step).map(Some),
+            Operation::Distinct => self.distinct(step)?,
+            Operation::SortBy { function, order } => self.sort_by(step, function.as_ref(), *order)?,
+            Operation::SortByKey(order) => {
+                self.pair(step)?;
+                self.sort_stably(&[element::part(0)], *order)?;
+            }
+            Operation::Sample { with_replacement, fraction, seed } => {
+                let mode = IndexMode::Sample { fraction: *fraction, seed: *seed, with_replacement: *with_replacement };
+                self.rows.index(mode, ORDINAL)?;
+            }
+            Operation::TakeSample { with_replacement, n, seed } => {
+                self.take_sample(*with_replacement, *n, *seed)?;
+                return Ok(Some(Answer::rows()));
+            }
+            Operation::Take(n) => {
+                self.rows.pass_through(Gather::first(*n))?;
+                return Ok(Some(Answer::rows()));
+            }
+            Operation::TakeOrdered(n) => return self.extremes(*n, false).map(Some),
+            Operation::Top(n) => return self.extremes(*n, true).map(Some),
+            Operation::First => {
+                self.rows.pass_through(Gather::first(1))?;
+                return Ok(Some(Answer::existing(step)));
+            }
+            Operation::ZipWithIndex => self.zip_with_index()?,
+            Operation::CountDistinct => return self.count_distinct().map(Some),
+            Operation::Mean => return self.mean(step).map(Some),
+            Operation::Stats => return self.stats(step).map(Some),
+            Operation::Histogram(buckets) => return self.histogram(step, buckets).map(Some),
+            Operation::IsEmpty => return self.is_empty().map(Some),
+            Operation::Repartition(partitions) => self.repartition(*partitions)?,
+            Operation::Coalesce(partitions) => self.rows.pass_through(Gather::coalesce(*partitions))?,
+            Operation::Glom => self.glom()?,
+            Operation::Collect | Operation::Write => return Ok(Some(Answer::rows())),
+            other => return Err(step.invalid(format!("'{}' cannot stand here", other.name()))),
+        }
+        Ok(None)
+    }
+
+    /// `reduce`, `fold`, `aggregate`: one kernel per partition, then one over what they made, in the order of partitions.
+    fn fold(&mut self, step: &OperationAt<'_>) -> Result<Answer, Failure> {
+        match step.operation {
+            Operation::Reduce(function) => {
+                let text = step.lambda(function, "function")?;
+                let partial = End::Reduce(self.chain.lambda(text, &step.pointer, "function"));
+                self.end(partial, Meeting::Apart)?;
+                let last = End::Reduce(self.chain.lambda(text, &step.pointer, "function"));
+                self.end(last, Meeting::Combine)?;
+                Ok(Answer::existing(step))
+            }
+            Operation::Fold { zero, function } => {
+                let text = step.lambda(function, "function")?;
+                // The start value comes in once, at the end, so that the answer does not depend on the partitions.
+                let partial = End::Reduce(self.chain.lambda(text, &step.pointer, "function"));
+                self.end(partial, Meeting::Apart)?;
+                let seq = self.chain.lambda(text, &step.pointer, "function");
+                let operation = seq.operation;
+                self.end(End::Aggregate { zero: zero.clone(), seq, operation }, Meeting::Together)?;
+                Ok(Answer::single())
+            }
+            Operation::Aggregate { zero, seq, comb } => {
+                let (seq, comb) = (step.lambda(seq, "seq")?, step.lambda(comb, "comb")?);
+                let seq = self.chain.lambda(seq, &step.pointer, "seq");
+                let operation = seq.operation;
+                self.end(End::Aggregate { zero: zero.clone(), seq, operation }, Meeting::Apart)?;
+                let last = End::Reduce(self.chain.lambda(comb, &step.pointer, "comb"));
+                self.end(last, Meeting::Combine)?;
+                Ok(Answer::single())
+            }
+            other => Err(step.invalid(format!("'{}' cannot stand here", other.name()))),
+        }
+    }
+
+    /// `count`, `sum`, `min`, `max`: at the end of the kernel that is there anyway, else by the engine.
+    fn total(&mut self, step: &OperationAt<'_>) -> Result<Answer, Failure> {
+        let waiting = !self.chain.is_empty();
+        match step.operation {
+            Operation::Count if waiting => {
+                self.end(End::Count, Meeting::Apart)?;
+                self.rows.pass_through(Total { pointer: step.pointer.clone() })?;
+                Ok(Answer::single())
+            }
+            Operation::Count => self.count(),
+            Operation::Sum => {
+                self.end_or_blame(End::Sum, step)?;
+                self.rows.pass_through(Total { pointer: step.pointer.clone() })?;
+                Ok(Answer::single())
+            }
+            Operation::Min if waiting && self.end_fits(End::Min)? => {
+                self.end(End::Min, Meeting::Combine)?;
+                Ok(Answer::existing(step))
+            }
+            Operation::Max if waiting && self.end_fits(End::Max)? => {
+                self.end(End::Max, Meeting::Combine)?;
+                Ok(Answer::existing(step))
+            }
+            _ => {
+                self.flush()?;
+                self.extreme(step)
+            }
+        }
+    }
+
+    fn distinct(&mut self, step: &OperationAt<'_>) -> Result<(), Failure> {
+        self.rows.distinct()?;
+        if step.is_order_seen {
+            let columns = self.rows.names();
+            self.rows.sort(&columns, false, None)?;
+        }
+        Ok(())
+    }
+
+    fn sort_by(&mut self, step: &OperationAt<'_>, function: Option<&Function>, order: SortOrder) -> Result<(), Failure> {
+        let is_descending = order == SortOrder::Descending;
+        let Some(function) = function else {
+            // Elements that compare equal are equal, so there are no ties to break.
+            let columns = self.rows.names();
+            return self.rows.sort(&columns, is_descending, None);
+        };
+        let (schema, keys) = (Arc::clone(&self.rows.schema), self.computed(step, function, "function", "__key")?);
+        self.sort_stably(&keys, order)?;
+        self.rows.only(&schema)
+    }
+
+    /// Sorts by columns; rows that compare equal keep their order.
+    fn sort_stably(&mut self, keys: &[String], order: SortOrder) -> Result<(), Failure> {
+        let schema = Arc::clone(&self.rows.schema);
+        self.rows.index(IndexMode::Ordinal, ORDINAL)?;
+        self.rows.sort(keys, order == SortOrder::Descending, Some(ORDINAL))?;
+        self.rows.only(&schema)
+    }
+
+    fn take_sample(&mut self, with_replacement: bool, n: usize, seed: u64) -> Result<(), Failure> {
+        if n == 0 {
+            return self.rows.pass_through(Gather::first(0));
+        }
+        let schema = Arc::clone(&self.rows.schema);
+        let mode = if with_replacement { IndexMode::Draws { n, seed } } else { IndexMode::Shuffle { seed } };
+        self.rows.index(mode, ORDINAL)?;
+        self.rows.sort_hidden(vec![SortKey { column: ORDINAL.to_owned(), is_descending: false }], Some(n))?;
+        self.rows.only(&schema)
+    }
+
+    fn extremes(&mut self, n: usize, is_descending: bool) -> Result<Answer, Failure> {
+        if n == 0 {
+            self.rows.pass_through(Gather::first(0))?;
+        } else {
+            let columns = self.rows.names();
+            self.rows.sort_first(&columns, is_descending, n)?;
+        }
+        Ok(Answer::rows())
+    }
+
+    fn zip_with_index(&mut self) -> Result<(), Failure> {
+        const INDEX: &str = "__index";
+        let (whole, source) = self.rows.packed(&element::part(0));
+        self.rows.index(IndexMode::Position, INDEX)?;
+        let schema = element::tuple(&[whole, Field::new(INDEX, DataType::Int64, false)]);
+        self.rows.project(schema, vec![source, Source::column(INDEX)])
+    }
+
+    fn repartition(&mut self, partitions: usize) -> Result<(), Failure> {
+        let schema = Arc::clone(&self.rows.schema);
+        self.rows.index(IndexMode::Ordinal, ORDINAL)?;
+        let order = vec![SortKey { column: ORDINAL.to_owned(), is_descending: false }];
+        // By the place of a row, not its value: equal rows spread evenly, too.
+        self.rows.pass_hidden(Exchange { partitions: partitions.max(1), hash: vec![ORDINAL.to_owned()], order })?;
+        self.rows.only(&schema)
+    }
+
+    fn glom(&mut self) -> Result<(), Failure> {
+        let (item, _) = self.rows.packed("item");
+        let is_packed = Element::of(&self.rows.schema) != Element::Scalar;
+        let schema = element::scalar(DataType::List(Arc::new(item.clone())), false);
+        let glom = Glom { item: Arc::new(item), column: element::VALUE.to_owned(), is_packed };
+        self.rows.replace(glom, schema)
+    }
+
+    /// Elements must be pairs.
+    fn pair(&self, step: &OperationAt<'_>) -> Result<(), Failure> {
+        if Element::of(&self.rows.schema) == Element::Tuple && self.rows.schema.fields().len() == 2 {
+            return Ok(());
+        }
+        Err(step
+            .invalid(format!("'{}' works on pairs, and elements are not pairs here", step.operation.name()))
+            .hint("make pairs first: keyBy, or a map to [key, value]"))
+    }
+}
+
+impl Rows {
+    /// Columns of a schema, in its order, and no others.
+    fn only(&mut self, schema: &datafusion::arrow::datatypes::SchemaRef) -> Result<(), Failure> {
+        let sources = schema.fields().iter().map(|field| Source::column(field.name())).collect();
+        self.project(Arc::clone(schema), sources)
+    }
+
+    /// Reshapes elements.
+    fn project(&mut self, schema: datafusion::arrow::datatypes::SchemaRef, sources: Vec<Source>) -> Result<(), Failure> {
+        let columns = schema.fields().iter().map(|field| field.as_ref().clone()).zip(sources).collect::<Vec<_>>();
+        self.replace(Project::new(columns), schema)
+    }
 }

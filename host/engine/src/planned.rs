@@ -116,7 +116,8 @@ pub(crate) async fn finish(
     let Applied { relation, shape, on_empty } = applied;
     let (state, logical) = relation.frame.into_parts();
     let config = state.config().clone();
-    let mut plan = state.create_physical_plan(&logical).await.map_err(failure_of)?;
+    let plan = state.create_physical_plan(&logical).await.map_err(failure_of)?;
+    let mut plan = crate::node::settle(plan).map_err(failure_of)?;
     check_columns(&plan.schema(), &relation.schema)?;
     if (target.is_single || shape == Shape::Single) && plan.output_partitioning().partition_count() > 1 {
         plan = Arc::new(ConcatExec::new(plan));

@@ -69,7 +69,8 @@ fn walk(node: &Arc<dyn ExecutionPlan>, at: usize, stages: &mut Vec<Stage>) {
     let is_exchange = node.is::<RepartitionExec>()
         || node.is::<CoalescePartitionsExec>()
         || node.is::<SortPreservingMergeExec>()
-        || node.is::<ConcatExec>();
+        || node.is::<ConcatExec>()
+        || crate::node::is_gather(node.as_ref());
     let children = node.children();
     if let Some(stage) = stages.get_mut(at) {
         if is_exchange || children.is_empty() {

@@ -1,0 +1,321 @@
+//! The plan under construction: nodes on top of it, and the kernels of lambdas that waited.
+
+use super::{Builder, HIDDEN, OperationAt};
+use crate::failure_of;
+use crate::lambda::{self, Refused};
+use crate::node::{Index, IndexMode, Kernel, Meeting, Mode, Node, Operator, Sort, SortKey, Source, TransformOperator};
+use azora_connect::element::{self, Element};
+use azora_expression::{End, Pipeline, Step};
+use azora_sandbox::Column;
+use azora_spec::{Code, Failure, Function};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
+use datafusion::common::Column as PlanColumn;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use std::sync::Arc;
+
+/// A plan and what its rows are.
+pub(super) struct Rows {
+    pub(super) plan: LogicalPlan,
+    /// With the metadata of elements, see [`crate::relation::Relation`]. Hidden columns are not in it.
+    pub(super) schema: SchemaRef,
+}
+
+impl Rows {
+    /// Puts an operator on top that makes rows of a schema.
+    pub(super) fn replace(&mut self, operator: impl Operator, schema: SchemaRef) -> Result<(), Failure> {
+        self.put(Arc::new(operator))?;
+        self.schema = schema;
+        Ok(())
+    }
+
+    /// Puts an operator on top that leaves columns as they are.
+    pub(super) fn pass_through(&mut self, operator: impl Operator) -> Result<(), Failure> {
+        self.put(Arc::new(operator))
+    }
+
+    /// The same while there are hidden columns.
+    pub(super) fn pass_hidden(&mut self, operator: impl Operator) -> Result<(), Failure> {
+        self.put(Arc::new(operator))
+    }
+
+    pub(super) fn put(&mut self, operator: Arc<dyn Operator>) -> Result<(), Failure> {
+        self.plan = Node::plan(operator, self.plan.clone()).map_err(failure_of)?;
+        Ok(())
+    }
+
+    /// Adds a hidden column with the place of each row, or thins rows by it.
+    pub(super) fn index(&mut self, mode: IndexMode, column: &str) -> Result<(), Failure> {
+        self.put(Arc::new(Index { mode, column: column.to_owned() }))
+    }
+
+    /// Names of the element's columns.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.schema.fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    /// Sorts by columns of the element, ties by a hidden one.
+    pub(super) fn sort(&mut self, columns: &[String], is_descending: bool, ties: Option<&str>) -> Result<(), Failure> {
+        self.sort_columns(columns, is_descending, ties, None)
+    }
+
+    /// The first rows of that order.
+    pub(super) fn sort_first(&mut self, columns: &[String], is_descending: bool, rows: usize) -> Result<(), Failure> {
+        self.sort_columns(columns, is_descending, None, Some(rows))
+    }
+
+    /// Sorts by columns that need not be the element's.
+    pub(super) fn sort_hidden(&mut self, keys: Vec<SortKey>, fetch: Option<usize>) -> Result<(), Failure> {
+        self.put(Arc::new(Sort { keys, fetch }))
+    }
+
+    fn sort_columns(&mut self, columns: &[String], is_descending: bool, ties: Option<&str>, fetch: Option<usize>) -> Result<(), Failure> {
+        let present = self.plan.schema().as_arrow().clone();
+        let mut leaves = Vec::new();
+        for column in columns {
+            let field = present.field_with_name(column).map_err(|error| failure_of(error.into()))?;
+            leaves_of(field, &Source::column(column), &mut leaves);
+        }
+        let is_flat = leaves.iter().all(|(_, source)| matches!(source, Source::Column(_)));
+        let mut keys: Vec<SortKey> = Vec::with_capacity(leaves.len() + 1);
+        let schema = Arc::clone(&self.schema);
+        if is_flat {
+            keys.extend(columns.iter().map(|column| SortKey { column: column.clone(), is_descending }));
+        } else {
+            // Structs have no order of their own in Arrow: their leaves come beside them for the while.
+            let mut all: Vec<(Field, Source)> =
+                present.fields().iter().map(|field| (field.as_ref().clone(), Source::column(field.name()))).collect();
+            for (at, (data_type, source)) in leaves.into_iter().enumerate() {
+                let name = format!("{HIDDEN}leaf{at}");
+                keys.push(SortKey { column: name.clone(), is_descending });
+                all.push((Field::new(name, data_type, true), source));
+            }
+            self.put(Arc::new(crate::node::Project::new(all)))?;
+        }
+        keys.extend(ties.map(|column| SortKey { column: column.to_owned(), is_descending: false }));
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.sort_hidden(keys, fetch)?;
+        if is_flat { Ok(()) } else { self.only(&schema) }
+    }
+
+    /// The whole element as one column, and how to make it.
+    pub(super) fn packed(&self, name: &str) -> (Field, Source) {
+        let fields: Vec<Field> = self.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+        let sources = fields.iter().map(|field| Source::column(field.name())).collect();
+        match (Element::of(&self.schema), fields.as_slice()) {
+            (Element::Scalar, [field]) => (field.clone().with_name(name), Source::column(field.name())),
+            (Element::Tuple, _) => (element::tuple_field(name, &fields, false), Source::Pack(sources)),
+            _ => (Field::new(name, DataType::Struct(fields.into()), false), Source::Pack(sources)),
+        }
+    }
+
+    /// Elements made of one column: its value, or its parts where it is an object or a tuple.
+    pub(super) fn unpacked(field: &Field, source: Source) -> (SchemaRef, Vec<Source>) {
+        match field.data_type() {
+            DataType::Struct(fields) => {
+                let nullable = |part: &FieldRef| part.as_ref().clone().with_nullable(part.is_nullable() || field.is_nullable());
+                let parts: Vec<Field> = fields.iter().map(nullable).collect();
+                let sources = (0..parts.len()).map(|at| source.clone().part(at)).collect();
+                let kind = if element::is_tuple(field) { Element::Tuple } else { Element::Object };
+                (kind.schema(parts), sources)
+            }
+            data_type => {
+                let value = Field::new(element::VALUE, data_type.clone(), field.is_nullable());
+                (Element::Scalar.schema(vec![value]), vec![source])
+            }
+        }
+    }
+
+    /// An expression for a column.
+    pub(super) fn column(&self, name: &str) -> Result<Expr, Failure> {
+        let schema = self.plan.schema();
+        let at = schema.fields().iter().position(|field| field.name() == name);
+        match at {
+            Some(at) => Ok(Expr::Column(PlanColumn::from(schema.qualified_field(at)))),
+            None => Err(crate::Error::Broken("a column of the plan").into()),
+        }
+    }
+
+    /// DataFusion's own nodes on top, and what their rows are.
+    pub(super) fn build(
+        &mut self,
+        kind: Element,
+        build: impl FnOnce(LogicalPlanBuilder) -> datafusion::common::Result<LogicalPlanBuilder>,
+    ) -> Result<(), Failure> {
+        let builder = LogicalPlanBuilder::from(self.plan.clone());
+        self.plan = build(builder).and_then(LogicalPlanBuilder::build).map_err(failure_of)?;
+        let before = Arc::clone(&self.schema);
+        // Metadata of columns that are still there is kept beside the plan.
+        let dressed = |field: &FieldRef| {
+            let known = before.fields().iter().find(|known| known.name() == field.name() && known.data_type() == field.data_type());
+            let metadata = known.map(|known| known.metadata().clone()).unwrap_or_default();
+            field.as_ref().clone().with_metadata(metadata)
+        };
+        self.schema = kind.schema(self.plan.schema().fields().iter().map(dressed).collect::<Vec<_>>());
+        Ok(())
+    }
+
+    /// Each element once, in no order.
+    pub(super) fn distinct(&mut self) -> Result<(), Failure> {
+        let kind = Element::of(&self.schema);
+        let columns = self.names().iter().map(|name| self.column(name)).collect::<Result<Vec<_>, _>>()?;
+        self.build(kind, |plan| plan.aggregate(columns, Vec::<Expr>::new()))
+    }
+}
+
+pub(super) fn leaves_of(field: &Field, source: &Source, into: &mut Vec<(DataType, Source)>) {
+    match field.data_type() {
+        DataType::Struct(fields) => {
+            for (at, part) in fields.iter().enumerate() {
+                leaves_of(part, &source.clone().part(at), into);
+            }
+        }
+        data_type => into.push((data_type.clone(), source.clone())),
+    }
+}
+
+impl Builder<'_> {
+    /// What waits becomes a kernel, or a reshaping where no lambda is in it.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        if self.chain.is_empty() {
+            return Ok(());
+        }
+        match self.chain.only_parts() {
+            Some(parts) => {
+                self.chain = crate::fuse::Chain::default();
+                self.parts(&parts)
+            }
+            None => self.end(End::Rows, Meeting::Apart),
+        }
+    }
+
+    fn parts(&mut self, parts: &[usize]) -> Result<(), Failure> {
+        for &at in parts {
+            let fields = self.rows.schema.fields();
+            let field = match fields.get(at) {
+                Some(field) if Element::of(&self.rows.schema) == Element::Tuple && fields.len() == 2 => field.as_ref().clone(),
+                _ => {
+                    return Err(Failure::new(Code::OperationInvalid, "'keys' and 'values' work on pairs, and elements are not pairs here")
+                        .hint("make pairs first: keyBy, or a map to [key, value]"));
+                }
+            };
+            let (schema, sources) = Rows::unpacked(&field, Source::column(field.name()));
+            self.rows.project(schema, sources)?;
+        }
+        Ok(())
+    }
+
+    /// What waits becomes a kernel with an end.
+    pub(super) fn end(&mut self, end: End, meeting: Meeting) -> Result<(), Failure> {
+        let columns = lambda::element(&self.rows.schema).map_err(|failure| self.blamed(failure))?;
+        let chain = std::mem::take(&mut self.chain);
+        let is_rows = matches!(end, End::Rows);
+        if is_rows && !columns.hidden.is_empty() && chain.spreads() {
+            let message = format!("'...' would lose the column '{}', whose type has no meaning in JavaScript", columns.hidden.join("', '"));
+            return Err(Failure::new(Code::LambdaUnsupported, message)
+                .at(chain.pointer())
+                .hint("name the properties that the new object shall have"));
+        }
+        let kernel = self.kernel(chain.pipeline(columns.element, end)).map_err(|refused| refused.at(chain.pointers()))?;
+        let passes_all = kernel.plan().columns.iter().all(|column| matches!(column, Column::Passed { .. }));
+        let mode = if is_rows && chain.only_filters() && passes_all { Mode::Keep(Vec::new()) } else { Mode::Replace };
+        let schema = if mode == Mode::Replace { self.made_schema(&kernel) } else { Arc::clone(&self.rows.schema) };
+        let operator = TransformOperator { kernel, mode, meeting, is_stateless: is_rows, pointer: chain.pointer() };
+        self.rows.replace(operator, schema)
+    }
+
+    /// Binds a pipeline.
+    pub(super) fn kernel(&self, pipeline: Pipeline) -> Result<Arc<Kernel>, Refused> {
+        self.ctx.lambdas.bind(&self.ctx.sandbox, pipeline, self.ctx.options.guest)
+    }
+
+    fn blamed(&self, failure: Failure) -> Failure {
+        let pointer = self.chain.pointer();
+        if failure.pointer.is_none() && !pointer.is_empty() { failure.at(pointer) } else { failure }
+    }
+
+    /// The elements that a kernel makes, with the metadata of columns that pass through it.
+    pub(super) fn made_schema(&self, kernel: &Kernel) -> SchemaRef {
+        let output = &kernel.plan().output;
+        let dressed = |(column, made): (&Column, &FieldRef)| match column {
+            Column::Made(_) => made.as_ref().clone(),
+            Column::Passed { input, .. } => match kernel.names.get(*input).and_then(|name| self.rows.schema.field_with_name(name).ok()) {
+                Some(field) => field.clone().with_name(made.name()),
+                None => made.as_ref().clone(),
+            },
+        };
+        Element::of(output).schema(kernel.plan().columns.iter().zip(output.fields()).map(dressed).collect::<Vec<_>>())
+    }
+
+    /// Whether what waits can have this end; where it cannot, what waits is at fault or the end is.
+    pub(super) fn end_fits(&self, end: End) -> Result<bool, Failure> {
+        let columns = lambda::element(&self.rows.schema).map_err(|failure| self.blamed(failure))?;
+        match self.kernel(self.chain.pipeline(columns.element, end)) {
+            Ok(_) => Ok(true),
+            Err(Refused::Diagnostic(_)) => Ok(false),
+            Err(refused @ Refused::Failure(_)) => Err(refused.at(self.chain.pointers())),
+        }
+    }
+
+    /// As [`Self::end`], but where only the end does not fit the elements, it is the operation's fault.
+    pub(super) fn end_or_blame(&mut self, end: End, step: &OperationAt<'_>) -> Result<(), Failure> {
+        if !self.end_fits(end.clone())? {
+            // Where a lambda is wrong, this says so.
+            self.flush()?;
+            let what = self.described();
+            return Err(step.invalid(format!("'{}' works on numbers, and elements are {what} here", step.operation.name())));
+        }
+        self.end(end, Meeting::Apart)
+    }
+
+    /// What elements are, in a word or two.
+    pub(super) fn described(&self) -> String {
+        match (Element::of(&self.rows.schema), self.rows.schema.fields().first()) {
+            (Element::Scalar, Some(field)) => match field.data_type() {
+                DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "strings".to_owned(),
+                DataType::Boolean => "booleans".to_owned(),
+                DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => "dates".to_owned(),
+                DataType::List(_) => "lists".to_owned(),
+                other => format!("of type {other}"),
+            },
+            (Element::Tuple, _) => "tuples".to_owned(),
+            _ => "objects".to_owned(),
+        }
+    }
+
+    /// Columns with what a function makes of each element, beside the element: their names.
+    pub(super) fn computed(
+        &mut self,
+        step: &OperationAt<'_>,
+        function: &Function,
+        field: &str,
+        prefix: &str,
+    ) -> Result<Vec<String>, Failure> {
+        let text = match function {
+            Function::Lambda(text) => text,
+            Function::Plugin { .. } => return self.computed_by_plugin(step, function, prefix),
+        };
+        let mut chain = crate::fuse::Chain::default();
+        chain.push_step(Step::Map, text, &step.pointer, field);
+        let columns = lambda::element(&self.rows.schema).map_err(|failure| failure.at(chain.pointer()))?;
+        let kernel = self.kernel(chain.pipeline(columns.element, End::Rows)).map_err(|refused| refused.at(chain.pointers()))?;
+        let made: Vec<String> = (0..kernel.plan().made.fields().len()).map(|at| format!("{prefix}{at}")).collect();
+        let name = |column: &Column| match column {
+            Column::Made(at) => made.get(*at).cloned(),
+            Column::Passed { input, .. } => kernel.names.get(*input).cloned(),
+        };
+        let names: Vec<String> = kernel.plan().columns.iter().filter_map(name).collect();
+        if !made.is_empty() {
+            let mode = Mode::Keep(made);
+            self.rows.put(Arc::new(TransformOperator {
+                kernel,
+                mode,
+                meeting: Meeting::Apart,
+                is_stateless: true,
+                pointer: chain.pointer(),
+            }))?;
+        }
+        Ok(names)
+    }
+}
