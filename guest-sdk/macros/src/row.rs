@@ -85,7 +85,7 @@ fn reading(name: &Ident, own: Option<&Lifetime>, lifetime: &Lifetime, parts: &[P
                     ::azora_guest::__private::Field::new(
                         #columns,
                         <#types as ::azora_guest::__private::Read<#lifetime>>::data_type(),
-                        <#types as ::azora_guest::__private::Read<#lifetime>>::NULLABLE,
+                        true,
                     )
                 ),*])
             }

@@ -14,8 +14,9 @@ pub struct ListColumn<'a, C> {
     items: C,
 }
 
-fn list_of(item: DataType, nullable: bool) -> DataType {
-    DataType::List(Box::new(Field::new("item", item, nullable)))
+/// Nulls inside are welcome whatever the item's type: they make the list null.
+fn list_of(item: DataType) -> DataType {
+    DataType::List(Box::new(Field::new("item", item, true)))
 }
 
 fn item_type(data_type: &DataType) -> Option<&DataType> {
@@ -45,7 +46,7 @@ impl<'a, T: Read<'a> + Item> Read<'a> for Vec<T> {
     type Column = ListColumn<'a, T::Column>;
 
     fn data_type() -> DataType {
-        list_of(T::data_type(), T::NULLABLE)
+        list_of(T::data_type())
     }
 
     fn accepts(data_type: &DataType) -> bool {
@@ -78,7 +79,7 @@ macro_rules! slices {
             type Column = ListColumn<'a, Cow<'a, [$rust]>>;
 
             fn data_type() -> DataType {
-                list_of(<$rust as Read>::data_type(), false)
+                list_of(<$rust as Read>::data_type())
             }
 
             fn accepts(data_type: &DataType) -> bool {

@@ -12,7 +12,7 @@ macro_rules! tuples {
             type Column = ($($part::Column,)+);
 
             fn data_type() -> DataType {
-                DataType::Struct(vec![$(Field::new($name, $part::data_type(), $part::NULLABLE)),+])
+                DataType::Struct(vec![$(Field::new($name, $part::data_type(), true)),+])
             }
 
             fn accepts(data_type: &DataType) -> bool {

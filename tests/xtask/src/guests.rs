@@ -12,8 +12,8 @@ use wit_parser::Resolve;
 const TARGET: &str = "wasm32-unknown-unknown";
 /// The package of the plugin contract.
 const OURS: &str = "azora:plugin/";
-/// The worlds that a guest may fit, the smallest first.
-const WORLDS: [&str; 5] = ["transform-plugin", "aggregate-plugin", "source-plugin", "sink-plugin", "connector-plugin"];
+/// The worlds that a guest may fit, the larger before those that are parts of them.
+const WORLDS: [&str; 5] = ["aggregate-plugin", "transform-plugin", "connector-plugin", "source-plugin", "sink-plugin"];
 /// The compiler that Debian has beside its ordinary one, for browsers; it is recent and brings its library's source.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "lld-22"];
@@ -116,17 +116,16 @@ impl std::fmt::Display for Toolchain {
 }
 
 impl Toolchain {
-    /// `cargo build --release` for the target in a folder, everything built into `target_dir`. Some callers need no
-    /// more than a part of the standard library: `std` names its crates.
-    pub(crate) fn cargo_build(&self, folder: &Path, target_dir: &Path, std: &[&str]) -> Command {
+    /// `cargo build --release` for the target in a folder, everything built into `target_dir`.
+    fn cargo_build(&self, folder: &Path, target_dir: &Path) -> Command {
         let mut cargo = steps::cargo();
         cargo.current_dir(folder).args(["build", "--release", "--target", TARGET]);
         // Flags that the person set for their own programs are not meant for guests.
         cargo.env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS).env_remove("RUSTC_WRAPPER").env_remove("RUSTC_WORKSPACE_WRAPPER");
         cargo.env("RUSTC", &self.rustc).env("CARGO_TARGET_DIR", target_dir);
         if self.builds_std {
-            // A released compiler takes the two options only so; they are the ones that rustc's own build uses.
-            cargo.env("RUSTC_BOOTSTRAP", "1").arg(format!("-Zbuild-std={}", std.join(",")));
+            // A released compiler takes the option only so; it is the variable that rustc's own build uses.
+            cargo.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
         }
         if let Some(linker) = &self.linker {
             cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
@@ -141,7 +140,7 @@ impl Toolchain {
 pub(crate) fn build(guest: &Path, out: &Path) -> Result<Built> {
     let toolchain = toolchain(true)?;
     let target_dir = steps::target_dir().join("guests").join(if toolchain.builds_std { "with-std" } else { "plain" });
-    let mut cargo = toolchain.cargo_build(guest, &target_dir, &["std", "panic_abort"]);
+    let mut cargo = toolchain.cargo_build(guest, &target_dir);
     // The lock file is the guest's own; whoever changed its dependencies runs cargo there once.
     cargo.arg("--locked").arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
     steps::heading(&format!("Compiling the guest {}", guest.strip_prefix(steps::root()).unwrap_or(guest).display()));
@@ -226,7 +225,7 @@ not json"#;
     #[test]
     fn components_that_fit_nothing_are_refused() {
         let error = audit(&wat::parse_str("(component)").unwrap()).unwrap_err().to_string();
-        assert!(error.starts_with("it fits no world: transform-plugin: "), "{error}");
+        assert!(error.starts_with("it fits no world: aggregate-plugin: "), "{error}");
     }
 
     #[test]
