@@ -50,6 +50,12 @@ pub fn healthy(root: &Path) -> Result<Vec<u8>> {
     wrap(root, &text)
 }
 
+/// The healthy plugin with the sections of `text` in place of its own.
+pub fn variant(root: &Path, text: &str) -> Result<Vec<u8>> {
+    let healthy = fs::read_to_string(root.join("tests/guests/hostile/healthy.wat"))?;
+    wrap(root, &replace_sections(&healthy, text)?)
+}
+
 /// All cases: those of the folder, then the generated ones. `root` is the checkout.
 pub fn cases(root: &Path) -> Result<Vec<Case>> {
     let folder = root.join("tests/guests/hostile");

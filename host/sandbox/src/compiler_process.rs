@@ -183,14 +183,24 @@ fn compile() -> std::result::Result<(), Failed> {
     Ok(())
 }
 
+/// Puts this process under its limits. Address space that it holds already, such as an allocator's reservation, is not
+/// the component's doing and comes on top.
 fn confine(memory_bytes: u64, cpu_seconds: u64, artefact_bytes: u64) -> io::Result<()> {
+    let held_bytes = held_address_space()?;
     let limit = |resource, value| setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) });
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    limit(Resource::As, memory_bytes)?;
+    limit(Resource::As, memory_bytes.saturating_add(held_bytes))?;
     limit(Resource::Fsize, artefact_bytes)?;
     limit(Resource::Core, 0)?;
     // The second limit is a second later: at the first one the signal tells the parent what happened.
     setrlimit(Resource::Cpu, Rlimit { current: Some(cpu_seconds), maximum: Some(cpu_seconds + 1) })?;
     nice(NICENESS)?;
     Ok(())
+}
+
+fn held_address_space() -> io::Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).and_then(|size| size.trim().strip_suffix(" kB"));
+    let kilobytes = size.and_then(|size| size.trim().parse::<u64>().ok());
+    kilobytes.map(|kilobytes| kilobytes << 10).ok_or_else(|| io::Error::other("no size of this process in /proc"))
 }

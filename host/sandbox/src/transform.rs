@@ -265,3 +265,6 @@ pub struct LogLine {
     /// Its text, sanitised.
     pub text: String,
 }
+
+#[cfg(test)]
+mod tests;

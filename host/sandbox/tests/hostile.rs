@@ -2,7 +2,7 @@
 //! process keeps its memory.
 
 #[path = "../../../tests/src/hostile.rs"]
-#[expect(unreachable_pub, reason = "it is public in the crate that it belongs to")]
+#[expect(dead_code, unreachable_pub, reason = "it is public in the crate that it belongs to, and has more users")]
 mod corpus;
 
 use arrow::array::{AsArray as _, Int64Array, RecordBatch};
