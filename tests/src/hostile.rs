@@ -17,6 +17,18 @@ const FIRST_VERSION: usize = 101;
 /// The version in the text of `healthy.wat`.
 const VERSION: &str = "1.0.100";
 
+/// A transform with every import that a plugin may have.
+const WORLD: &str = "
+package azora:corpus;
+world hostile {
+  include azora:plugin/transform-plugin@0.1.0;
+  import azora:plugin/http-client@0.1.0;
+  import azora:plugin/clock@0.1.0;
+  import azora:plugin/random@0.1.0;
+  import azora:plugin/key-value@0.1.0;
+  import azora:plugin/secrets@0.1.0;
+}";
+
 /// When a hostile component strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -115,12 +127,13 @@ fn replace_sections(healthy: &str, text: &str) -> Result<String> {
     Ok(module)
 }
 
-/// A core module in text as a component of the world `transform-plugin`.
+/// A core module in text as a component that imports what the module imports.
 fn wrap(root: &Path, text: &str) -> Result<Vec<u8>> {
     let mut module = wat::parse_str(text)?;
     let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_dir(root.join("wit"))?;
-    let world = resolve.select_world(&[package], Some("transform-plugin"))?;
+    resolve.push_dir(root.join("wit"))?;
+    let package = resolve.push_str("corpus.wit", WORLD)?;
+    let world = resolve.select_world(&[package], Some("hostile"))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     Ok(ComponentEncoder::default().module(&module)?.encode()?)
 }

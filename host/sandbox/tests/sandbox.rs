@@ -216,6 +216,6 @@ fn what_it_used_and_said_is_told() {
     assert_eq!((stats.calls, stats.rows_in, stats.rows_out, stats.bytes_in, stats.bytes_out), (1, 3, 3, 24, 24));
     assert!(stats.memory_bytes >= 65_536 && stats.guest_ns > 0);
     let error = instance.finish().unwrap_err();
-    assert!(error.to_string().contains("out of\u{fffd} chees"), "{error}");
+    assert!(error.to_string().contains("out of\u{fffd} chee"), "{error}");
     assert_eq!(instance.log().len(), 1);
 }
