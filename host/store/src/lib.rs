@@ -22,6 +22,6 @@ pub use blob::Blob;
 pub use error::{Error, Result};
 pub use event::{Accepted, ContextRecord, DatasetCommitted, Ending, Event, Keyed, PluginAdded, StageRecord};
 pub use journal::Lsn;
-pub use record::{DatasetRow, JobRow, KeyRow, PluginRow};
+pub use record::{DatasetRow, EndedRow, JobRow, KeyRow, PluginRow};
 pub use store::{Options, Retention, Store};
 pub use upkeep::Upkeep;
