@@ -25,6 +25,8 @@ mod runner;
 mod session;
 mod sink;
 mod stages;
+#[cfg(test)]
+mod testing;
 
 pub use catalog::{Catalog, DatasetEntry, PluginEntry};
 pub use engine::Engine;

@@ -378,13 +378,13 @@ impl Builder<'_> {
 
 impl Rows {
     /// Columns of a schema, in its order, and no others.
-    fn only(&mut self, schema: &datafusion::arrow::datatypes::SchemaRef) -> Result<(), Failure> {
+    fn only(&mut self, schema: &arrow::datatypes::SchemaRef) -> Result<(), Failure> {
         let sources = schema.fields().iter().map(|field| Source::column(field.name())).collect();
         self.project(Arc::clone(schema), sources)
     }
 
     /// Reshapes elements.
-    fn project(&mut self, schema: datafusion::arrow::datatypes::SchemaRef, sources: Vec<Source>) -> Result<(), Failure> {
+    fn project(&mut self, schema: arrow::datatypes::SchemaRef, sources: Vec<Source>) -> Result<(), Failure> {
         let columns = schema.fields().iter().map(|field| field.as_ref().clone()).zip(sources).collect::<Vec<_>>();
         self.replace(Project::new(columns), schema)
     }

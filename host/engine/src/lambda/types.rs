@@ -100,6 +100,7 @@ pub(super) fn field(field: &JsField) -> Field {
 
 #[cfg(test)]
 mod tests {
+    use azora_connect::element::scalar;
     use super::{Code, DataType, Element, Field, JsField, Schema, TimeUnit, Type, element, field, type_of};
     use std::sync::Arc;
 
@@ -131,7 +132,7 @@ mod tests {
         let columns = element(&Schema::new(fields)).unwrap();
         assert_eq!(columns.element, Element::Object(vec![JsField { name: "id".to_owned(), ty: Type::Int64, nullable: false }]));
         assert_eq!(columns.hidden, ["raw"]);
-        let failure = element(&azora_connect::element::scalar(DataType::Binary, false)).unwrap_err();
+        let failure = element(&scalar(DataType::Binary, false)).unwrap_err();
         assert_eq!(failure.code, Code::LambdaType);
     }
 }

@@ -179,8 +179,8 @@ fn converted(column: &ArrayRef, field: &FieldRef) -> Result<ArrayRef> {
 /// Chooses rows of the columns that the host kept back.
 pub(crate) enum Keeper {
     All,
-    Filter(datafusion::arrow::compute::FilterPredicate),
-    Take(datafusion::arrow::array::UInt32Array),
+    Filter(arrow::compute::FilterPredicate),
+    Take(arrow::array::UInt32Array),
 }
 
 impl Keeper {
