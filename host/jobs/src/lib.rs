@@ -1,1 +1,37 @@
-//! Placeholder.
+//! The life of a job: accepted durably, planned, run, committed, kept; and what jobs need around them: datasets, plugins,
+//! the context, and recovery after a crash.
+//!
+//! Each job is one task that owns its state; admission and running are bounded by semaphores, and what must survive goes
+//! through `azora-store` before anybody hears of it. No connector is known by name here, and no HTTP.
+
+mod board;
+mod catalog;
+mod context;
+mod datasets;
+mod error;
+mod events;
+mod float;
+mod handle;
+mod ingest;
+mod live;
+mod manifest;
+mod options;
+mod plugins;
+mod queries;
+mod recovery;
+mod shared;
+mod submit;
+mod task;
+mod trial;
+mod upkeep;
+mod views;
+
+pub use azora_engine::{JobResult, Shape, format};
+pub use catalog::Catalog;
+pub use error::Error;
+pub use handle::{Handle, start};
+pub use options::{Decode, Options, PARTITIONS_SHOWN_MAX, TRY_ROWS_MAX};
+pub use views::{
+    ColumnView, ContextRequest, ContextView, DatasetView, Ended, FunctionView, HealthView, Idempotency, IngestRequest, IngestView,
+    JobEvent, JobView, ListQuery, OutputView, Page, PartitionView, PluginView, StageView, Submission, Submitted, TryRequest,
+};

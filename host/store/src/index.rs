@@ -70,7 +70,14 @@ impl Tables {
                 vec![(named_key(kind::KEY, key.as_bytes()), None)]
             }
             Event::PluginAdded(added) => {
-                let row = PluginRow { digest: added.digest, name: added.name.clone(), version: added.version.clone(), bytes: added.bytes, at_ms: added.at_ms, at };
+                let row = PluginRow {
+                    digest: added.digest,
+                    name: added.name.clone(),
+                    version: added.version.clone(),
+                    bytes: added.bytes,
+                    at_ms: added.at_ms,
+                    at,
+                };
                 let change = (named_key(kind::PLUGIN, added.digest.as_bytes()), encode(&row));
                 let old = self.plugins.insert(added.digest, row).map(|row| row.at);
                 self.count(old, Some(at));
@@ -176,7 +183,12 @@ impl Tables {
     /// Adds what rows that were loaded from disk point to.
     pub(crate) fn recount(&mut self) {
         let jobs = self.jobs.values().flat_map(|job| job.row.at.iter().chain(job.tokens.values().copied()));
-        let others = self.plugins.values().map(|row| row.at).chain(self.datasets.values().map(|row| row.at)).chain(self.keys.values().map(|row| row.at));
+        let others = self
+            .plugins
+            .values()
+            .map(|row| row.at)
+            .chain(self.datasets.values().map(|row| row.at))
+            .chain(self.keys.values().map(|row| row.at));
         self.live_bytes = jobs.chain(others).map(|at| at.1).sum();
     }
 

@@ -64,7 +64,12 @@ impl Store {
             let mut by_age: Vec<(u64, &String)> = tables.keys.iter().map(|(key, row)| (row.at_ms, key)).collect();
             by_age.sort_unstable();
             let surplus = by_age.len().saturating_sub(retention.keys_max);
-            by_age.into_iter().enumerate().filter(|(at, (at_ms, _))| *at < surplus || *at_ms < oldest_ms).map(|(_, (_, key))| key.clone()).collect()
+            by_age
+                .into_iter()
+                .enumerate()
+                .filter(|(at, (at_ms, _))| *at < surplus || *at_ms < oldest_ms)
+                .map(|(_, (_, key))| key.clone())
+                .collect()
         };
         let n = dropped.len();
         self.append_and_wait(dropped.into_iter().map(|key| Event::KeyDropped { key }))?;

@@ -3,7 +3,7 @@
 //! sled 0.34 may not open after a torn write, may answer `Err` for ever while scanned, and calls no `fsync` on flush. So
 //! the copy is checked whole when it is loaded, thrown away at the first doubt, and never trusted beyond the journal.
 
-use super::{Change, Job, Tables, kind};
+use super::{Change, Tables, kind};
 use crate::error::{Error, Result};
 use crate::journal::Lsn;
 use crate::record::{DatasetRow, KeyRow, PluginRow};
@@ -128,13 +128,13 @@ fn insert(tables: &mut Tables, key: &[u8], value: &[u8]) -> Option<()> {
     match *kind {
         kind::JOB => {
             let id = JobId::from_bytes(name.try_into().ok()?);
-            tables.jobs.entry(id).or_insert_with(Job::default).row = decode(value)?;
+            tables.jobs.entry(id).or_default().row = decode(value)?;
         }
         kind::TOKEN => {
             let (id, partition) = name.split_at_checked(16)?;
             let id = JobId::from_bytes(id.try_into().ok()?);
             let partition = u32::from_be_bytes(partition.try_into().ok()?);
-            tables.jobs.entry(id).or_insert_with(Job::default).tokens.insert(partition, decode(value)?);
+            tables.jobs.entry(id).or_default().tokens.insert(partition, decode(value)?);
         }
         kind::PLUGIN => {
             let row: PluginRow = decode(value)?;

@@ -99,7 +99,9 @@ fn find(options: &Options) -> Result<Vec<(Lsn, PathBuf)>> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name.ends_with(crate::files::UNFINISHED) {
             crate::files::remove(&path)?;
-        } else if let Some(base) = name.strip_suffix(segment::EXTENSION).and_then(|name| name.strip_suffix('.')).and_then(|name| name.parse().ok()) {
+        } else if let Some(base) =
+            name.strip_suffix(segment::EXTENSION).and_then(|name| name.strip_suffix('.')).and_then(|name| name.parse().ok())
+        {
             files.push((base, path));
         }
     }

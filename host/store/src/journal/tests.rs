@@ -115,7 +115,14 @@ fn flipped_bits_cost_only_the_records_that_they_hit() {
                 let path = &files[file.index(files.len())];
                 let base: u64 = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
                 let mut bytes = std::fs::read(path).unwrap();
-                let used = usize::try_from(lsns.iter().zip(&model).rev().find(|(lsn, _)| **lsn >= base && **lsn < base + bytes.len() as u64).map_or(0, |(lsn, payload)| lsn - base + 16 + payload.len() as u64)).unwrap();
+                let used = usize::try_from(
+                    lsns.iter()
+                        .zip(&model)
+                        .rev()
+                        .find(|(lsn, _)| **lsn >= base && **lsn < base + bytes.len() as u64)
+                        .map_or(0, |(lsn, payload)| lsn - base + 16 + payload.len() as u64),
+                )
+                .unwrap();
                 let at = usize::try_from(HEADER_BYTES).unwrap() + byte.index(used.max(1));
                 if let Some(byte) = bytes.get_mut(at) {
                     *byte ^= 1 << bit;

@@ -17,7 +17,14 @@ fn open(dir: &Path) -> Store {
 
 fn accepted(job: JobId, at_ms: u64) -> Event {
     let context = ContextRecord { parallelism: 8, threads: 2, memory_bytes: 1 << 30 };
-    Event::Accepted(Accepted { job, at_ms, name: Some("n".to_owned()), request: Some(Blob::Inline("{}".to_owned())), context, is_waited_for: false })
+    Event::Accepted(Accepted {
+        job,
+        at_ms,
+        name: Some("n".to_owned()),
+        request: Some(Blob::Inline("{}".to_owned())),
+        context,
+        is_waited_for: false,
+    })
 }
 
 fn planned(job: JobId) -> Event {
@@ -60,7 +67,10 @@ fn a_job_is_there_again_with_all_that_it_had() {
     let job = JobId::generate();
     let store = open(dir.path());
     write(&store, &[accepted(job, 1), planned(job), Event::Started { job, at_ms: 3, attempt: 0 }]);
-    write(&store, &[Event::Prepared { job, partition: 1, token: "t1".to_owned() }, Event::Prepared { job, partition: 0, token: "t0".to_owned() }]);
+    write(
+        &store,
+        &[Event::Prepared { job, partition: 1, token: "t1".to_owned() }, Event::Prepared { job, partition: 0, token: "t0".to_owned() }],
+    );
     write(&store, &[Event::CommitBegun { job, at_ms: 4 }]);
     drop(store);
     let store = open(dir.path());
@@ -257,7 +267,10 @@ fn upkeep_drops_the_old_and_keeps_the_journal_small() {
     for round in 0..40 {
         for _ in 0..50 {
             let job = JobId::generate();
-            write(&store, &[accepted(job, 1), planned(job), Event::Started { job, at_ms: 1, attempt: 0 }, ended(job, JobState::Succeeded, 1)]);
+            write(
+                &store,
+                &[accepted(job, 1), planned(job), Event::Started { job, at_ms: 1, attempt: 0 }, ended(job, JobState::Succeeded, 1)],
+            );
             write(&store, &[Event::Keyed(Keyed { key: job.to_string(), body_digest: Digest::of(b""), job, at_ms: round * 100 })]);
         }
         while store.upkeep(&retention, round * 100).unwrap().removed_segments > 0 {}

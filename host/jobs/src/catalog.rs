@@ -1,0 +1,118 @@
+//! What the engine asks about datasets and plugins, answered from the store.
+
+use crate::error::Error;
+use crate::manifest;
+use azora_engine::{DatasetEntry, PluginEntry};
+use azora_sandbox::Manifest;
+use azora_spec::{DatasetName, Digest, Failure, PluginName, PluginRef};
+use azora_store::{PluginRow, Store};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Manifests that stay decoded.
+const MANIFESTS_MAX: usize = 1024;
+
+/// The catalog. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    store: Store,
+    manifests: Arc<Mutex<HashMap<Digest, Arc<Manifest>>>>,
+}
+
+impl Catalog {
+    /// A catalog over a store.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store, manifests: Arc::default() }
+    }
+
+    /// The row of a plugin by name, version or digest.
+    pub(crate) fn row(&self, reference: &PluginRef) -> Result<PluginRow, Failure> {
+        let row = match reference {
+            PluginRef::Digest(digest) => self.store.plugin(digest),
+            PluginRef::Version(name, version) => self.store.plugins().into_iter().find(|row| row.name == *name && row.version == *version),
+            PluginRef::Newest(name) => newest(self.store.plugins().into_iter().filter(|row| row.name == *name)),
+        };
+        row.ok_or_else(|| self.unknown(reference))
+    }
+
+    /// What a plugin said of itself.
+    pub(crate) fn manifest(&self, row: &PluginRow) -> Result<Arc<Manifest>, Failure> {
+        if let Some(manifest) = self.manifests.lock().get(&row.digest) {
+            return Ok(Arc::clone(manifest));
+        }
+        let added = self.store.plugin_added(row)?;
+        let manifest = Arc::new(manifest::decode(&added.manifest)?.manifest);
+        let mut manifests = self.manifests.lock();
+        if manifests.len() >= MANIFESTS_MAX {
+            manifests.clear();
+        }
+        manifests.insert(row.digest, Arc::clone(&manifest));
+        Ok(manifest)
+    }
+
+    pub(crate) fn forget(&self, digest: &Digest) {
+        self.manifests.lock().remove(digest);
+    }
+
+    fn unknown(&self, reference: &PluginRef) -> Failure {
+        let failure = Failure::from(Error::PluginUnknown(reference.to_string()));
+        let (PluginRef::Newest(name) | PluginRef::Version(name, _)) = reference else { return failure };
+        let rows = self.store.plugins();
+        let versions: Vec<String> = rows.iter().filter(|row| row.name == *name).map(|row| row.version.to_string()).collect();
+        if versions.is_empty() {
+            let names: std::collections::BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).take(20).collect();
+            let known = names.into_iter().collect::<Vec<_>>().join(", ");
+            return failure.hint(if known.is_empty() { "no plugin has been uploaded".to_owned() } else { format!("plugins are {known}") });
+        }
+        failure.hint(format!("{name} is here in version {}", versions.join(", ")))
+    }
+}
+
+/// The highest version; a pre-release only where there is nothing else.
+fn newest(rows: impl Iterator<Item = PluginRow>) -> Option<PluginRow> {
+    rows.max_by(|a, b| (a.version.pre.is_empty(), &a.version).cmp(&(b.version.pre.is_empty(), &b.version)))
+}
+
+impl azora_engine::Catalog for Catalog {
+    fn dataset(&self, name: &DatasetName) -> Result<DatasetEntry, Failure> {
+        let Some(row) = self.store.dataset(name) else {
+            let names: Vec<String> = self.store.datasets().into_iter().take(20).map(|row| row.name.to_string()).collect();
+            let hint = if names.is_empty() {
+                "no dataset has been made yet: POST /ingest makes one".to_owned()
+            } else {
+                format!("datasets are {}", names.join(", "))
+            };
+            return Err(Failure::from(Error::DatasetUnknown(name.to_string())).hint(hint));
+        };
+        let committed = self.store.dataset_committed(&row)?;
+        Ok(DatasetEntry {
+            name: committed.name,
+            directory: self.store.data_dir().join(committed.directory),
+            files: committed.files,
+            rows: committed.rows,
+            bytes: committed.bytes,
+        })
+    }
+
+    fn last_dataset(&self) -> Option<DatasetName> {
+        self.store.last_dataset().map(|row| row.name)
+    }
+
+    fn plugin(&self, reference: &PluginRef) -> Result<PluginEntry, Failure> {
+        let row = self.row(reference)?;
+        Ok(PluginEntry { digest: row.digest, manifest: self.manifest(&row)? })
+    }
+
+    fn plugin_bytes(&self, digest: &Digest) -> Option<Vec<u8>> {
+        self.store.read_plugin(digest)
+    }
+}
+
+/// Whether a name is taken by any version.
+impl Catalog {
+    pub(crate) fn version(&self, name: &PluginName, version: &semver::Version) -> Option<PluginRow> {
+        self.store.plugins().into_iter().find(|row| row.name == *name && row.version == *version)
+    }
+}

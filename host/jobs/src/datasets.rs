@@ -1,0 +1,181 @@
+//! Datasets: what a commit made, what can be listed, and old versions that go when nobody reads them.
+
+use crate::error::Error;
+use crate::live::now_ms;
+use crate::shared::{Shared, blocking};
+use crate::views::DatasetView;
+use azora_engine::{DatasetEntry, Planned};
+use azora_spec::{DatasetName, Failure, JobId};
+use azora_store::{DatasetCommitted, DatasetRow, Event};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Versions that are no longer current, and the plans that may still have seen them.
+#[derive(Debug, Default)]
+pub(crate) struct Retired {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Number of the next plan.
+    next: u64,
+    /// Plans under way.
+    plans: BTreeSet<u64>,
+    /// Versions with the number of the first plan that cannot have seen them.
+    versions: Vec<(u64, DatasetRow)>,
+}
+
+/// A plan under way. Until it is dropped, no version goes that it may have seen.
+#[derive(Debug)]
+pub(crate) struct PlanTicket<'a> {
+    retired: &'a Retired,
+    number: u64,
+}
+
+impl Retired {
+    pub(crate) fn begin_plan(&self) -> PlanTicket<'_> {
+        let mut inner = self.inner.lock();
+        let number = inner.next;
+        inner.next += 1;
+        inner.plans.insert(number);
+        PlanTicket { retired: self, number }
+    }
+
+    fn push(&self, row: DatasetRow) {
+        let mut inner = self.inner.lock();
+        let next = inner.next;
+        inner.versions.push((next, row));
+    }
+
+    /// Takes the versions that nobody uses.
+    fn take(&self, is_used: impl Fn(&DatasetRow) -> bool) -> Vec<DatasetRow> {
+        let mut inner = self.inner.lock();
+        let oldest = inner.plans.first().copied().unwrap_or(u64::MAX);
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut inner.versions).into_iter().partition(|(seen, row)| oldest >= *seen && !is_used(row));
+        inner.versions = kept;
+        gone.into_iter().map(|(_, row)| row).collect()
+    }
+}
+
+impl Drop for PlanTicket<'_> {
+    fn drop(&mut self) {
+        self.retired.inner.lock().plans.remove(&self.number);
+    }
+}
+
+impl Shared {
+    /// What a commit made of a dataset, ready to be recorded. Not recorded yet, so not visible yet.
+    pub(crate) async fn committed(&self, planned: &Planned, job: JobId) -> Result<Option<DatasetCommitted>, Failure> {
+        let (engine, planned) = (self.engine.clone(), planned.clone());
+        let Some(entry) = blocking(move || engine.dataset(&planned, job)).await?? else { return Ok(None) };
+        let directory = relative(self.store.data_dir(), &entry.directory);
+        let ordinal = self.ordinal.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(DatasetCommitted {
+            name: entry.name,
+            directory,
+            files: entry.files,
+            rows: entry.rows,
+            bytes: entry.bytes,
+            at_ms: now_ms(),
+            ordinal,
+            job,
+        }))
+    }
+
+    /// Lets a version go as soon as nobody reads it.
+    pub(crate) fn retire(&self, row: &DatasetRow) {
+        let is_current = self.store.dataset(&row.name).is_some_and(|current| current.directory == row.directory);
+        if !is_current {
+            self.retired.push(row.clone());
+        }
+    }
+
+    /// Removes the versions that nobody reads any more.
+    pub(crate) fn sweep_retired(&self) {
+        let live: Vec<_> = self.live.read().values().map(|live| live.uses.lock().clone()).collect();
+        let is_used = |row: &DatasetRow| {
+            let version = Path::new(&row.directory).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            live.iter().any(|uses| {
+                let reads = uses.dataset.as_ref().is_some_and(|(name, used)| name == row.name.as_str() && used == version);
+                uses.is_unknown || reads || uses.appends_to.as_ref() == Some(&row.name)
+            })
+        };
+        for row in self.retired.take(is_used) {
+            let engine = self.engine.clone();
+            let entry = DatasetEntry {
+                directory: self.store.data_dir().join(&row.directory),
+                name: row.name,
+                files: Vec::new(),
+                rows: row.rows,
+                bytes: row.bytes,
+            };
+            self.tasks.spawn_blocking(move || {
+                if let Err(error) = engine.remove_dataset(&entry) {
+                    tracing::warn!(dataset = %entry.name, %error, "an old version of a dataset could not be removed");
+                }
+            });
+        }
+    }
+
+    /// Lets versions go that are neither current nor used: a crash came between a commit and the end of the version before
+    /// it. Only while no job lives, for a living one may have made them.
+    pub(crate) fn clear_orphans(&self) {
+        if !self.store.unfinished().is_empty() {
+            return;
+        }
+        for row in self.store.datasets() {
+            let Some(versions) = Path::new(&row.directory).parent().map(|parent| self.store.data_dir().join(parent)) else { continue };
+            for entry in std::fs::read_dir(versions).into_iter().flatten().map_while(Result::ok) {
+                let directory = relative(self.store.data_dir(), &entry.path());
+                if directory != row.directory && entry.path().is_dir() {
+                    let mut orphan = row.clone();
+                    orphan.directory = directory;
+                    self.retired.push(orphan);
+                }
+            }
+        }
+        self.sweep_retired();
+    }
+
+    pub(crate) fn dataset_views(&self) -> Vec<DatasetView> {
+        let last = self.store.last_dataset().map(|row| row.name);
+        self.store.datasets().into_iter().map(|row| view(row, last.as_ref())).collect()
+    }
+
+    pub(crate) fn dataset_view(&self, name: &DatasetName) -> Result<DatasetView, Failure> {
+        let last = self.store.last_dataset().map(|row| row.name);
+        let row = self.store.dataset(name).ok_or_else(|| Error::DatasetUnknown(name.to_string()))?;
+        Ok(view(row, last.as_ref()))
+    }
+
+    pub(crate) async fn delete_dataset(self: &Arc<Self>, name: &DatasetName) -> Result<(), Failure> {
+        let _turn = self.lock_dataset(name).await;
+        let row = self.store.dataset(name).ok_or_else(|| Error::DatasetUnknown(name.to_string()))?;
+        self.store.commit(&[Event::DatasetRemoved { name: name.clone() }]).await?;
+        self.retire(&row);
+        self.sweep_retired();
+        Ok(())
+    }
+}
+
+fn view(row: DatasetRow, last: Option<&DatasetName>) -> DatasetView {
+    DatasetView {
+        is_last: last == Some(&row.name),
+        name: row.name,
+        rows: row.rows,
+        bytes: row.bytes,
+        files: row.files,
+        committed_at_ms: row.at_ms,
+        job: row.job,
+    }
+}
+
+/// A path below the data directory without it, so that the data directory may be moved.
+fn relative(data_dir: &Path, path: &Path) -> String {
+    path.strip_prefix(data_dir).unwrap_or(path).to_string_lossy().into_owned()
+}

@@ -1,0 +1,131 @@
+//! Uploaded plugins: inspect, keep, list, delete.
+
+use crate::error::Error;
+use crate::live::now_ms;
+use crate::manifest::{self, Kept};
+use crate::shared::{Shared, blocking};
+use crate::views::{ColumnView, FunctionView, PluginView};
+use arrow::datatypes::{Field, Schema};
+use azora_sandbox::{FunctionDecl, Inspection};
+use azora_spec::{Digest, Failure, PluginRef};
+use azora_store::{Event, PluginAdded, PluginRow};
+use std::sync::Arc;
+
+impl Shared {
+    /// Checks an upload and keeps it. The same bytes again are answered with what is there.
+    pub(crate) async fn upload_plugin(&self, bytes: Vec<u8>) -> Result<PluginView, Failure> {
+        let bytes = Arc::new(bytes);
+        let inspection = self.inspect(Arc::clone(&bytes)).await?;
+        let kept = Kept { manifest: inspection.manifest.clone(), imports: inspection.imports.clone(), exports: inspection.exports.clone() };
+        let _turn = self.adding.lock().await;
+        self.check_open()?;
+        if let Some(row) = self.store.plugin(&inspection.digest) {
+            return Ok(PluginView { is_known: true, ..view(&row.digest, row.bytes, row.at_ms, kept) });
+        }
+        let (name, version) = (&inspection.manifest.name, &inspection.manifest.version);
+        if self.catalog.version(name, version).is_some() {
+            return Err(Error::PluginExists(format!("{name}@{version}")).into());
+        }
+        let added = PluginAdded {
+            digest: inspection.digest,
+            name: name.clone(),
+            version: version.clone(),
+            bytes: bytes.len() as u64,
+            at_ms: now_ms(),
+            manifest: manifest::encode(&inspection)?,
+        };
+        let (store, digest) = (self.store.clone(), inspection.digest);
+        blocking(move || store.write_plugin(&digest, &bytes)).await??;
+        let view = view(&added.digest, added.bytes, added.at_ms, kept);
+        self.store.commit(&[Event::PluginAdded(added)]).await?;
+        Ok(view)
+    }
+
+    /// Checks an upload and keeps nothing.
+    pub(crate) async fn inspect_plugin(&self, bytes: Vec<u8>) -> Result<PluginView, Failure> {
+        let inspection = self.inspect(Arc::new(bytes)).await?;
+        let Inspection { digest, manifest, imports, exports, bytes } = inspection;
+        let is_known = self.store.plugin(&digest).is_some();
+        Ok(PluginView { is_known, ..view(&digest, bytes, now_ms(), Kept { manifest, imports, exports }) })
+    }
+
+    /// One inspection at a time, few waiting: each may take seconds and much memory in its child process.
+    async fn inspect(&self, bytes: Arc<Vec<u8>>) -> Result<Inspection, Failure> {
+        self.check_open()?;
+        let limit = self.options.uploads_max;
+        let _place = Arc::clone(&self.uploads).try_acquire_owned().map_err(|_| Failure::from(Error::UploadsFull { limit }))?;
+        let _slot = self.inspections.acquire().await.map_err(|_| Failure::from(Error::Draining))?;
+        let sandbox = self.sandbox.clone();
+        Ok(blocking(move || sandbox.inspect(&bytes)).await??)
+    }
+
+    pub(crate) fn plugin_views(&self) -> Result<Vec<PluginView>, Failure> {
+        self.store.plugins().iter().map(|row| self.view_of(row)).collect()
+    }
+
+    pub(crate) fn plugin_view(&self, reference: &PluginRef) -> Result<PluginView, Failure> {
+        self.view_of(&self.catalog.row(reference)?)
+    }
+
+    /// Deletes a plugin, unless a job that has not ended uses it.
+    pub(crate) async fn delete_plugin(&self, reference: &PluginRef) -> Result<PluginView, Failure> {
+        let row = self.catalog.row(reference)?;
+        let view = self.view_of(&row)?;
+        let lsn = {
+            let _registering = self.registering.lock();
+            let user = self.live.read().values().find(|live| live.uses.lock().plugins.contains(&row.digest)).map(|live| live.id);
+            if let Some(job) = user {
+                return Err(Error::PluginInUse { plugin: format!("{}@{}", row.name, row.version), job }.into());
+            }
+            self.store.append(&[Event::PluginRemoved { digest: row.digest }])?
+        };
+        self.store.flush(lsn).await?;
+        self.catalog.forget(&row.digest);
+        let store = self.store.clone();
+        blocking(move || store.remove_plugin_bytes(&row.digest)).await??;
+        Ok(view)
+    }
+
+    fn view_of(&self, row: &PluginRow) -> Result<PluginView, Failure> {
+        let added = self.store.plugin_added(row)?;
+        Ok(view(&row.digest, row.bytes, row.at_ms, manifest::decode(&added.manifest)?))
+    }
+}
+
+fn view(digest: &Digest, bytes: u64, uploaded_at_ms: u64, kept: Kept) -> PluginView {
+    let Kept { manifest, imports, exports } = kept;
+    PluginView {
+        name: manifest.name,
+        version: manifest.version,
+        digest: *digest,
+        bytes,
+        doc: manifest.doc,
+        functions: manifest.functions.iter().map(function_view).collect(),
+        connectors: manifest.connectors.into_iter().map(|connector| connector.name).collect(),
+        capabilities: manifest.capabilities.iter().map(|capability| capability.as_str().to_owned()).collect(),
+        imports,
+        exports,
+        uploaded_at_ms,
+        is_known: false,
+    }
+}
+
+fn function_view(function: &FunctionDecl) -> FunctionView {
+    FunctionView {
+        name: function.name.clone(),
+        kind: function.kind.as_str().to_owned(),
+        doc: function.doc.clone(),
+        params: columns(&function.params),
+        output: columns(&function.output),
+        config_schema: function.config_schema.clone(),
+    }
+}
+
+fn columns(schema: &Schema) -> Vec<ColumnView> {
+    let column = |field: &Arc<Field>| ColumnView {
+        name: field.name().clone(),
+        data_type: field.data_type().to_string(),
+        is_nullable: field.is_nullable(),
+    };
+    schema.fields().iter().map(column).collect()
+}

@@ -1,0 +1,147 @@
+//! After a restart: every job that had not ended goes on where it was, without anybody asking.
+
+use crate::board::Board;
+use crate::error::Error;
+use crate::events::EventLog;
+use crate::float;
+use crate::ingest;
+use crate::live::{Live, Outcome, Uses, now_ms};
+use crate::shared::{Shared, blocking};
+use crate::submit::{Origin, context_options, context_record};
+use crate::task::{self, Work};
+use azora_engine::{Pins, Planned};
+use azora_spec::{Failure, JobId, JobSpec, JobState};
+use azora_store::{Event, JobRow};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Runs of one job over all lives of the server. A job that takes the server down with it must not do so for ever.
+const ATTEMPTS_MAX: u32 = 50;
+/// Recovered jobs that are read and planned at the same time.
+const RECOVERIES_MAX: usize = 4;
+
+impl Shared {
+    /// Registers every job that had not ended and starts to continue them. Returns when they are visible.
+    pub(crate) fn recover(self: &Arc<Self>) {
+        let unfinished = self.store.unfinished();
+        if unfinished.is_empty() {
+            return;
+        }
+        tracing::info!(jobs = unfinished.len(), "jobs that had not ended are continued");
+        let planning = Arc::new(tokio::sync::Semaphore::new(RECOVERIES_MAX));
+        for (id, row) in unfinished {
+            let live = Arc::new(self.revived(id, &row));
+            self.live.write().insert(id, Arc::clone(&live));
+            let (shared, planning) = (Arc::clone(self), Arc::clone(&planning));
+            self.tasks.spawn(async move {
+                let Ok(permit) = planning.acquire().await else { return };
+                let recovered = shared.load(&live, &row).await;
+                drop(permit);
+                shared.carry_on(live, row, recovered).await;
+            });
+        }
+    }
+
+    fn revived(&self, id: JobId, row: &JobRow) -> Live {
+        let uses = Uses { plugins: self.pinned_plugins(row), is_unknown: true, ..Uses::default() };
+        let mut board = Board::new(row.state(), row.attempts);
+        board.planned_at_ms = row.planned_at_ms;
+        board.started_at_ms = row.started_at_ms;
+        board.partitions = row.partitions;
+        board.is_cancel_requested = row.is_cancel_requested;
+        board.partitions_prepared = self.store.n_prepared(id);
+        let events = Arc::new(EventLog::new(row.attempts.saturating_add(1)));
+        events.push(now_ms(), JobState::Accepted.as_str(), json!({"isRecovered": true}));
+        Live {
+            id,
+            name: row.name.clone(),
+            accepted_at_ms: row.accepted_at_ms,
+            context: row.context.unwrap_or_else(|| context_record(&self.options.context)),
+            is_waited_for: row.is_waited_for,
+            cancel: CancellationToken::new(),
+            board: Mutex::new(board),
+            events,
+            uses: Mutex::new(uses),
+            outcome: watch::Sender::new(None),
+            _place: None,
+        }
+    }
+
+    fn pinned_plugins(&self, row: &JobRow) -> Vec<azora_spec::Digest> {
+        let pins = self.store.pins(row).ok().flatten().and_then(|text| Pins::from_json(&text).ok());
+        pins.and_then(|pins| pins.plugins().ok()).unwrap_or_default()
+    }
+
+    /// Reads a job's record and plans it again with what was decided before.
+    async fn load(&self, live: &Arc<Live>, row: &JobRow) -> Result<(JobSpec, Planned), Failure> {
+        if row.is_waited_for {
+            return Err(Error::CallerGone.into());
+        }
+        if row.attempts >= ATTEMPTS_MAX {
+            return Err(Error::AttemptsSpent { attempts: row.attempts }.into());
+        }
+        let (shared_store, read_row) = (self.store.clone(), row.clone());
+        let (request, pins) = blocking(move || (shared_store.request(&read_row), shared_store.pins(&read_row))).await?;
+        let request = request?.ok_or(Error::RecordDamaged)?;
+        let spec = self.spec_of(&request)?;
+        let pins = pins?.map(|text| Pins::from_json(&text)).transpose()?;
+        let planned = self.engine.plan(&spec, &context_options(&live.context), pins.as_ref()).await?;
+        *live.uses.lock() = Uses::of(planned.pins(), &spec)?;
+        if pins.is_none() {
+            // It was accepted and the crash came before its plan was durable: this plan is the first one.
+            let pins = self.store.keep_blob(live.id, "pins", planned.pins().to_json()?)?;
+            let event = Event::Planned { job: live.id, at_ms: now_ms(), pins, partitions: planned.partitions() };
+            self.store.commit(&[event]).await?;
+        }
+        Ok((spec, planned))
+    }
+
+    fn spec_of(&self, request: &str) -> Result<JobSpec, Failure> {
+        let record: Value = serde_json::from_str(request).map_err(|_| Error::RecordDamaged)?;
+        let body = float::thaw(record.get("body").cloned().ok_or(Error::RecordDamaged)?);
+        match record.get("from").and_then(Value::as_str) {
+            Some(from) if from == Origin::Request.as_str() => (self.options.decode)(&body),
+            Some(from) if from == Origin::Ingest.as_str() => ingest::spec_of(&body),
+            _ => Err(Error::RecordDamaged.into()),
+        }
+    }
+
+    async fn carry_on(self: Arc<Self>, live: Arc<Live>, row: JobRow, recovered: Result<(JobSpec, Planned), Failure>) {
+        let outcome = match recovered {
+            Ok((spec, planned)) => {
+                live.planned(&planned, row.planned_at_ms.unwrap_or_else(now_ms));
+                match self.work(&live, &row) {
+                    Ok(work) => return task::drive(self, live, spec, planned, work).await,
+                    Err(failure) => self.fail(&live, JobState::Failed, failure).await,
+                }
+            }
+            Err(_) if self.halt.is_cancelled() => Outcome::Left,
+            Err(failure) => {
+                let is_cancelled = row.is_cancel_requested || failure.code == azora_spec::Code::JobCancelled;
+                let state = if is_cancelled { JobState::Cancelled } else { JobState::Failed };
+                tracing::warn!(job = %live.id, %failure, %state, "a job could not be continued after the restart");
+                self.fail(&live, state, failure).await
+            }
+        };
+        if row.is_waited_for
+            && let Err(error) = self.engine.remove_result(live.id)
+        {
+            tracing::warn!(job = %live.id, %error, "what a job had collected could not be removed");
+        }
+        self.leave(&live, outcome);
+    }
+
+    fn work(&self, live: &Live, row: &JobRow) -> Result<Work, Failure> {
+        let prepared = self.tokens(live.id)?;
+        if row.is_commit_begun {
+            return Ok(Work::Commit(prepared));
+        }
+        if row.is_cancel_requested {
+            live.cancel.cancel();
+        }
+        Ok(Work::Resume(prepared))
+    }
+}

@@ -1,0 +1,136 @@
+//! What the handle and the jobs' tasks share.
+
+use crate::catalog::Catalog;
+use crate::context::ContextCell;
+use crate::datasets::Retired;
+use crate::error::Error;
+use crate::live::Live;
+use crate::options::Options;
+use azora_engine::Engine;
+use azora_sandbox::Sandbox;
+use azora_spec::{DatasetName, Failure, JobId};
+use azora_store::Store;
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Locks by hash: names that share one merely wait for each other.
+const STRIPES: usize = 64;
+
+/// State of the service.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) store: Store,
+    pub(crate) catalog: Catalog,
+    pub(crate) engine: Engine,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) context: ContextCell,
+    /// Jobs that have not ended.
+    pub(crate) live: RwLock<HashMap<JobId, Arc<Live>>>,
+    /// Held while a job is checked against what exists and registered, and while something that jobs use goes away.
+    pub(crate) registering: Mutex<()>,
+    /// Old versions of datasets, until nobody reads them.
+    pub(crate) retired: Retired,
+    /// Number of the next commit of a dataset.
+    pub(crate) ordinal: AtomicU64,
+    /// One permit per job that may be alive.
+    pub(crate) places: Arc<Semaphore>,
+    /// One permit per job that may run; waiters are served in order.
+    pub(crate) running: Arc<Semaphore>,
+    /// One permit per upload that may be alive, and one per upload that may be inspected.
+    pub(crate) uploads: Arc<Semaphore>,
+    pub(crate) inspections: Semaphore,
+    /// Held while a plugin is added.
+    pub(crate) adding: tokio::sync::Mutex<()>,
+    keys: Vec<tokio::sync::Mutex<()>>,
+    datasets: Vec<tokio::sync::Mutex<()>>,
+    /// Nothing new is accepted any more.
+    pub(crate) drain: CancellationToken,
+    /// Running jobs stop and are left for the next start.
+    pub(crate) halt: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Shared {
+    pub(crate) fn new(options: Options, store: Store, catalog: Catalog, engine: Engine, sandbox: Sandbox) -> Self {
+        let stripes = || (0..STRIPES).map(|_| tokio::sync::Mutex::new(())).collect();
+        Self {
+            places: Arc::new(Semaphore::new(options.queue_max + options.running_max)),
+            running: Arc::new(Semaphore::new(options.running_max)),
+            uploads: Arc::new(Semaphore::new(options.uploads_max)),
+            inspections: Semaphore::new(1),
+            adding: tokio::sync::Mutex::new(()),
+            ordinal: AtomicU64::new(store.last_dataset().map_or(0, |last| last.ordinal + 1)),
+            context: ContextCell::default(),
+            live: RwLock::default(),
+            registering: Mutex::default(),
+            retired: Retired::default(),
+            keys: stripes(),
+            datasets: stripes(),
+            drain: CancellationToken::new(),
+            halt: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            options,
+            store,
+            catalog,
+            engine,
+            sandbox,
+        }
+    }
+
+    /// A place among the jobs that have not ended, or a refusal.
+    pub(crate) fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        self.check_open()?;
+        let limit = self.options.queue_max + self.options.running_max;
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::QueueFull { limit }.into())
+    }
+
+    /// Refuses where nothing new is accepted.
+    pub(crate) fn check_open(&self) -> Result<(), Failure> {
+        if self.drain.is_cancelled() {
+            return Err(Error::Draining.into());
+        }
+        if self.store.is_full() {
+            return Err(azora_store::Error::Full.into());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn find(&self, id: JobId) -> Option<Arc<Live>> {
+        self.live.read().get(&id).cloned()
+    }
+
+    /// One request per idempotency key at a time.
+    pub(crate) async fn lock_key(&self, key: &str) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        lock(&self.keys, key).await
+    }
+
+    /// One commit per dataset at a time.
+    pub(crate) async fn lock_dataset(&self, name: &DatasetName) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        lock(&self.datasets, name.as_str()).await
+    }
+}
+
+async fn lock<'a>(stripes: &'a [tokio::sync::Mutex<()>], name: &str) -> Option<tokio::sync::MutexGuard<'a, ()>> {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    let at = usize::try_from(hasher.finish() % STRIPES as u64).unwrap_or_default();
+    match stripes.get(at) {
+        Some(stripe) => Some(stripe.lock().await),
+        None => None,
+    }
+}
+
+/// Runs something that blocks on a thread for it.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "a blocking call did not come back");
+        Error::Lost.into()
+    })
+}

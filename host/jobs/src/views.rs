@@ -1,0 +1,355 @@
+//! What callers of [`crate::Handle`] see: plain structs, made on request. How they look as JSON is decided in `azora-api`.
+
+use azora_spec::{DatasetName, Digest, Failure, JobId, JobSpec, JobState, PluginName, WriteMode};
+use serde_json::{Map, Value};
+
+/// A job to be recorded and run.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The validated job.
+    pub spec: JobSpec,
+    /// The JSON that [`crate::Options::decode`] turns into `spec` again after a restart. Recorded as it is.
+    pub request: Value,
+    /// Makes a repeated request answer with the first job in place of a second one.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// The key of a request that may be repeated safely.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// As the caller chose it, at most `limits::IDEMPOTENCY_KEY_BYTES_MAX` bytes.
+    pub key: String,
+    /// SHA-256 of the request's body.
+    pub body_digest: Digest,
+}
+
+/// The answer to a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Submitted {
+    /// The job.
+    pub id: JobId,
+    /// Whether an earlier request with the same key made it.
+    pub is_replay: bool,
+}
+
+/// A job that was waited for and succeeded.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// The job.
+    pub id: JobId,
+    /// Its last state.
+    pub view: JobView,
+    /// What it answers; for a job with a sink, what was written.
+    pub result: Option<azora_engine::JobResult>,
+}
+
+/// One job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobView {
+    /// Its id.
+    pub id: JobId,
+    /// Its name for people.
+    pub name: Option<String>,
+    /// Where it is in its life.
+    pub state: JobState,
+    /// Runs that began so far, recoveries and retries included.
+    pub attempts: u32,
+    /// When it was accepted, in milliseconds since 1970.
+    pub accepted_at_ms: u64,
+    /// When its plan was fixed.
+    pub planned_at_ms: Option<u64>,
+    /// When it began to run, the last time.
+    pub started_at_ms: Option<u64>,
+    /// When it ended.
+    pub ended_at_ms: Option<u64>,
+    /// Whether somebody asked to cancel it.
+    pub is_cancel_requested: bool,
+    /// Output partitions, where its plan is known.
+    pub partitions: Option<usize>,
+    /// Output partitions whose rows are durable.
+    pub partitions_prepared: usize,
+    /// Progress by stage; of an ended job, the last state of it.
+    pub stages: Vec<StageView>,
+    /// Why it failed or was cancelled.
+    pub failure: Option<Failure>,
+    /// What it wrote, where it succeeded.
+    pub output: Option<OutputView>,
+    /// Whether a result can be fetched.
+    pub has_result: bool,
+}
+
+/// One stage's progress: totals over its partitions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StageView {
+    /// Its number.
+    pub stage: usize,
+    /// What it does, for people.
+    pub name: String,
+    /// Partitions that reported so far.
+    pub partitions: usize,
+    /// Partitions that finished.
+    pub partitions_done: usize,
+    /// Rows read.
+    pub rows_in: u64,
+    /// Rows given on.
+    pub rows_out: u64,
+    /// Bytes given on.
+    pub bytes: u64,
+    /// Time spent inside guests, in nanoseconds, all partitions together.
+    pub guest_ns: u64,
+    /// The partitions, the first [`crate::PARTITIONS_SHOWN_MAX`] of them; empty for a job that ended before a restart.
+    pub partition_views: Vec<PartitionView>,
+}
+
+/// One partition's progress in a stage.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartitionView {
+    /// Its number.
+    pub partition: usize,
+    /// Whether it finished.
+    pub is_done: bool,
+    /// Rows read.
+    pub rows_in: u64,
+    /// Rows given on.
+    pub rows_out: u64,
+    /// Bytes given on.
+    pub bytes: u64,
+    /// Time spent inside guests, in nanoseconds.
+    pub guest_ns: u64,
+}
+
+/// What a job wrote.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutputView {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes, where they are known.
+    pub bytes: u64,
+    /// Names of what was made, for people.
+    pub outputs: Vec<String>,
+}
+
+/// Which jobs to list. Newest first.
+#[derive(Debug, Clone, Default)]
+pub struct ListQuery {
+    /// Most jobs in the page; 0 means `limits::PAGE_ROWS_DEFAULT`, and `limits::PAGE_ROWS_MAX` is the most.
+    pub limit: usize,
+    /// [`Page::next`] of the page before.
+    pub cursor: Option<String>,
+    /// Only jobs in this state.
+    pub state: Option<JobState>,
+}
+
+/// A page of jobs. Stages are left out of listed jobs.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The jobs.
+    pub jobs: Vec<JobView>,
+    /// The cursor of the next page, where there is one.
+    pub next: Option<String>,
+}
+
+/// Something that happened to a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobEvent {
+    /// Counts up within a job, with gaps after a restart.
+    pub seq: u64,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// What: `accepted`, `planned`, `running`, `progress`, `retry`, `succeeded`, `failed`, `cancelled`.
+    pub kind: &'static str,
+    /// The details.
+    pub data: Value,
+}
+
+impl JobEvent {
+    /// Whether no event follows it.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        matches!(self.kind, "succeeded" | "failed" | "cancelled")
+    }
+}
+
+/// One uploaded plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginView {
+    /// Its name.
+    pub name: PluginName,
+    /// Its version.
+    pub version: semver::Version,
+    /// Hash of its bytes.
+    pub digest: Digest,
+    /// Size of its bytes.
+    pub bytes: u64,
+    /// What it says of itself.
+    pub doc: String,
+    /// Its functions.
+    pub functions: Vec<FunctionView>,
+    /// Its connectors.
+    pub connectors: Vec<String>,
+    /// Capabilities that it asks for.
+    pub capabilities: Vec<String>,
+    /// What the component imports.
+    pub imports: Vec<String>,
+    /// What the component exports.
+    pub exports: Vec<String>,
+    /// When it was uploaded, in milliseconds since 1970.
+    pub uploaded_at_ms: u64,
+    /// Whether these bytes were here before this upload.
+    pub is_known: bool,
+}
+
+/// One function of a plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FunctionView {
+    /// Its name.
+    pub name: String,
+    /// `map`, `filter`, `flat-map`, `map-partitions`, ….
+    pub kind: String,
+    /// What it does.
+    pub doc: String,
+    /// Its arguments.
+    pub params: Vec<ColumnView>,
+    /// The columns that it answers.
+    pub output: Vec<ColumnView>,
+    /// JSON Schema of its configuration.
+    pub config_schema: Option<Value>,
+}
+
+/// One column of a signature or a dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnView {
+    /// Its name.
+    pub name: String,
+    /// Its Arrow type, in Arrow's own words.
+    pub data_type: String,
+    /// Whether nulls may occur.
+    pub is_nullable: bool,
+}
+
+/// A trial of a function on a few rows.
+#[derive(Debug, Clone, Default)]
+pub struct TryRequest {
+    /// Which function; may be absent where the plugin has exactly one.
+    pub function: Option<String>,
+    /// Its configuration.
+    pub config: Map<String, Value>,
+    /// The rows, at most [`crate::TRY_ROWS_MAX`].
+    pub rows: Vec<Value>,
+    /// The columns that it gets, in order; matched by name where absent.
+    pub columns: Option<Vec<String>>,
+}
+
+/// A stored dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatasetView {
+    /// Its name.
+    pub name: DatasetName,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// How many files hold it.
+    pub files: usize,
+    /// When its newest version was committed, in milliseconds since 1970.
+    pub committed_at_ms: u64,
+    /// The job that committed it.
+    pub job: JobId,
+    /// Whether it is the one that jobs without input read.
+    pub is_last: bool,
+}
+
+/// What `/spark/init` asks for. Absent fields get the seed's defaults.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ContextRequest {
+    /// A name for people.
+    pub app_name: Option<String>,
+    /// `local`, `local[k]` or `local[*]`.
+    pub master: Option<String>,
+    /// Memory of all jobs of the context together, such as `2g` or `512m`.
+    pub executor_memory: Option<String>,
+    /// Kept and shown; local executors are threads.
+    pub executor_cores: Option<u32>,
+    /// Kept and shown; counts executors where the master is not local.
+    pub num_executors: Option<u32>,
+    /// Partitions of a job that does not ask for its own number.
+    pub default_parallelism: Option<u32>,
+    /// Kept and shown.
+    pub ingestion_engines: Option<Vec<String>>,
+    /// Kept and shown.
+    pub enable_streaming: Option<bool>,
+    /// Kept and shown.
+    pub enable_ml: Option<bool>,
+}
+
+/// An open context: the nine fields resolved, and what they came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ContextView {
+    /// A name for people.
+    pub app_name: String,
+    /// As it was asked for.
+    pub master: String,
+    /// As it was asked for.
+    pub executor_memory: String,
+    /// As it was asked for.
+    pub executor_cores: u32,
+    /// As it was asked for.
+    pub num_executors: u32,
+    /// Partitions of a job that does not ask for its own number.
+    pub default_parallelism: u32,
+    /// As it was asked for.
+    pub ingestion_engines: Vec<String>,
+    /// As it was asked for.
+    pub enable_streaming: bool,
+    /// As it was asked for.
+    pub enable_ml: bool,
+    /// Executors that `/cluster/status` counts.
+    pub executors: usize,
+    /// `executor_memory` in bytes.
+    pub memory_bytes: usize,
+}
+
+/// A source to be kept as a dataset.
+#[derive(Debug, Clone)]
+pub struct IngestRequest {
+    /// The connector's name.
+    pub connector: String,
+    /// Its configuration.
+    pub config: Map<String, Value>,
+    /// Partitions; 8 where absent, as the seed has it.
+    pub parallelism: Option<usize>,
+    /// The dataset's name; generated where absent.
+    pub dataset: Option<DatasetName>,
+    /// What happens to a dataset of that name.
+    pub mode: WriteMode,
+}
+
+/// What an ingest made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestView {
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// Where the rows came from, for example `file://events.csv`.
+    pub source: String,
+    /// Rows.
+    pub rows: u64,
+    /// Partitions as asked for.
+    pub partitions: usize,
+    /// When it was committed, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The job that did it.
+    pub job: JobId,
+}
+
+/// How the service is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthView {
+    /// Whether it is shutting down.
+    pub is_draining: bool,
+    /// Whether the disk is full: reads and running jobs go on, new jobs are refused.
+    pub is_storage_full: bool,
+    /// Jobs that wait for a runner.
+    pub queued: usize,
+    /// Jobs that run.
+    pub running: usize,
+}
