@@ -45,7 +45,7 @@ pub use transform_export::export_transform_plugin;
 
 /// Fingerprint of the WIT package that these bindings were made from.
 #[cfg(test)]
-pub(crate) const WIT_FINGERPRINT: u64 = 0;
+pub(crate) const WIT_FINGERPRINT: u64 = 0xdf8c_5793_3fe7_cec7;
 
 #[cfg(test)]
 mod tests {
