@@ -43,6 +43,14 @@ pub(super) fn mem(offset: u32, align: u32) -> MemArg {
     MemArg { offset: u64::from(offset), align, memory_index: 0 }
 }
 
+/// Where the values of a column of fixed width are: words or bits, and the bitmap with its mask.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) words: Option<u32>,
+    pub(super) bits: Option<u32>,
+    pub(super) valid: Option<(u32, u32)>,
+}
+
 impl Row<'_, '_> {
     /// Takes the buffers of a field and its children, in the order in which the host sends them.
     pub(super) fn open_column(&mut self, kind: &Kind, buffers: u32, next: &mut u32) -> Access {
@@ -208,6 +216,7 @@ impl Row<'_, '_> {
             return known.clone();
         }
         let at = self.at;
+        self.unit.touched.extend(path.first());
         let Some(access) = self.access(path) else { return self.broken("a column that is not there") };
         let values = self.load(&access, at);
         if access.kind.ty == Ty::Int && !self.ints.contains(path) {
@@ -223,6 +232,7 @@ impl Row<'_, '_> {
             return *flag;
         }
         let at = self.at;
+        self.unit.touched.extend(path.first());
         match self.access(path) {
             Some(access) => self.load_flag(&access, at),
             None => Op::I32(0),
@@ -239,6 +249,18 @@ impl Row<'_, '_> {
             };
         }
         Some(access.clone())
+    }
+
+    /// Where the values of a column of fixed width are.
+    pub(super) fn place(&mut self, path: &[usize]) -> Option<Place> {
+        let access = self.access(path)?;
+        self.unit.touched.extend(path.first());
+        let valid = access.valid.map(|valid| (valid.bits, valid.mask));
+        match access.data {
+            Data::Words(words) => Some(Place { words: Some(words), bits: None, valid }),
+            Data::Bool(bits) => Some(Place { words: None, bits: Some(bits), valid }),
+            _ => None,
+        }
     }
 
     /// Where the words of an Int column are.

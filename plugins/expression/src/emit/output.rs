@@ -18,20 +18,20 @@ const TEXT_BYTES: i32 = 16;
 /// All output columns.
 #[derive(Debug)]
 pub(super) struct Sinks {
-    columns: Vec<Sink>,
+    pub(super) columns: Vec<Sink>,
     /// Rows written.
-    len: u32,
+    pub(super) len: u32,
     /// Rows there is room for; none where there is room for every row that can come.
-    cap: Option<u32>,
+    pub(super) cap: Option<u32>,
     /// One byte for each input row, for the host to know which columns to keep.
     pub(super) kept: Option<u32>,
 }
 
 #[derive(Debug, Clone)]
-struct Sink {
+pub(super) struct Sink {
     kind: Kind,
     /// One byte for each value, 1 where it is there.
-    valid: Option<u32>,
+    pub(super) valid: Option<u32>,
     store: Store,
 }
 
@@ -43,6 +43,17 @@ enum Store {
     Text { offsets: u32, bytes: u32, used: u32, cap: u32 },
     List { offsets: u32, len: u32, cap: u32, item: Box<Sink> },
     Parts(Vec<Sink>),
+}
+
+impl Sink {
+    /// Where its words, or its bytes of flags, are; none for any other column.
+    pub(super) fn fixed(&self) -> Option<(Option<u32>, Option<u32>)> {
+        match &self.store {
+            Store::Words(words) => Some((Some(*words), None)),
+            Store::Bytes(bytes) => Some((None, Some(*bytes))),
+            _ => None,
+        }
+    }
 }
 
 impl Row<'_, '_> {

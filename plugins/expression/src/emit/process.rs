@@ -183,6 +183,12 @@ impl Row<'_, '_> {
             ..=MEDIUM_ROW => 8,
             _ => 1,
         };
+        // No operation is checked there, so the rows may be done at once.
+        let block = if shape.bytes <= MEDIUM_ROW { 16 } else { 8 };
+        if shape.checks == 0 && self.vector_rows(index, rows, block) {
+            self.count_loop(index, Op::Local(rows), |me| me.row(At { index, k: 0, is_block: false }, shape.is_straight));
+            return;
+        }
         if unroll > 1 {
             let end = self.code.local(ValType::I32);
             self.code.i().local_get(rows).i32_const(-cast(unroll)).i32_and().local_set(end);

@@ -505,6 +505,6 @@ pub(super) fn zero(ty: ValType) -> Op {
 }
 
 /// The inverse of an odd number modulo 2^64.
-fn inverse(odd: u64) -> u64 {
+pub(super) fn inverse(odd: u64) -> u64 {
     (0..6).fold(odd, |x, _| x.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(x))))
 }

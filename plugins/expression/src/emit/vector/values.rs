@@ -1,0 +1,390 @@
+//! Expressions in pairs of rows.
+
+use super::super::columns::mem;
+use super::{FALSE, Lanes, Pair, TRUE, Vector, both};
+use crate::emit::value::inverse;
+use crate::kind::{Kind, Nulls, Ty};
+use crate::tree::{Bits, Compare, Expr, FloatMath, FloatUnary, IntMath, Node, Stmt};
+use wasm_encoder::{InstructionSink, ValType};
+
+/// Integers below it become doubles by adding and subtracting 1.5 * 2^52.
+const MAGIC_BOUND: u128 = 1 << 51;
+const MAGIC: u64 = 0x4338_0000_0000_0000;
+
+/// Whether a flag for the empty value is one truth value: not where it tells null from undefined.
+fn has_simple_flag(kind: &Kind) -> bool {
+    !kind.has_flag() || kind.nulls != Nulls::BOTH
+}
+
+impl Vector<'_, '_, '_> {
+    pub(super) fn push(&mut self, lanes: Lanes) {
+        match lanes {
+            Lanes::Local(local) => self.i().local_get(local),
+            Lanes::Both(bits) => self.i().v128_const(both(bits, bits)),
+        };
+    }
+
+    fn take(&mut self) -> Lanes {
+        let local = self.row.code.local(ValType::V128);
+        self.i().local_set(local);
+        Lanes::Local(local)
+    }
+
+    pub(super) fn one(
+        &mut self,
+        a: Lanes,
+        operator: impl for<'a, 'b> Fn(&'a mut InstructionSink<'b>) -> &'a mut InstructionSink<'b>,
+    ) -> Lanes {
+        self.push(a);
+        operator(&mut self.i());
+        self.take()
+    }
+
+    pub(super) fn two(
+        &mut self,
+        a: Lanes,
+        b: Lanes,
+        operator: impl for<'a, 'b> Fn(&'a mut InstructionSink<'b>) -> &'a mut InstructionSink<'b>,
+    ) -> Lanes {
+        self.push(a);
+        self.push(b);
+        operator(&mut self.i());
+        self.take()
+    }
+
+    /// `a` where the test is true, else `b`.
+    pub(super) fn select(&mut self, test: Lanes, a: Lanes, b: Lanes) -> Lanes {
+        match (test, a, b) {
+            (TRUE, _, _) => a,
+            (FALSE, _, _) => b,
+            _ if a == b => a,
+            (_, _, FALSE) => self.two(a, test, |i| i.v128_and()),
+            (_, FALSE, _) => self.two(b, test, |i| i.v128_andnot()),
+            _ => {
+                self.push(a);
+                self.push(b);
+                self.push(test);
+                self.i().v128_bitselect();
+                self.take()
+            }
+        }
+    }
+
+    pub(super) fn not(&mut self, a: Lanes) -> Lanes {
+        match a {
+            Lanes::Both(bits) => Lanes::Both(!bits),
+            Lanes::Local(_) => self.one(a, |i| i.v128_not()),
+        }
+    }
+
+    /// An expression that is there.
+    pub(super) fn value(&mut self, expr: &Expr) -> Option<Lanes> {
+        Some(self.pair(expr)?.value)
+    }
+
+    pub(super) fn pair(&mut self, expr: &Expr) -> Option<Pair> {
+        if !has_simple_flag(&expr.kind) {
+            return None;
+        }
+        match &expr.node {
+            Node::Column(path) => self.column(path, &expr.kind),
+            Node::Local(slot) => self.values.get(slot).copied(),
+            Node::Nil => {
+                let nil = expr.kind.has_flag().then_some(TRUE);
+                Some(Pair { value: FALSE, nil })
+            }
+            Node::Let(slot, value, body) => {
+                self.statement(&Stmt::Let(*slot, (**value).clone()))?;
+                self.pair(body)
+            }
+            Node::If(test, a, b) => {
+                let test = self.value(test)?;
+                let (a, b) = (self.pair(a)?, self.pair(b)?);
+                let value = self.select(test, a.value, b.value);
+                let nil = expr.kind.has_flag().then(|| self.select(test, a.nil.unwrap_or(FALSE), b.nil.unwrap_or(FALSE)));
+                Some(Pair { value, nil })
+            }
+            Node::Widen(inner) => self.widen(inner, &expr.kind),
+            _ => {
+                let value = self.sure(expr)?;
+                Some(Pair { value, nil: None })
+            }
+        }
+    }
+
+    fn widen(&mut self, inner: &Expr, kind: &Kind) -> Option<Pair> {
+        let pair = self.pair(inner)?;
+        let value = match (&inner.kind.ty, &kind.ty) {
+            (Ty::Nil, Ty::Bool | Ty::Int | Ty::Float | Ty::Time) => FALSE,
+            (Ty::Int, Ty::Float) => self.to_float(pair.value, self.row.bound(inner)),
+            (Ty::Bool | Ty::Int | Ty::Float | Ty::Time, _) if inner.kind.ty == kind.ty => pair.value,
+            _ => return None,
+        };
+        let known = if inner.kind.ty == Ty::Nil { TRUE } else { FALSE };
+        Some(Pair { value, nil: kind.has_flag().then(|| pair.nil.unwrap_or(known)) })
+    }
+
+    /// Expressions whose value is always there.
+    fn sure(&mut self, expr: &Expr) -> Option<Lanes> {
+        Some(match &expr.node {
+            Node::Bool(value) => {
+                if *value {
+                    TRUE
+                } else {
+                    FALSE
+                }
+            }
+            Node::Int(value) => Lanes::Both(value.cast_unsigned()),
+            Node::Float(value) => Lanes::Both(value.to_bits()),
+            Node::Value(inner) | Node::TimeToInt(inner) => self.value(inner)?,
+            Node::IsNil(inner, nulls) => self.is_nil(inner, *nulls)?,
+            Node::And(a, b) => {
+                let (a, b) = (self.value(a)?, self.value(b)?);
+                self.two(a, b, |i| i.v128_and())
+            }
+            Node::Or(a, b) => {
+                let (a, b) = (self.value(a)?, self.value(b)?);
+                self.two(a, b, |i| i.v128_or())
+            }
+            Node::Not(inner) => {
+                let inner = self.value(inner)?;
+                self.not(inner)
+            }
+            Node::IntMath(operator, a, b) => self.int_math(*operator, a, b)?,
+            Node::IntRem(inner, divisor) => {
+                let inner = self.value(inner)?;
+                self.each_lane(inner, |i| i.i64_const(*divisor).i64_rem_s())
+            }
+            Node::FloatMath(operator, a, b) => {
+                let (a, b) = (self.value(a)?, self.value(b)?);
+                self.two(a, b, |i| match operator {
+                    FloatMath::Add => i.f64x2_add(),
+                    FloatMath::Sub => i.f64x2_sub(),
+                    FloatMath::Mul => i.f64x2_mul(),
+                    FloatMath::Div => i.f64x2_div(),
+                    FloatMath::Min => i.f64x2_min(),
+                    FloatMath::Max => i.f64x2_max(),
+                })
+            }
+            Node::FloatUnary(operator, inner) => {
+                let inner = self.value(inner)?;
+                self.one(inner, |i| match operator {
+                    FloatUnary::Neg => i.f64x2_neg(),
+                    FloatUnary::Abs => i.f64x2_abs(),
+                    FloatUnary::Sqrt => i.f64x2_sqrt(),
+                    FloatUnary::Floor => i.f64x2_floor(),
+                    FloatUnary::Ceil => i.f64x2_ceil(),
+                    FloatUnary::Trunc => i.f64x2_trunc(),
+                    FloatUnary::Fround => i.f32x4_demote_f64x2_zero().f64x2_promote_low_f32x4(),
+                })
+            }
+            Node::Compare(operator, a, b) => self.compare(*operator, a, b)?,
+            Node::Bits(operator, a, b) => self.bitwise(*operator, a, b)?,
+            Node::IntToFloat(inner) => {
+                let value = self.value(inner)?;
+                self.to_float(value, self.row.bound(inner))
+            }
+            Node::BoolToInt(inner) => {
+                let inner = self.value(inner)?;
+                self.two(inner, Lanes::Both(1), |i| i.v128_and())
+            }
+            Node::FloatToInt(inner) => {
+                let inner = self.value(inner)?;
+                self.each_lane(inner, |i| i.f64_reinterpret_i64().i64_trunc_sat_f64_s())
+            }
+            _ => return None,
+        })
+    }
+
+    fn is_nil(&mut self, inner: &Expr, nulls: Nulls) -> Option<Lanes> {
+        let is_any = nulls.has(inner.kind.nulls);
+        if inner.kind.has_flag() {
+            let pair = self.pair(inner)?;
+            return Some(if is_any { pair.nil.unwrap_or(FALSE) } else { FALSE });
+        }
+        let flag = inner.kind.nulls.flag();
+        let is_nil = if is_any { flag != 0 } else { flag == nulls.flag() };
+        Some(if is_nil { TRUE } else { FALSE })
+    }
+
+    /// A scalar operation on the integers of both lanes.
+    fn each_lane(&mut self, a: Lanes, operator: impl for<'a, 'b> Fn(&'a mut InstructionSink<'b>) -> &'a mut InstructionSink<'b>) -> Lanes {
+        for lane in 0..2 {
+            self.push(a);
+            operator(self.i().i64x2_extract_lane(lane));
+            if lane == 0 {
+                self.i().i64x2_splat();
+            }
+        }
+        self.i().i64x2_replace_lane(1);
+        self.take()
+    }
+
+    fn to_float(&mut self, value: Lanes, bound: u128) -> Lanes {
+        if bound >= MAGIC_BOUND {
+            return self.each_lane(value, |i| i.f64_convert_i64_s().i64_reinterpret_f64());
+        }
+        let magic = both(MAGIC, MAGIC);
+        self.one(value, |i| i.v128_const(magic).i64x2_add().v128_const(magic).f64x2_sub())
+    }
+
+    fn int_math(&mut self, operator: IntMath, a: &Expr, b: &Expr) -> Option<Lanes> {
+        let (x, y) = (self.value(a)?, self.value(b)?);
+        Some(match (operator, x, y) {
+            (IntMath::Add, ..) => self.two(x, y, |i| i.i64x2_add()),
+            (IntMath::Sub, ..) => self.two(x, y, |i| i.i64x2_sub()),
+            (IntMath::Mul, value, Lanes::Both(factor)) | (IntMath::Mul, Lanes::Both(factor), value) if factor.is_power_of_two() => {
+                let shift = i32::try_from(factor.trailing_zeros()).ok()?;
+                self.one(value, |i| i.i32_const(shift).i64x2_shl())
+            }
+            (IntMath::Mul, ..) => self.two(x, y, |i| i.i64x2_mul()),
+            (IntMath::Min | IntMath::Max, ..) => {
+                let test = self.two(x, y, |i| if operator == IntMath::Min { i.i64x2_lt_s() } else { i.i64x2_gt_s() });
+                self.select(test, x, y)
+            }
+        })
+    }
+
+    fn compare(&mut self, operator: Compare, a: &Expr, b: &Expr) -> Option<Lanes> {
+        if let (Compare::Equal | Compare::NotEqual, Node::IntRem(value, divisor), Node::Int(0)) = (operator, &a.node, &b.node) {
+            let value = self.value(value)?;
+            let divides = self.divides(value, *divisor);
+            return Some(if operator == Compare::NotEqual { self.not(divides) } else { divides });
+        }
+        let (x, y) = (self.value(a)?, self.value(b)?);
+        let is_float = match a.kind.ty {
+            Ty::Float => true,
+            Ty::Int | Ty::Time => false,
+            Ty::Bool if matches!(operator, Compare::Equal | Compare::NotEqual) => false,
+            _ => return None,
+        };
+        Some(self.two(x, y, |i| match (is_float, operator) {
+            (true, Compare::Equal) => i.f64x2_eq(),
+            (true, Compare::NotEqual) => i.f64x2_ne(),
+            (true, Compare::Less) => i.f64x2_lt(),
+            (true, Compare::LessEqual) => i.f64x2_le(),
+            (true, Compare::Greater) => i.f64x2_gt(),
+            (true, Compare::GreaterEqual) => i.f64x2_ge(),
+            (false, Compare::Equal) => i.i64x2_eq(),
+            (false, Compare::NotEqual) => i.i64x2_ne(),
+            (false, Compare::Less) => i.i64x2_lt_s(),
+            (false, Compare::LessEqual) => i.i64x2_le_s(),
+            (false, Compare::Greater) => i.i64x2_gt_s(),
+            (false, Compare::GreaterEqual) => i.i64x2_ge_s(),
+        }))
+    }
+
+    /// Whether a constant divides the values: multiples of an odd number are those whose product with its inverse
+    /// modulo 2^64 stays small (compared as signed, both sides moved by 2^63); powers of two are seen in the low bits.
+    fn divides(&mut self, value: Lanes, divisor: i64) -> Lanes {
+        let magnitude = divisor.unsigned_abs();
+        let twos = magnitude.trailing_zeros();
+        let odd = magnitude >> twos;
+        let low = (1_u64 << twos) - 1;
+        let by_two = (twos > 0).then(|| self.one(value, |i| i.v128_const(both(low, low)).v128_and().v128_const(0).i64x2_eq()));
+        if odd == 1 {
+            return by_two.unwrap_or(TRUE);
+        }
+        let limit = i64::MAX.unsigned_abs() / odd;
+        let (inverse, more) = (inverse(odd), limit.wrapping_add(1 << 63));
+        let end = (2 * limit).wrapping_add(1 << 63).wrapping_add(1);
+        let by_odd = self.one(value, |i| {
+            i.v128_const(both(inverse, inverse))
+                .i64x2_mul()
+                .v128_const(both(more, more))
+                .i64x2_add()
+                .v128_const(both(end, end))
+                .i64x2_lt_s()
+        });
+        match by_two {
+            Some(by_two) => self.two(by_odd, by_two, |i| i.v128_and()),
+            None => by_odd,
+        }
+    }
+
+    /// Operations on the low 32 bits; shifts only by constants.
+    fn bitwise(&mut self, operator: Bits, a: &Expr, b: &Expr) -> Option<Lanes> {
+        let x = self.value(a)?;
+        if let Bits::And | Bits::Or | Bits::Xor = operator {
+            let y = self.value(b)?;
+            let wide = self.two(x, y, |i| match operator {
+                Bits::And => i.v128_and(),
+                Bits::Or => i.v128_or(),
+                _ => i.v128_xor(),
+            });
+            return Some(self.one(wide, |i| i.i32_const(32).i64x2_shl().i32_const(32).i64x2_shr_s()));
+        }
+        let Node::Int(by) = b.node else { return None };
+        let by = i32::try_from(by & 31).ok()?;
+        Some(match operator {
+            Bits::ShiftLeft => self.one(x, |i| i.i32_const(32 + by).i64x2_shl().i32_const(32).i64x2_shr_s()),
+            Bits::ShiftRight => self.one(x, |i| i.i32_const(32).i64x2_shl().i32_const(32 + by).i64x2_shr_s()),
+            Bits::ShiftRightZero => self.one(x, |i| i.i32_const(32).i64x2_shl().i32_const(32 + by).i64x2_shr_u()),
+            _ => return None,
+        })
+    }
+
+    fn column(&mut self, path: &[usize], kind: &Kind) -> Option<Pair> {
+        let place = self.row.place(path)?;
+        let value = match (&kind.ty, place.words, place.bits) {
+            (Ty::Int | Ty::Float | Ty::Time, Some(words), _) => {
+                let at = self.block_of(words);
+                let offset = self.pair * 16;
+                self.i().local_get(at).v128_load(mem(offset, 3));
+                self.take()
+            }
+            (Ty::Bool, _, Some(bits)) => self.bits_of(bits, None, true)?,
+            _ => return None,
+        };
+        let nil = match (kind.has_flag(), place.valid) {
+            (false, _) => None,
+            (true, Some((bits, mask))) => Some(self.bits_of(bits, Some(mask), false)?),
+            (true, None) => return None,
+        };
+        Some(Pair { value, nil })
+    }
+
+    /// The address of the block's first value in a buffer of words.
+    fn block_of(&mut self, words: u32) -> u32 {
+        if let Some(known) = self.places.get(&words) {
+            return *known;
+        }
+        let (at, index) = (self.row.code.local(ValType::I32), self.index);
+        self.i().local_get(words).local_get(index).i32_const(3).i32_shl().i32_add().local_set(at);
+        self.places.insert(words, at);
+        at
+    }
+
+    /// Where the pair's bits are as `wanted`.
+    fn bits_of(&mut self, bits: u32, mask: Option<u32>, wanted: bool) -> Option<Lanes> {
+        let block = match self.bits.get(&bits) {
+            Some(known) => *known,
+            None => {
+                let (block, index, rows) = (self.row.code.local(ValType::V128), self.index, self.rows);
+                let mut i = self.i();
+                i.local_get(bits).local_get(index).i32_const(3).i32_shr_u();
+                if let Some(mask) = mask {
+                    i.local_get(mask).i32_and();
+                }
+                i.i32_add();
+                if rows == 16 {
+                    i.i64_load16_u(mem(0, 0))
+                } else {
+                    i.i64_load8_u(mem(0, 0))
+                };
+                i.i64x2_splat().local_set(block);
+                self.bits.insert(bits, block);
+                block
+            }
+        };
+        let ours = both(1 << (self.pair * 2), 1 << (self.pair * 2 + 1));
+        let mut i = self.i();
+        i.local_get(block).v128_const(ours).v128_and().v128_const(ours);
+        if wanted {
+            i.i64x2_eq()
+        } else {
+            i.i64x2_ne()
+        };
+        Some(self.take())
+    }
+}
