@@ -52,3 +52,6 @@ fn broken(pipeline: &Pipeline, what: &str) -> Diagnostic {
         None => fault.place("", 0),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Cases of `tests/cases/*.json`: each pipeline is compiled, run in wasmtime, and compared with what is written there and
+//! with what Node makes of the same functions.
+//!
+//! `UPDATE_GOLDENS=1` writes what Node answers into the cases; the difference is reviewed.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that meets the unexpected fails")]
+
+#[path = "lambdas/batch.rs"]
+mod batch;
+#[path = "lambdas/case.rs"]
+mod case;
+#[path = "lambdas/node.rs"]
+mod node;
+#[path = "lambdas/run.rs"]
+mod run;
+
+use case::{Case, Expect};
+use serde_json::{Value, json};
+
+#[test]
+fn kernels_answer_as_written() {
+    let runner = run::Runner::new();
+    let mut wrong = Vec::new();
+    let mut n_cases = 0;
+    for case in case::all() {
+        n_cases += 1;
+        if let Err(what) = check(&runner, &case) {
+            wrong.push(format!("{}: {what}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {n_cases} cases:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(n_cases >= 150, "only {n_cases} cases");
+}
+
+fn check(runner: &run::Runner, case: &Case) -> Result<(), String> {
+    match (&case.expect, azora_expression::compile(&case.pipeline())) {
+        (Expect::Diagnostic(wanted), Err(diagnostic)) => {
+            let got = json!({
+                "kind": format!("{:?}", diagnostic.kind), "line": diagnostic.line, "column": diagnostic.column,
+                "message": diagnostic.message, "hint": diagnostic.hint.clone().unwrap_or_default(),
+            });
+            for (key, value) in wanted.as_object().unwrap() {
+                let is_same = match (value, &got[key]) {
+                    (Value::String(part), Value::String(whole)) => whole.contains(part.as_str()),
+                    (value, got) => value == got,
+                };
+                if !is_same {
+                    return Err(format!("{key} should be {value}, but the diagnostic is {got}\n{}", diagnostic.excerpt));
+                }
+            }
+            Ok(())
+        }
+        (_, Err(diagnostic)) => Err(format!("refused: {diagnostic}\n{}", diagnostic.excerpt)),
+        (Expect::Diagnostic(_), Ok(_)) => Err("should have been refused".to_owned()),
+        (expect, Ok(compiled)) => {
+            // Batches of three rows cross state over batches; one large batch runs the unrolled loops.
+            let component = runner.component(&compiled)?;
+            for (times, batch_rows) in [(1, 3), (1, usize::MAX), (23, usize::MAX)] {
+                if times > 1 && !case.is_repeatable() {
+                    continue;
+                }
+                let rows: Vec<Value> = std::iter::repeat_n(case.rows.clone(), times).flatten().collect();
+                let got = runner.run(&compiled, &component, case, &rows, batch_rows);
+                let is_right = match (expect, &got) {
+                    (Expect::Rows(wanted), Ok(got)) => {
+                        let wanted: Vec<&Value> = std::iter::repeat_n(wanted, times).flatten().collect();
+                        wanted.len() == got.len() && wanted.iter().zip(got).all(|(wanted, got)| same(wanted, got))
+                    }
+                    (Expect::Failure(wanted), Err(got)) => got.contains(wanted.as_str()),
+                    _ => false,
+                };
+                if !is_right {
+                    return Err(format!("{} rows by {batch_rows}: {got:?}, expected {expect:?}", rows.len()));
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+#[test]
+fn node_answers_as_written() {
+    let files = case::files();
+    let cases: Vec<Case> = files.iter().flat_map(|(_, cases)| cases.iter().cloned()).collect();
+    let answers = node::answers(&cases);
+    if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        case::update(&answers);
+        return;
+    }
+    let mut wrong = Vec::new();
+    for (case, answer) in cases.iter().zip(&answers) {
+        let Some(answer) = answer else { continue };
+        let is_right = match (&case.expect, answer) {
+            (Expect::Rows(wanted), Value::Array(got)) => wanted.len() == got.len() && wanted.iter().zip(got).all(|(a, b)| same(a, b)),
+            (Expect::Failure(_), Value::String(_)) => true,
+            _ => false,
+        };
+        if !is_right {
+            wrong.push(format!("{}: Node says {answer}, the case {:?}", case.name, case.expect));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Equal, with 1e-15 of room for functions of `Math` whose last digit is nobody's promise.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(x), Value::Number(y)) => {
+            if x == y {
+                return true;
+            }
+            let (x, y) = (x.as_f64().unwrap(), y.as_f64().unwrap());
+            x == y || (x - y).abs() <= 1e-15 * x.abs().max(y.abs())
+        }
+        (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
+        (Value::Object(x), Value::Object(y)) => {
+            let null = Value::Null;
+            let keys: std::collections::BTreeSet<&String> = x.keys().chain(y.keys()).collect();
+            keys.into_iter().all(|key| same(x.get(key).unwrap_or(&null), y.get(key).unwrap_or(&null)))
+        }
+        _ => a == b,
+    }
+}
