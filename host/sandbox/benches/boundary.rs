@@ -1,5 +1,4 @@
 //! What crossing the boundary costs: an empty call, copying in, and a round trip that is checked.
-#![expect(missing_docs, reason = "criterion's macros make public items")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot start has nothing to say")]
 
 #[path = "../../../tests/src/hostile.rs"]

@@ -137,7 +137,7 @@ impl Component {
     /// A fresh store and instance; start functions run under the limits of one call.
     pub(crate) fn instantiate(&self, limits: GuestLimits, cancel: CancelFlag) -> Result<(Store<State>, Instance)> {
         let mut store = store::new(&self.0.engine, self.0.origin, limits, self.0.bounds.stack_bytes_max, cancel);
-        store::begin(&mut store);
+        store::begin(&mut store)?;
         match self.0.pre.instantiate(&mut store) {
             Ok(instance) => Ok((store, instance)),
             Err(error) => Err(store::explain(&store, "instantiate", error)),

@@ -60,7 +60,7 @@ impl Guest {
     pub(crate) fn open(&mut self, function: &str, input: &abi::Schema, config: &str) -> Result<abi::Plan> {
         // SAFETY: `instantiate` checked this function against the same types; only lifetimes differ.
         let open = unsafe { TypedFunc::<OpenParams<'_>, Answer<abi::Plan>>::new_unchecked(self.open) };
-        store::begin(&mut self.store);
+        store::begin(&mut self.store)?;
         let (answer,) = open.call(&mut self.store, (function, input, config)).map_err(|error| self.explain("open", error))?;
         answer.map_err(|failure| {
             let (code, message, _) = guest_words(failure);
@@ -71,7 +71,7 @@ impl Guest {
     fn process(&mut self, lowered: &Lowered, rows: usize) -> Result<abi::Output> {
         // SAFETY: `instantiate` checked this function against the same types; only lifetimes differ.
         let process = unsafe { TypedFunc::<ProcessParams<'_>, Answer<abi::Output>>::new_unchecked(self.process) };
-        store::begin(&mut self.store);
+        store::begin(&mut self.store)?;
         let buffers = lowered.slices();
         let batch = abi::BatchIn { rows: rows as u64, nodes: &lowered.nodes, buffers: &buffers };
         let (answer,) = process.call(&mut self.store, (batch,)).map_err(|error| self.explain("process", error))?;
@@ -81,7 +81,7 @@ impl Guest {
     fn finish(&mut self) -> Result<Option<abi::BatchOut>> {
         // SAFETY: `instantiate` checked this function against the same types.
         let finish = unsafe { TypedFunc::<(), Answer<Option<abi::BatchOut>>>::new_unchecked(self.finish) };
-        store::begin(&mut self.store);
+        store::begin(&mut self.store)?;
         let (answer,) = finish.call(&mut self.store, ()).map_err(|error| self.explain("finish", error))?;
         answer.map_err(|failure| self.failed("finish", failure))
     }

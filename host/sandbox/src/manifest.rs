@@ -142,7 +142,7 @@ pub(crate) fn describe(component: &Component, shape: &Shape, limits: GuestLimits
     let missing = || Error::Export { name: "azora:plugin/describe".to_owned(), reason: "lacks a function" };
     let function = instance.get_func(&mut store, export).ok_or_else(missing)?;
     let function = typed::<(), (abi::Manifest,)>(function, &store, "azora:plugin/describe#describe")?;
-    store::begin(&mut store);
+    store::begin(&mut store)?;
     let (answer,) = function.call(&mut store, ()).map_err(|error| store::explain(&store, "describe", error))?;
     let manifest = check(&answer)?;
     // The exports' types are checked here, so that a wrong one is refused at upload and not in a job.

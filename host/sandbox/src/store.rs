@@ -1,7 +1,7 @@
 //! One guest's store: what it has used, what it may use, and why it was stopped. Nothing about columns.
 
 use crate::engine::Engine;
-use crate::error::{Error, Fault, Origin};
+use crate::error::{Error, Fault, Origin, Result};
 use crate::transform::{LogLevel, LogLine};
 use crate::{CancelFlag, abi, text};
 use azora_spec::limits::GuestLimits;
@@ -87,13 +87,18 @@ pub(crate) fn new(engine: &Engine, origin: Origin, limits: GuestLimits, stack_by
 }
 
 /// Starts the clock of one call.
-pub(crate) fn begin(store: &mut Store<State>) {
+pub(crate) fn begin(store: &mut Store<State>) -> Result<()> {
     let state = store.data_mut();
+    // A short call may end before the first tick looks at the flag.
+    if state.cancel.is_cancelled() {
+        return Err(Error::Cancelled);
+    }
     state.deadline = Instant::now() + state.limits.call_time_max;
     state.stop = None;
     state.short = None;
     state.host_calls = 0;
     store.set_epoch_deadline(1);
+    Ok(())
 }
 
 /// Turns what wasmtime says after a failed call into our words.

@@ -1,5 +1,6 @@
 //! Every hostile component beside a healthy neighbour: each ends with its code, the neighbour keeps its answers, and the
 //! process keeps its memory.
+#![allow(clippy::unwrap_used, reason = "helpers of tests end a test as its assertions do")]
 
 #[path = "../../../tests/src/hostile.rs"]
 #[expect(dead_code, unreachable_pub, reason = "it is public in the crate that it belongs to, and has more users")]

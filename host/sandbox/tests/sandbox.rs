@@ -1,5 +1,6 @@
 //! What the sandbox promises beside refusing attacks: a private cache, cancelling, bounded instances that start clean,
 //! capabilities that are off, and codes that tell lambdas from plugins.
+#![allow(clippy::unwrap_used, reason = "helpers of tests end a test as its assertions do")]
 
 #[path = "../../../tests/src/hostile.rs"]
 #[expect(dead_code, unreachable_pub, reason = "it is public in the crate that it belongs to; here only variants of one guest are of use")]
