@@ -276,10 +276,12 @@ impl Builder<'_> {
                 Ok(Answer::single())
             }
             Operation::Min if waiting && self.end_fits(End::Min)? => {
+                self.end(End::Min, Meeting::Apart)?;
                 self.end(End::Min, Meeting::Combine)?;
                 Ok(Answer::existing(step))
             }
             Operation::Max if waiting && self.end_fits(End::Max)? => {
+                self.end(End::Max, Meeting::Apart)?;
                 self.end(End::Max, Meeting::Combine)?;
                 Ok(Answer::existing(step))
             }

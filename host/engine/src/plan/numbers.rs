@@ -133,7 +133,8 @@ impl Builder<'_> {
         let Some(name) = value else { return Err(wrong("scalars and pairs")) };
         let column = self.rows.column(name)?;
         let field = self.rows.plan.schema().as_arrow().field_with_name(name).map_err(|error| failure_of(error.into()))?.clone();
-        let is_number = field.data_type().is_numeric() || field.data_type() == &DataType::Null;
+        let is_null = field.data_type() == &DataType::Null;
+        let is_number = field.data_type().is_numeric() || is_null;
         Ok(match aggregate {
             NamedAggregate::Sum if is_number => Aggregate::Sum(ExactSum::new(column, field.data_type(), pointer)),
             NamedAggregate::Mean if is_number => Aggregate::Plain(avg(cast(column, DataType::Float64))),
@@ -141,7 +142,7 @@ impl Builder<'_> {
             NamedAggregate::Min if !field.data_type().is_nested() => Aggregate::Plain(min(column)),
             NamedAggregate::Max if !field.data_type().is_nested() => Aggregate::Plain(max(column)),
             NamedAggregate::Min | NamedAggregate::Max => return Err(wrong("numbers, strings and dates")),
-            NamedAggregate::BitXor if field.data_type().is_integer() => Aggregate::Xor(bit_xor(cast(column, DataType::Int64))),
+            NamedAggregate::BitXor if field.data_type().is_integer() || is_null => Aggregate::Xor(bit_xor(cast(column, DataType::Int64))),
             NamedAggregate::BitXor => return Err(wrong("integers")),
             NamedAggregate::CountDistinct => {
                 let nulls = count(when(column.clone().is_null(), lit(1)).end().map_err(failure_of)?);
@@ -251,7 +252,7 @@ pub(super) struct ExactSum {
 
 impl ExactSum {
     pub(super) fn new(column: Expr, data_type: &DataType, pointer: &str) -> Self {
-        Self { column, is_integer: data_type.is_integer(), pointer: pointer.to_owned() }
+        Self { column, is_integer: data_type.is_integer() || data_type == &DataType::Null, pointer: pointer.to_owned() }
     }
 
     pub(super) fn aggregate(&self) -> Expr {

@@ -1,0 +1,86 @@
+//! Every RDD operation, from the request's JSON to the answer's, in process. The cases are data:
+//! `tests/cases/rdd/*.json`, each `{"about", "cases": [{"name", "request", "expect" | "fails", "partitions"?}]}`.
+//!
+//! A case runs with 1, 2 and 16 partitions and must answer the same, unless it names other numbers of partitions.
+//! `fails` holds members of the failure: `code`, `pointer`, and `message` or `hint` as a part of the text.
+
+#[path = "support/fixture.rs"]
+mod support;
+
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use support::Fixture;
+
+/// Partitions that every case runs with.
+const PARTITIONS: [usize; 3] = [1, 2, 16];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases/rdd")
+}
+
+#[test]
+fn every_case_answers_what_it_should() {
+    let fixture = Fixture::new();
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let mut failed = Vec::new();
+    let mut count = 0;
+    for path in paths {
+        let file: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        for case in file["cases"].as_array().unwrap() {
+            count += 1;
+            let name = format!("{}: {}", path.file_stem().unwrap().to_string_lossy(), case["name"].as_str().unwrap());
+            let partitions = match case["partitions"].as_array() {
+                Some(list) => list.iter().map(|n| usize::try_from(n.as_u64().unwrap()).unwrap()).collect(),
+                None => PARTITIONS.to_vec(),
+            };
+            for partitions in partitions {
+                if let Err(reason) = check(&fixture, case, partitions) {
+                    failed.push(format!("{name} ({partitions} partitions): {reason}"));
+                    break;
+                }
+            }
+        }
+    }
+    assert!(count > 100, "only {count} cases were found");
+    assert!(failed.is_empty(), "{} of {count} cases failed:\n{}", failed.len(), failed.join("\n"));
+}
+
+fn check(fixture: &Fixture, case: &Value, partitions: usize) -> Result<(), String> {
+    let answer = fixture.run(&case["request"], partitions);
+    match (case.get("expect"), case.get("fails"), answer) {
+        (Some(expect), None, Ok(answer)) if is_same(expect, &answer) => Ok(()),
+        (Some(expect), None, Ok(answer)) => Err(format!("expected {expect}, got {answer}")),
+        (Some(_), None, Err(failure)) => Err(format!("failed: {failure:?}")),
+        (None, Some(fails), Ok(answer)) => Err(format!("expected the failure {fails}, got {answer}")),
+        (None, Some(fails), Err(failure)) => {
+            let seen = json!({
+                "code": failure.code.as_str(),
+                "pointer": failure.pointer,
+                "message": failure.message,
+                "hint": failure.hint,
+            });
+            let holds = fails.as_object().unwrap().iter().all(|(member, wanted)| match member.as_str() {
+                "message" | "hint" => seen[member].as_str().unwrap_or_default().contains(wanted.as_str().unwrap()),
+                _ => seen[member] == *wanted,
+            });
+            if holds { Ok(()) } else { Err(format!("expected the failure {fails}, got {seen}")) }
+        }
+        _ => Err("a case has either 'expect' or 'fails'".to_owned()),
+    }
+}
+
+/// Equality up to the rounding of sums whose order is free.
+fn is_same(expect: &Value, answer: &Value) -> bool {
+    match (expect, answer) {
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|((left, a), (right, b))| left == right && is_same(a, b))
+        }
+        (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => {
+            let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+            (a - b).abs() <= 1e-12 * a.abs().max(b.abs())
+        }
+        _ => expect == answer,
+    }
+}
