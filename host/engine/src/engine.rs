@@ -173,3 +173,6 @@ impl Engine {
         input::resolve(&*self.inner.catalog, input)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,7 +127,7 @@ fn start(
 }
 
 fn task_context(planned: &Planned, context: &RunContext, cancel: &CancellationToken) -> Arc<TaskContext> {
-    let scope = RunScope { job: context.job, attempt: context.attempt, cancel: cancel.clone(), io: tokio::runtime::Handle::current() };
+    let scope = RunScope { cancel: cancel.clone(), io: tokio::runtime::Handle::current() };
     let config = planned.config().clone().with_extension(Arc::new(scope));
     let runtime = Arc::clone(&planned.session().runtime);
     let id = context.job.to_string();

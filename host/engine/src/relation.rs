@@ -3,7 +3,7 @@
 use crate::lambda::Lambdas;
 use crate::{Catalog, PluginEntry};
 use azora_sandbox::Sandbox;
-use azora_spec::{Digest, Failure, JobId, JobOptions, PluginRef};
+use azora_spec::{Digest, Failure, JobOptions, PluginRef};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::session_state::SessionState;
@@ -93,8 +93,6 @@ impl PlanContext {
 /// `context.session_config().get_extension::<RunScope>()`.
 #[derive(Debug)]
 pub(crate) struct RunScope {
-    pub(crate) job: JobId,
-    pub(crate) attempt: u32,
     /// Set when the job is cancelled, has failed elsewhere, or is over its time.
     pub(crate) cancel: CancellationToken,
     /// Where network connectors run; computing threads must not wait for them.

@@ -52,7 +52,7 @@ async fn numbers_follow_javascript() {
     let schema = azora_connect::element::scalar(DataType::Float64, false);
     let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(values)]).unwrap();
     let result = JobResult::of_batches(Shape::Rows, schema, vec![batch]);
-    assert_eq!(text(&result, FileFormat::Ndjson).await, "2\n0\n0.1\n100000000000000000000\n1e21\n1.5e300\nnull\nnull\n5e-324\n");
+    assert_eq!(text(&result, FileFormat::Ndjson).await, "2\n0\n0.1\n100000000000000000000\n1e+21\n1.5e+300\nnull\nnull\n5e-324\n");
 }
 
 #[tokio::test]

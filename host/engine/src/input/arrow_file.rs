@@ -11,6 +11,7 @@ use azora_spec::{Code, Failure};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::buffer::Buffer;
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::ipc::convert::fb_to_schema;
 use datafusion::arrow::ipc::reader::StreamDecoder;
 use datafusion::arrow::ipc::{MessageHeader, root_as_message};
 use std::fs::File;
@@ -22,6 +23,8 @@ use std::sync::Arc;
 const MAGIC: &[u8; 8] = b"ARROW1\0\0";
 /// What a message begins with.
 const CONTINUATION: [u8; 4] = [0xFF; 4];
+/// What a stream ends with.
+const END: [u8; 8] = [0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0];
 /// Largest header of a message.
 const HEADER_BYTES_MAX: usize = 16 << 20;
 /// Largest body of a message.
@@ -112,12 +115,15 @@ struct Messages {
     path: String,
     left: u64,
     decoder: StreamDecoder,
+    /// What is not decoded yet of the last message.
+    buffer: Buffer,
+    is_over: bool,
 }
 
 impl Messages {
     fn open(file: File, path: &str) -> Result<Self, Failure> {
         let left = file.metadata().map_err(|error| io_failure(&error))?.len();
-        let mut messages = Self { input: BufReader::with_capacity(256 << 10, file), path: path.to_owned(), left, decoder: StreamDecoder::new() };
+        let mut messages = Self { input: BufReader::with_capacity(256 << 10, file), path: path.to_owned(), left, decoder: StreamDecoder::new(), buffer: Buffer::default(), is_over: false };
         if left >= MAGIC.len() as u64 {
             let begin = messages.take(MAGIC.len())?;
             if begin != MAGIC {
@@ -144,25 +150,44 @@ impl Messages {
     }
 
     fn schema(&mut self) -> Result<SchemaRef, Failure> {
-        if self.step()?.is_none() {
-            return Err(self.broken("it has no schema"));
-        }
-        self.decoder.schema().ok_or_else(|| self.broken("it does not begin with a schema"))
+        let message = self.message()?.ok_or_else(|| self.broken("it has no schema"))?;
+        let header = message.get(8..).unwrap_or_default();
+        // Arrow panics on some broken schemas.
+        let read = catch_unwind(|| root_as_message(header).ok().and_then(|message| message.header_as_schema().map(fb_to_schema)));
+        let schema = read.ok().flatten().ok_or_else(|| self.broken("it does not begin with a schema"))?;
+        Ok(Arc::new(schema))
     }
 
     fn batch(&mut self) -> Result<Option<RecordBatch>, Failure> {
         loop {
-            match self.step()? {
-                None => return Ok(None),
-                Some(Some(batch)) if batch.num_rows() > 0 => return Ok(Some(batch)),
-                Some(_) => {}
+            if self.buffer.is_empty() {
+                match self.message()? {
+                    Some(message) => self.buffer = Buffer::from_vec(message),
+                    None if self.is_over => return Ok(None),
+                    // A message without a body is only decoded once something follows it.
+                    None => {
+                        self.is_over = true;
+                        self.buffer = Buffer::from_slice_ref(END);
+                    }
+                }
+            }
+            let (decoder, buffer) = (&mut self.decoder, &mut self.buffer);
+            // Arrow panics on some broken messages.
+            match catch_unwind(AssertUnwindSafe(|| decoder.decode(buffer))) {
+                Ok(Ok(Some(batch))) if batch.num_rows() > 0 => return Ok(Some(batch)),
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => {
+                    tracing::info!(%error, "an Arrow message is broken");
+                    return Err(self.broken("a message is damaged"));
+                }
+                Err(_) => return Err(self.broken("a message is damaged")),
             }
         }
     }
 
-    /// Decodes one message: none at the end of the stream, some batch where the message was one.
-    fn step(&mut self) -> Result<Option<Option<RecordBatch>>, Failure> {
-        if self.left == 0 {
+    /// The bytes of the next message, with lengths that the file really has. None at the end of the stream.
+    fn message(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        if self.left == 0 || self.is_over {
             return Ok(None);
         }
         let mut message = self.take(4)?;
@@ -180,17 +205,7 @@ impl Messages {
         message.extend_from_slice(&length);
         message.extend_from_slice(&header);
         message.extend_from_slice(&self.take(body_bytes)?);
-        let mut buffer = Buffer::from_vec(message);
-        // Arrow panics on some broken messages.
-        let decoder = &mut self.decoder;
-        match catch_unwind(AssertUnwindSafe(|| decoder.decode(&mut buffer))) {
-            Ok(Ok(batch)) => Ok(Some(batch)),
-            Ok(Err(error)) => {
-                tracing::info!(%error, "an Arrow message is broken");
-                Err(self.broken("a message is damaged"))
-            }
-            Err(_) => Err(self.broken("a message is damaged")),
-        }
+        Ok(Some(message))
     }
 
     /// Checks what a header states and answers how long its body is.

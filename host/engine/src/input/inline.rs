@@ -49,10 +49,10 @@ fn type_of(values: &[Value], pairs: bool) -> Result<JsonType, Failure> {
     let mut of = JsonType::Null;
     for (row, value) in values.iter().enumerate() {
         let row = row as u64;
-        let next = JsonType::of(value, pairs).map_err(|mixed| mixed.failure(row).at(format!("/data/{row}")))?;
+        let next = JsonType::of(value).map_err(|mixed| mixed.failure(row).at(format!("/data/{row}")))?;
         of = of.merge(next).map_err(|mixed| mixed.failure(row).at(format!("/data/{row}")))?;
     }
-    Ok(of)
+    Ok(of.settle(pairs))
 }
 
 /// The usual small case without any detour.

@@ -25,7 +25,9 @@ pub(crate) enum JsonType {
     Float64,
     Utf8,
     List(Box<JsonType>),
-    /// Arrays of one length whose parts differ, or are wanted as pairs.
+    /// Arrays of one length so far: a tuple of these parts, or, while they agree, a list.
+    Array(Vec<JsonType>, Option<Box<JsonType>>),
+    /// Arrays of one length whose parts differ, or are wanted as pairs. Only [`JsonType::settle`] makes it.
     Tuple(Vec<JsonType>),
     Struct(Shape),
 }
@@ -62,19 +64,19 @@ impl Mixed {
 }
 
 impl JsonType {
-    /// The type of one value. `pairs`: arrays of two are tuples even where both parts have one type.
-    pub(crate) fn of(value: &Value, pairs: bool) -> Result<Self, Mixed> {
+    /// The type of one value.
+    pub(crate) fn of(value: &Value) -> Result<Self, Mixed> {
         Ok(match value {
             Value::Null => Self::Null,
             Value::Bool(_) => Self::Boolean,
             Value::Number(number) if number.is_i64() => Self::Int64,
             Value::Number(_) => Self::Float64,
             Value::String(_) => Self::Utf8,
-            Value::Array(items) => Self::of_array(items, pairs)?,
+            Value::Array(items) => Self::of_array(items)?,
             Value::Object(object) => {
                 let mut shape = Shape::default();
                 for (name, value) in object {
-                    let of = Self::of(value, false).map_err(|mixed| mixed.within(name))?;
+                    let of = Self::of(value).map_err(|mixed| mixed.within(name))?;
                     shape.add(name, of)?;
                 }
                 Self::Struct(shape)
@@ -82,20 +84,14 @@ impl JsonType {
         })
     }
 
-    fn of_array(items: &[Value], pairs: bool) -> Result<Self, Mixed> {
-        let parts = items.iter().map(|item| Self::of(item, false)).collect::<Result<Vec<_>, _>>()?;
-        if pairs && parts.len() == 2 {
-            return Ok(Self::Tuple(parts));
+    fn of_array(items: &[Value]) -> Result<Self, Mixed> {
+        if items.len() > TUPLE_PARTS_MAX {
+            let one = items.iter().try_fold(Self::Null, |one, item| one.merge(Self::of(item)?))?;
+            return Ok(Self::List(Box::new(one)));
         }
-        let mut one = Self::Null;
-        for part in &parts {
-            match one.clone().merge(part.clone()) {
-                Ok(merged) => one = merged,
-                Err(_) if parts.len() <= TUPLE_PARTS_MAX => return Ok(Self::Tuple(parts)),
-                Err(mixed) => return Err(mixed),
-            }
-        }
-        Ok(Self::List(Box::new(one)))
+        let parts = items.iter().map(Self::of).collect::<Result<Vec<_>, _>>()?;
+        let one = parts.iter().try_fold(Self::Null, |one, part| one.merge(part.clone()));
+        Ok(Self::Array(parts, one.ok().map(Box::new)))
     }
 
     /// The type that takes values of both.
@@ -104,14 +100,9 @@ impl JsonType {
             (Self::Null, other) | (other, Self::Null) => Ok(other),
             (Self::Int64, Self::Float64) | (Self::Float64, Self::Int64) => Ok(Self::Float64),
             (Self::List(a), Self::List(b)) => Ok(Self::List(Box::new(a.merge(*b)?))),
-            (Self::Tuple(a), Self::Tuple(b)) if a.len() == b.len() => {
-                let parts = a.into_iter().zip(b).enumerate().map(|(at, (a, b))| a.merge(b).map_err(|mixed| mixed.within(&at.to_string())));
-                Ok(Self::Tuple(parts.collect::<Result<_, _>>()?))
-            }
-            // `["a", 1]` and `[null, 2]`, or `[1, 2]`: the second looked like a list because its parts agree.
-            (Self::Tuple(parts), Self::List(item)) | (Self::List(item), Self::Tuple(parts)) => {
-                let parts = parts.into_iter().map(|part| part.merge((*item).clone())).collect::<Result<_, _>>()?;
-                Ok(Self::Tuple(parts))
+            (Self::Array(a, a_item), Self::Array(b, b_item)) => Self::merge_arrays((a, a_item), (b, b_item)),
+            (Self::Array(_, Some(item)), Self::List(other)) | (Self::List(other), Self::Array(_, Some(item))) => {
+                Ok(Self::List(Box::new(item.merge(*other)?)))
             }
             (Self::Struct(mut a), Self::Struct(b)) => {
                 for (name, of) in b.fields {
@@ -124,6 +115,40 @@ impl JsonType {
         }
     }
 
+    fn merge_arrays(
+        (a, a_item): (Vec<Self>, Option<Box<Self>>),
+        (b, b_item): (Vec<Self>, Option<Box<Self>>),
+    ) -> Result<Self, Mixed> {
+        let item = match (a_item, b_item) {
+            (Some(a), Some(b)) => a.merge(*b).map(Box::new),
+            _ => Err(Mixed { path: Vec::new(), had: "an array of parts with types of their own", got: "an array of another kind" }),
+        };
+        if a.len() != b.len() {
+            return item.map(Self::List);
+        }
+        let parts = a.into_iter().zip(b).enumerate().map(|(at, (a, b))| a.merge(b).map_err(|mixed| mixed.within(&at.to_string())));
+        match (parts.collect::<Result<Vec<_>, _>>(), item) {
+            (Ok(parts), item) => Ok(Self::Array(parts, item.ok())),
+            (Err(_), Ok(item)) => Ok(Self::List(item)),
+            (Err(mixed), Err(_)) => Err(mixed),
+        }
+    }
+
+    /// Decides between lists and tuples. `pairs`: arrays of two at the top are tuples even where both parts agree.
+    pub(crate) fn settle(self, pairs: bool) -> Self {
+        let all = |parts: Vec<Self>| parts.into_iter().map(|part| part.settle(false)).collect();
+        match self {
+            Self::Array(parts, _) if pairs && parts.len() == 2 => Self::Tuple(all(parts)),
+            Self::Array(_, Some(item)) | Self::List(item) => Self::List(Box::new(item.settle(false))),
+            Self::Array(parts, None) | Self::Tuple(parts) => Self::Tuple(all(parts)),
+            Self::Struct(mut shape) => {
+                shape.fields = shape.fields.into_iter().map(|(name, of)| (name, of.settle(false))).collect();
+                Self::Struct(shape)
+            }
+            other => other,
+        }
+    }
+
     const fn word(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -131,8 +156,8 @@ impl JsonType {
             Self::Int64 => "an integer",
             Self::Float64 => "a number",
             Self::Utf8 => "a string",
-            Self::List(_) => "an array",
-            Self::Tuple(_) => "an array of parts with types of their own",
+            Self::List(_) | Self::Array(_, Some(_)) => "an array",
+            Self::Tuple(_) | Self::Array(_, None) => "an array of parts with types of their own",
             Self::Struct(_) => "an object",
         }
     }
@@ -140,7 +165,7 @@ impl JsonType {
     /// As a column.
     pub(crate) fn field(&self, name: &str) -> Field {
         match self {
-            Self::Tuple(parts) => {
+            Self::Tuple(parts) | Self::Array(parts, None) => {
                 let fields: Vec<Field> = parts.iter().map(|part| part.field("")).collect();
                 element::tuple_field(name, &fields, true)
             }
@@ -155,22 +180,12 @@ impl JsonType {
             Self::Int64 => DataType::Int64,
             Self::Float64 => DataType::Float64,
             Self::Utf8 => DataType::Utf8,
-            Self::List(item) => DataType::List(Arc::new(item.field("item"))),
-            Self::Tuple(parts) => {
+            Self::List(item) | Self::Array(_, Some(item)) => DataType::List(Arc::new(item.field("item"))),
+            Self::Tuple(parts) | Self::Array(parts, None) => {
                 let named = parts.iter().enumerate().map(|(at, part)| part.field(&element::part(at)));
                 DataType::Struct(named.collect())
             }
             Self::Struct(shape) => DataType::Struct(shape.arrow_fields()),
-        }
-    }
-
-    /// Whether a value of it is an array whose parts differ, anywhere.
-    pub(crate) fn has_tuple(&self) -> bool {
-        match self {
-            Self::Null | Self::Boolean | Self::Int64 | Self::Float64 | Self::Utf8 => false,
-            Self::List(item) => item.has_tuple(),
-            Self::Tuple(_) => true,
-            Self::Struct(shape) => shape.fields.iter().any(|(_, of)| of.has_tuple()),
         }
     }
 }

@@ -145,7 +145,9 @@ fn observe(settings: &Settings, names: &[String], sample: &[u8], is_whole: bool,
     while rows < rows_max {
         let Ok(taken) = decoder.decode(sample.get(at..).unwrap_or_default()) else { break };
         at += taken;
-        if taken == 0 || at == sample.len() {
+        // No bytes at all say that the last record has ended.
+        let is_over = at == sample.len() && decoder.decode(&[]).is_ok();
+        if taken == 0 || is_over {
             let Ok(Some(batch)) = decoder.flush() else { break };
             rows += batch.num_rows();
             for (column, kind) in batch.columns().iter().zip(kinds.iter_mut()) {
@@ -228,8 +230,13 @@ impl Decode for Decoder {
                 return (row, format!("the row does not have {wanted} fields, or is not UTF-8"));
             };
             at += taken;
+            if at == bytes.len() && decoder.decode(&[]).is_err() {
+                return (row, format!("the row does not have {wanted} fields"));
+            }
             let batch = match decoder.flush() {
                 Ok(Some(batch)) => batch,
+                // The header is taken by itself.
+                Ok(None) if taken > 0 => continue,
                 Ok(None) => return (row, "the row cannot be read".to_owned()),
                 Err(_) => return (row, format!("the row is not complete UTF-8 text of {wanted} fields")),
             };

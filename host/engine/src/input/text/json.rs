@@ -42,11 +42,11 @@ pub(super) fn schema(inner: &Inner) -> Result<SchemaRef, Failure> {
             };
             rows_left -= 1;
             has_null |= value.is_null();
-            let next = JsonType::of(&value, false).and_then(|next| of.clone().merge(next));
+            let next = JsonType::of(&value).and_then(|next| of.clone().merge(next));
             of = next.map_err(|mixed| mixed.failure(row as u64).at("/path"))?;
         }
     }
-    Ok(match of {
+    Ok(match of.settle(false) {
         JsonType::Struct(shape) if !has_null => {
             let named = |field: &Arc<Field>| settings.told(field.name()).map_or_else(|| field.as_ref().clone(), |of| typed_field(field.name(), of));
             Element::Object.schema(shape.arrow_fields().iter().map(named).collect::<Vec<_>>())

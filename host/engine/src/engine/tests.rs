@@ -1,0 +1,218 @@
+use crate::testing::{Bench, TestProgress, file_sink, inline, job, run_context, source};
+use crate::{ContextOptions, Pins, Progress, RunContext};
+use azora_spec::{Code, FileFormat, Input, JobId, JobSpec, Operation, Sink, SortOrder, WriteMode};
+use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use futures::TryStreamExt;
+use parquet::arrow::ArrowWriter;
+use serde_json::{Value, json};
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Rows of a Parquet file whose columns take about 38 bytes each in memory.
+const ROWS: i64 = 2_000_000;
+
+/// A number that looks random, the same for the same row.
+fn mixed(row: i64) -> i64 {
+    let mut mixed = (row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    (mixed >> 20) as i64
+}
+
+fn write_rows(bench: &Bench, name: &str, rows: i64) {
+    let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true), Field::new("s", DataType::Utf8, true)]));
+    bench.put(name, "");
+    let mut writer = ArrowWriter::try_new(File::create(bench.root().join(name)).unwrap(), Arc::clone(&schema), None).unwrap();
+    for from in (0..rows).step_by(100_000) {
+        let ids = Int64Array::from_iter_values((from..(from + 100_000).min(rows)).map(mixed));
+        let texts = StringArray::from_iter_values(ids.values().iter().map(|id| format!("{id:022}")));
+        writer.write(&RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(ids), Arc::new(texts)]).unwrap()).unwrap();
+        writer.flush().unwrap();
+    }
+    writer.close().unwrap();
+}
+
+fn small_memory(bench: &mut Bench) {
+    bench.context = ContextOptions { parallelism: 2, threads: 2, memory_bytes: 16 << 20 };
+}
+
+/// Data of four times the memory limit is sorted, which it only can be by spilling.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sort_over_four_times_the_memory_spills() {
+    let mut bench = Bench::new();
+    small_memory(&mut bench);
+    write_rows(&bench, "rows.parquet", ROWS);
+    let sort = Operation::SortBy { function: None, order: SortOrder::Ascending };
+    let spec = job(source(json!({"path": "rows.parquet", "columns": ["s"]})), vec![sort], Sink::Collect);
+    let (result, _) = bench.run(&spec).await.unwrap();
+    assert_eq!(result.rows, ROWS as u64);
+    let mut last = String::new();
+    let batches: Vec<RecordBatch> = result.batches().try_collect().await.unwrap();
+    for batch in batches {
+        for text in batch.column(0).as_string::<i32>().iter().flatten() {
+            assert!(last.as_str() <= text);
+            text.clone_into(&mut last);
+        }
+    }
+}
+
+/// So is a grouping of keys that are all different.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grouping_over_the_memory_spills() {
+    let mut bench = Bench::new();
+    small_memory(&mut bench);
+    write_rows(&bench, "rows.parquet", ROWS);
+    let spec = job(source(json!({"path": "rows.parquet", "columns": ["s"]})), vec![Operation::Distinct, Operation::Count], Sink::Collect);
+    let distinct = (0..ROWS).map(mixed).collect::<std::collections::HashSet<_>>().len();
+    assert_eq!(bench.answer(&spec).await.unwrap(), json!(distinct));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parquet_is_cut_into_partitions_that_keep_the_order() {
+    let bench = Bench::new();
+    write_rows(&bench, "rows.parquet", 1_000_000);
+    let spec = job(source(json!({"path": "rows.parquet", "columns": ["id"]})), Vec::new(), Sink::Collect);
+    let planned = bench.plan(&spec).await.unwrap();
+    assert_eq!(planned.partitions(), 4, "{}", planned.explain());
+    let (result, _) = bench.run(&spec).await.unwrap();
+    let batches: Vec<RecordBatch> = result.batches().try_collect().await.unwrap();
+    let ids = batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec());
+    assert!(ids.eq((0..1_000_000).map(mixed)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_parquet_file_is_refused() {
+    let bench = Bench::new();
+    for bytes in [&b""[..], b"PAR1", b"PAR1xxxxPAR1", b"PAR1\xff\xff\xff\x7fPAR1", &[0; 100_000]] {
+        bench.put("a.parquet", bytes);
+        let failure = bench.read(json!({"path": "a.parquet"})).await.unwrap_err();
+        assert_eq!(failure.code, Code::FileFormat, "{failure}");
+    }
+    write_rows(&bench, "b.parquet", 100_000);
+    let mut bytes = std::fs::read(bench.root().join("b.parquet")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 1000].fill(0xFF);
+    bench.put("b.parquet", &bytes);
+    // Pages have no checksum: either the damage is found, or the answer is one of damaged text.
+    match bench.read(json!({"path": "b.parquet"})).await {
+        Ok(rows) => assert_eq!(rows.as_array().map(Vec::len), Some(100_000)),
+        Err(failure) => assert!(matches!(failure.code, Code::FileFormat | Code::Internal), "{failure}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_arrow_file_is_refused() {
+    let bench = Bench::new();
+    let good = job(inline(json!([{"a": 1, "b": "x"}])), Vec::new(), file_sink("good.arrow", FileFormat::Arrow, WriteMode::ErrorIfExists));
+    bench.run(&good).await.unwrap();
+    let good = std::fs::read(bench.root().join("good.arrow")).unwrap();
+    bench.put("bad.arrow", [0x00, 0x1b, 0x00, 0x48]);
+    assert_eq!(bench.read(json!({"path": "bad.arrow"})).await.unwrap_err().code, Code::FileFormat);
+    // Every length, offset and count in the file, damaged.
+    for at in (0..good.len()).step_by(3) {
+        for byte in [0x00, 0x7F, 0xFF] {
+            let mut bytes = good.clone();
+            bytes[at] = byte;
+            bench.put("bad.arrow", &bytes);
+            if let Err(failure) = bench.read(json!({"path": "bad.arrow"})).await {
+                assert!(matches!(failure.code, Code::FileFormat | Code::DataInvalid | Code::Internal), "{at}: {failure}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_run_and_one_over_its_time_end() {
+    let bench = Bench::new();
+    write_rows(&bench, "rows.parquet", 200_000);
+    let mut spec = job(source(json!({"path": "rows.parquet"})), Vec::new(), file_sink("out", FileFormat::Csv, WriteMode::ErrorIfExists));
+    let planned = bench.plan(&spec).await.unwrap();
+    let context = run_context(JobId::generate());
+    context.cancel.cancel();
+    assert_eq!(bench.engine.run(&planned, context).await.unwrap_err().code, Code::JobCancelled);
+    spec.options.time_max = Duration::ZERO;
+    let planned = bench.plan(&spec).await.unwrap();
+    let id = JobId::generate();
+    assert_eq!(bench.engine.run(&planned, run_context(id)).await.unwrap_err().code, Code::JobTimeout);
+    bench.engine.abort(&planned, id, &[]).await.unwrap();
+    assert!(!bench.root().join("out").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_and_tokens() {
+    let bench = Bench::new();
+    let mut spec = job(inline((0..100).map(Value::from).collect()), Vec::new(), Sink::Collect);
+    spec.options.parallelism = Some(5);
+    let planned = bench.plan(&spec).await.unwrap();
+    let progress = Arc::new(TestProgress::default());
+    let shared: Arc<dyn Progress> = Arc::clone(&progress) as _;
+    let id = JobId::generate();
+    let tokens = bench.engine.run(&planned, RunContext { progress: shared, ..run_context(id) }).await.unwrap();
+    assert_eq!(tokens.len(), 5);
+    assert_eq!(progress.prepared.lock().values().cloned().collect::<Vec<_>>(), tokens);
+    let updates = progress.updates.lock();
+    let done: u64 = updates.iter().filter(|update| update.is_done && update.stage_name == "output").map(|update| update.rows_out).sum();
+    assert!(done >= 100, "{updates:?}");
+    drop(updates);
+    // The same plan gives the same partitions.
+    let again = bench.engine.run(&planned, run_context(id)).await.unwrap();
+    assert_eq!(again, tokens);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_inline_rows_stay_together_unless_asked() {
+    let bench = Bench::new();
+    let rows = || inline(json!([1, 2, 3, 4, 5]));
+    assert_eq!(bench.plan(&job(rows(), Vec::new(), Sink::Collect)).await.unwrap().partitions(), 1);
+    let mut spec = job(rows(), Vec::new(), Sink::Collect);
+    spec.options.parallelism = Some(8);
+    assert_eq!(bench.plan(&spec).await.unwrap().partitions(), 8);
+    assert_eq!(bench.answer(&spec).await.unwrap(), json!([1, 2, 3, 4, 5]));
+    let single = job(rows(), Vec::new(), file_sink("one.csv", FileFormat::Csv, WriteMode::ErrorIfExists));
+    let single = JobSpec { options: spec.options.clone(), ..single };
+    assert_eq!(bench.plan(&single).await.unwrap().partitions(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_faults_have_codes() {
+    let bench = Bench::new();
+    let check = |input: Input, code: Code| {
+        let spec = job(input, Vec::new(), Sink::Collect);
+        let bench = &bench;
+        async move { assert_eq!(bench.plan(&spec).await.unwrap_err().code, code) }
+    };
+    check(inline(json!([1, "x"])), Code::DataMixed).await;
+    check(Input::LastDataset, Code::DatasetNone).await;
+    check(Input::Dataset("none".parse().unwrap()), Code::DatasetUnknown).await;
+    check(source(json!({"path": "missing.csv"})), Code::PathMissing).await;
+    check(source(json!({"path": "/etc/passwd", "format": "text"})), Code::PathOutside).await;
+    check(source(json!({})), Code::ConnectorConfig).await;
+    check(Input::Source { connector: "nothing".to_owned(), config: serde_json::Map::new() }, Code::ConnectorUnknown).await;
+    bench.put("a.csv", "x\n1\n");
+    check(source(json!({"path": "a.csv", "format": "xml"})), Code::RequestField).await;
+    assert!(Pins::from_json("{}").is_err());
+}
+
+/// A tiny job with everything warm, to be looked at with `--nocapture`. No time is asserted.
+#[tokio::test(flavor = "multi_thread")]
+async fn tiny_jobs_are_planned_and_run() {
+    let bench = Bench::new();
+    let spec = job(inline(json!([1, 2, 3, 4, 5])), vec![Operation::Count], Sink::Collect);
+    let mut spans = Vec::new();
+    for _ in 0..200 {
+        let started = std::time::Instant::now();
+        let planned = bench.plan(&spec).await.unwrap();
+        let at_plan = started.elapsed();
+        let id = JobId::generate();
+        let tokens = bench.run_planned(&planned, id).await.unwrap();
+        let at_run = started.elapsed();
+        bench.engine.commit(&planned, id, &tokens).await.unwrap();
+        let result = bench.engine.result(id, planned.description(), &tokens).unwrap();
+        assert_eq!(crate::format::to_json_value(&result, 100).await.unwrap(), json!(5));
+        spans.push((started.elapsed(), at_plan, at_run));
+    }
+    spans.sort();
+    let middle = spans.get(spans.len() / 2);
+    tracing::info!(?middle, "whole, until planned, until run");
+}
