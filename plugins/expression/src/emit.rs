@@ -13,5 +13,6 @@ mod row;
 mod statics;
 mod unit;
 mod value;
+mod vector;
 
 pub(crate) use unit::emit;

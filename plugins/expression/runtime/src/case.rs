@@ -9,15 +9,14 @@ const GROWTH_MAX: usize = 3;
 /// The string with its ASCII letters from `low` on flipped, unless it holds anything that is not ASCII.
 #[inline(always)]
 fn ascii(text: Text, low: u8) -> Option<Text> {
+    if !text.is_ascii() {
+        return None;
+    }
     let mut out = Writer::new(text.bytes);
-    let mut done = 0;
+    vector::flip_case(text.at, out.place(), low);
+    let mut done = STEP;
     while done < text.bytes {
-        let from = text.at.wrapping_add(done);
-        if vector::wide(from) & vector::first(text.bytes - done) != 0 {
-            out.finish();
-            return None;
-        }
-        vector::flip_case(from, out.place().wrapping_add(done), low);
+        vector::flip_case(text.at.wrapping_add(done), out.place().wrapping_add(done), low);
         done += STEP;
     }
     out.advance(text.bytes);

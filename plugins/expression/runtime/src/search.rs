@@ -7,7 +7,13 @@ use crate::vector::{self, STEP};
 /// Whether `bytes` bytes are the same at both places.
 #[inline(always)]
 pub fn same(left: *const u8, right: *const u8, bytes: usize) -> bool {
-    let mut done = 0;
+    vector::differ(left, right) & vector::first(bytes) == 0 && (bytes <= STEP || same_behind(left, right, bytes))
+}
+
+/// The same for what is behind the first 16 bytes.
+#[inline(never)]
+fn same_behind(left: *const u8, right: *const u8, bytes: usize) -> bool {
+    let mut done = STEP;
     while done < bytes {
         let differ = vector::differ(left.wrapping_add(done), right.wrapping_add(done));
         if differ & vector::first(bytes - done) != 0 {

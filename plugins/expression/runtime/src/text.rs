@@ -65,7 +65,13 @@ impl Text {
     /// Whether the first `bytes` bytes, which must be inside, are all ASCII.
     #[inline(always)]
     pub fn is_ascii_up_to(self, bytes: usize) -> bool {
-        let mut done = 0;
+        vector::wide(self.at) & vector::first(bytes) == 0 && (bytes <= vector::STEP || self.is_ascii_behind(bytes))
+    }
+
+    /// Whether bytes 16 to `bytes` are all ASCII.
+    #[inline(never)]
+    fn is_ascii_behind(self, bytes: usize) -> bool {
+        let mut done = vector::STEP;
         while done < bytes {
             if vector::wide(self.at.wrapping_add(done)) & vector::first(bytes - done) != 0 {
                 return false;

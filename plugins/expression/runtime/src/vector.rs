@@ -34,18 +34,31 @@ pub fn units(at: *const u8, mask: u32) -> u32 {
     begins.count_ones() + pairs.count_ones()
 }
 
-/// Copies at least `bytes` bytes, up to 15 more.
+#[inline(always)]
+fn store(to: *mut u8, bytes: v128) {
+    // SAFETY: callers point inside of a string that is being written, and 64 bytes behind the arena's end are writable.
+    unsafe { v128_store(to.cast(), bytes) }
+}
+
+/// Copies at least `bytes` bytes, up to 16 more. Short strings, which are most of them, take no loop.
 #[inline(always)]
 pub fn copy(from: *const u8, to: *mut u8, bytes: usize) {
+    store(to, load(from));
+    if bytes > STEP {
+        copy_more(from, to, bytes);
+    }
+}
+
+#[inline(never)]
+fn copy_more(from: *const u8, to: *mut u8, bytes: usize) {
     if bytes > 256 {
         // SAFETY: the caller owns both places; the new one is fresh.
         unsafe { core::ptr::copy_nonoverlapping(from, to, bytes) };
         return;
     }
-    let mut done = 0;
+    let mut done = STEP;
     while done < bytes {
-        // SAFETY: `to` is at the arena's end, which has slack for the last step.
-        unsafe { v128_store(to.add(done).cast(), load(from.add(done))) };
+        store(to.wrapping_add(done), load(from.wrapping_add(done)));
         done += STEP;
     }
 }
@@ -55,8 +68,7 @@ pub fn copy(from: *const u8, to: *mut u8, bytes: usize) {
 pub fn flip_case(from: *const u8, to: *mut u8, low: u8) {
     let bytes = load(from);
     let letters = u8x16_lt(u8x16_sub(bytes, u8x16_splat(low)), u8x16_splat(26));
-    // SAFETY: `to` is at the arena's end, which has slack for the last step.
-    unsafe { v128_store(to.cast(), v128_xor(bytes, v128_and(letters, u8x16_splat(0x20)))) };
+    store(to, v128_xor(bytes, v128_and(letters, u8x16_splat(0x20))));
 }
 
 /// Which of 16 bytes differ.
