@@ -30,6 +30,7 @@ pub static mut arena: Arena = Arena { base: 0, top: 0, end: 0 };
 /// Grows the memory so that it holds `top` and the slack behind it.
 #[cold]
 #[inline(never)]
+#[optimize(size)]
 fn grow(top: u64) {
     // SAFETY: the instance has one thread.
     unsafe {

@@ -25,6 +25,7 @@ fn ascii(text: Text, low: u8) -> Option<Text> {
 
 #[cold]
 #[inline(never)]
+#[optimize(size)]
 fn upper_wide(text: Text) -> Text {
     let mut out = Writer::new(text.bytes * GROWTH_MAX);
     for char in text.chars() {
@@ -37,6 +38,7 @@ fn upper_wide(text: Text) -> Text {
 
 #[cold]
 #[inline(never)]
+#[optimize(size)]
 fn lower_wide(text: Text) -> Text {
     let mut out = Writer::new(text.bytes * GROWTH_MAX);
     let mut byte = 0;

@@ -66,6 +66,7 @@ pub extern "C" fn str_move(s: u64, to: u32) -> u64 {
 
 /// `list.join(separator)` for a list of strings.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn list_join(list: u64, separator: u64) -> u64 {
     let (parts, separator) = (slots(list), Text::of(separator));
     let mut bytes = separator.bytes as u64 * (parts.len() as u64).saturating_sub(1);
@@ -87,6 +88,7 @@ pub extern "C" fn list_join(list: u64, separator: u64) -> u64 {
 
 /// `s.repeat(times)`.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn str_repeat(s: u64, times: f64) -> u64 {
     let text = Text::of(s);
     let times = times as i64;
@@ -116,6 +118,7 @@ struct Padding {
 
 impl Padding {
     /// None where nothing is to be added.
+    #[optimize(size)]
     fn new(text: Text, length: f64, fill: Text) -> Option<Self> {
         let length = length as i64;
         if length <= 0 || fill.bytes == 0 {
@@ -135,6 +138,7 @@ impl Padding {
         self.fill.bytes * self.whole as usize + self.rest.bytes
     }
 
+    #[optimize(size)]
     fn write(&self, out: &mut Writer) {
         for _ in 0..self.whole {
             out.text(self.fill);
@@ -145,6 +149,7 @@ impl Padding {
 
 /// `s.padStart(length, fill)`; a fill that is left out is one space.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn str_pad_start(s: u64, length: f64, fill: u64) -> u64 {
     let text = Text::of(s);
     let Some(padding) = Padding::new(text, length, Text::of(fill)) else { return s };
@@ -156,6 +161,7 @@ pub extern "C" fn str_pad_start(s: u64, length: f64, fill: u64) -> u64 {
 
 /// `s.padEnd(length, fill)`; a fill that is left out is one space.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn str_pad_end(s: u64, length: f64, fill: u64) -> u64 {
     let text = Text::of(s);
     let Some(padding) = Padding::new(text, length, Text::of(fill)) else { return s };
@@ -167,6 +173,7 @@ pub extern "C" fn str_pad_end(s: u64, length: f64, fill: u64) -> u64 {
 
 /// How many bytes the replacement has for a match from byte `from` to byte `to`, written out where `out` is given:
 /// `$$`, `$&`, `` $` `` and `$'` stand for a dollar sign, the match, what is before it and what is behind it.
+#[optimize(size)]
 fn substitute(text: Text, from: usize, to: usize, by: Text, mut out: Option<&mut Writer>) -> usize {
     let mut bytes = 0;
     let mut done = 0;
@@ -199,6 +206,7 @@ fn substitute(text: Text, from: usize, to: usize, by: Text, mut out: Option<&mut
 
 /// `s.replace(pattern, by)` for a pattern that is a string.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn str_replace(s: u64, pattern: u64, by: u64) -> u64 {
     let (text, pattern, by) = (Text::of(s), Text::of(pattern), Text::of(by));
     let found = if pattern.bytes == 0 { Some(0) } else { find(text, pattern, 0) };
@@ -230,6 +238,7 @@ fn next(text: Text, pattern: Text, from: usize) -> Option<usize> {
 
 /// `s.replaceAll(pattern, by)` for a pattern that is a string.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn str_replace_all(s: u64, pattern: u64, by: u64) -> u64 {
     let (text, pattern, by) = (Text::of(s), Text::of(pattern), Text::of(by));
     // The empty pattern moves on by one byte, so that `next` finds the next character.

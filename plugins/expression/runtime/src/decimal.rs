@@ -20,6 +20,7 @@ pub struct Decimal {
     pub point: usize,
 }
 
+#[optimize(size)]
 fn split(x: f64) -> (u64, i32) {
     let bits = x.to_bits();
     let (exponent, mantissa) = ((bits >> 52) as i32 & 0x7FF, bits & ((1 << 52) - 1));
@@ -27,6 +28,7 @@ fn split(x: f64) -> (u64, i32) {
 }
 
 /// Puts `value << shift` into limbs, least significant first.
+#[optimize(size)]
 fn place(limbs: &mut [u32; LIMBS], value: u64, shift: usize) {
     let wide = (value as u128) << (shift % 32);
     for part in 0..3 {
@@ -38,12 +40,14 @@ fn place(limbs: &mut [u32; LIMBS], value: u64, shift: usize) {
 
 impl Decimal {
     /// No digits yet.
+    #[optimize(size)]
     pub fn empty() -> Self {
         Self { digits: [0; INTEGER_DIGITS + FRACTION_DIGITS + 2 * GROUP], len: 0, point: 0 }
     }
 
     /// Expands `x` to at least `fraction` digits behind the point.
     #[inline(never)]
+    #[optimize(size)]
     pub fn new(x: f64, fraction: usize) -> Self {
         let mut decimal = Self::empty();
         let (mantissa, exponent) = split(x);
@@ -60,6 +64,7 @@ impl Decimal {
     }
 
     /// Appends a digit.
+    #[optimize(size)]
     pub fn push(&mut self, digit: u8) {
         if let Some(place) = self.digits.get_mut(self.len) {
             *place = digit;
@@ -68,6 +73,7 @@ impl Decimal {
     }
 
     /// The digits of a group of nine, with its leading zeros or without them.
+    #[optimize(size)]
     fn push_group(&mut self, mut group: u32, with_zeros: bool) {
         let mut digits = [0; GROUP];
         for digit in digits.iter_mut().rev() {
@@ -81,6 +87,7 @@ impl Decimal {
         }
     }
 
+    #[optimize(size)]
     fn integer(&mut self, mantissa: u64, shift: usize) {
         let mut limbs = [0; LIMBS];
         place(&mut limbs, mantissa, shift);
@@ -109,6 +116,7 @@ impl Decimal {
     }
 
     /// The digits of `mantissa / 2^scale` behind the point.
+    #[optimize(size)]
     fn fraction(&mut self, mantissa: u64, scale: usize, wanted: usize) {
         let value = if scale < 64 { mantissa & ((1 << scale) - 1) } else { mantissa };
         // The fraction is held as an integer over 2^(32 * top), so that the carry out of the top limb is the digits.
@@ -136,16 +144,19 @@ impl Decimal {
     }
 
     /// The digit at `index`, counted from the first; zeros without end behind the last.
+    #[optimize(size)]
     pub fn digit(&self, index: usize) -> u8 {
         if index < self.len { self.digits[index] } else { 0 }
     }
 
     /// The index of the first digit that is not zero; none for zero.
+    #[optimize(size)]
     pub fn first(&self) -> Option<usize> {
         self.digits[..self.len].iter().position(|digit| *digit != 0)
     }
 
     /// Keeps the first `keep` digits, rounded half up; a carry out of the first digit puts a 1 before it.
+    #[optimize(size)]
     pub fn round(&mut self, keep: usize) {
         let up = self.digit(keep) >= 5;
         while self.len < keep {

@@ -8,6 +8,7 @@ static mut FAILURE: u64 = 0;
 /// Notes a failure; a kernel that runs on gets harmless values and asks at the end of the batch.
 #[cold]
 #[inline(never)]
+#[optimize(size)]
 pub fn note(message: &'static str) {
     // SAFETY: the instance has one thread.
     unsafe {

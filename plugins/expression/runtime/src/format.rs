@@ -16,6 +16,7 @@ const INTEGER_MAX: usize = 20;
 const RADIX_SIDE: usize = 1100;
 
 /// NaN and the infinities have names; every other number has none.
+#[optimize(size)]
 fn name(x: f64) -> Option<u64> {
     if x.is_nan() {
         Some(Text::constant("NaN").packed())
@@ -65,6 +66,7 @@ pub extern "C" fn num_to_str(x: f64) -> u64 {
 }
 
 #[inline(never)]
+#[optimize(size)]
 fn shortest(x: f64) -> u64 {
     let mut buffer = ryu_js::Buffer::new();
     let digits = buffer.format_finite(x).as_bytes();
@@ -75,6 +77,7 @@ fn shortest(x: f64) -> u64 {
 
 /// `x.toFixed(digits)`.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn num_to_fixed(x: f64, digits: i32) -> u64 {
     if !(0..=DIGITS_MAX).contains(&digits) {
         failure::note("RangeError: toFixed takes 0 to 100 digits");
@@ -102,6 +105,7 @@ pub extern "C" fn num_to_fixed(x: f64, digits: i32) -> u64 {
 }
 
 /// Appends the digits from one index to another.
+#[optimize(size)]
 fn put(out: &mut Writer, decimal: &Decimal, from: usize, to: usize) {
     for index in from..to {
         out.byte(b'0' + decimal.digit(index));
@@ -109,6 +113,7 @@ fn put(out: &mut Writer, decimal: &Decimal, from: usize, to: usize) {
 }
 
 /// The expansion of a number above zero, rounded to `digits` digits, and the index of the first of them.
+#[optimize(size)]
 fn significant(x: f64, digits: usize) -> (Decimal, usize) {
     // log10(2) is below 0.302, so these are at least the zeros behind the point.
     let binary = if x < f64::MIN_POSITIVE { -1074 } else { (x.to_bits() >> 52) as i32 - 1023 };
@@ -121,6 +126,7 @@ fn significant(x: f64, digits: usize) -> (Decimal, usize) {
 }
 
 /// Appends `d.ddde+x` from the digits at `first` on.
+#[optimize(size)]
 fn exponential(out: &mut Writer, decimal: &Decimal, first: usize, digits: usize, exponent: i32) {
     put(out, decimal, first, first + 1);
     if digits > 1 {
@@ -141,6 +147,7 @@ fn exponential(out: &mut Writer, decimal: &Decimal, first: usize, digits: usize,
 
 /// `x.toPrecision(digits)`.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn num_to_precision(x: f64, digits: i32) -> u64 {
     if let Some(name) = name(x) {
         return name;
@@ -177,6 +184,7 @@ pub extern "C" fn num_to_precision(x: f64, digits: i32) -> u64 {
 
 /// `x.toExponential(digits)`; digits that are left out, as many as needed, are -1.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn num_to_exponential(x: f64, digits: i32) -> u64 {
     if let Some(name) = name(x) {
         return name;
@@ -200,6 +208,7 @@ pub extern "C" fn num_to_exponential(x: f64, digits: i32) -> u64 {
 }
 
 /// Appends the fewest digits that tell the number from its neighbours, with an exponent.
+#[optimize(size)]
 fn shortest_exponential(x: f64, mut out: Writer) -> u64 {
     let mut buffer = ryu_js::Buffer::new();
     let text = buffer.format_finite(x).as_bytes();
@@ -226,18 +235,21 @@ fn shortest_exponential(x: f64, mut out: Writer) -> u64 {
 }
 
 /// The digit for a value below 36.
+#[optimize(size)]
 fn digit(value: f64) -> u8 {
     let value = value as u8;
     if value < 10 { b'0' + value } else { b'a' + (value - 10) }
 }
 
 /// The value of a digit.
+#[optimize(size)]
 fn value(digit: u8) -> u8 {
     if digit > b'9' { digit - b'a' + 10 } else { digit - b'0' }
 }
 
 /// `x.toString(radix)`. The standard leaves the digits to the engine; these are V8's.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn num_to_radix(x: f64, radix: i32) -> u64 {
     if !(2..=36).contains(&radix) {
         failure::note("RangeError: toString takes a radix from 2 to 36");
@@ -278,6 +290,7 @@ pub extern "C" fn num_to_radix(x: f64, radix: i32) -> u64 {
 }
 
 /// Writes the point and the digits behind it; answers the integer part, which may have been rounded up, and the end.
+#[optimize(size)]
 fn behind_point(size: f64, radix: i32, digits: &mut [u8; 2 * RADIX_SIDE]) -> (f64, usize) {
     let integer = libm::floor(size);
     let mut fraction = size - integer;
@@ -308,6 +321,7 @@ fn behind_point(size: f64, radix: i32, digits: &mut [u8; 2 * RADIX_SIDE]) -> (f6
 }
 
 /// Adds one to the last digit that can take it, and drops those behind it.
+#[optimize(size)]
 fn carry(integer: f64, radix: i32, mut end: usize, digits: &mut [u8; 2 * RADIX_SIDE]) -> (f64, usize) {
     loop {
         end -= 1;

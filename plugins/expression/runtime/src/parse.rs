@@ -7,6 +7,7 @@ use crate::trim;
 const EXACT_DIGITS: usize = 15;
 
 /// How many bytes of `bytes` are a decimal literal without a sign: digits, a point, an exponent. 0 if none are.
+#[optimize(size)]
 fn literal(bytes: &[u8]) -> usize {
     let digits = |from: usize| bytes.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
     let whole = digits(0);
@@ -33,6 +34,7 @@ fn literal(bytes: &[u8]) -> usize {
 
 /// The value of a literal that [`literal`] found, correctly rounded.
 #[inline(never)]
+#[optimize(size)]
 fn decimal(bytes: &[u8]) -> f64 {
     if bytes.len() <= EXACT_DIGITS && bytes.iter().all(u8::is_ascii_digit) {
         return bytes.iter().fold(0u64, |value, byte| value * 10 + (byte - b'0') as u64) as f64;
@@ -42,6 +44,7 @@ fn decimal(bytes: &[u8]) -> f64 {
 }
 
 /// A sign and what follows it.
+#[optimize(size)]
 fn signed(bytes: &[u8]) -> (f64, &[u8]) {
     match bytes {
         [b'-', rest @ ..] => (-1.0, rest),
@@ -51,16 +54,19 @@ fn signed(bytes: &[u8]) -> (f64, &[u8]) {
 }
 
 /// The value of a digit in any radix up to 36; 36 for what is none.
+#[optimize(size)]
 fn digit(byte: u8) -> u32 {
     (byte as char).to_digit(36).unwrap_or(36)
 }
 
 /// How many digits of `radix` there are at the beginning.
+#[optimize(size)]
 fn digits(bytes: &[u8], radix: u32) -> usize {
     bytes.iter().take_while(|byte| digit(**byte) < radix).count()
 }
 
 /// The value of digits in a radix that is a power of two, rounded half to even.
+#[optimize(size)]
 fn binary(bytes: &[u8], radix: u32) -> f64 {
     let shift = radix.trailing_zeros();
     let mut mantissa = 0u64;
@@ -84,6 +90,7 @@ fn binary(bytes: &[u8], radix: u32) -> f64 {
 }
 
 /// The value of digits in any other radix, in V8's way: parts that fit 32 bits, added up in doubles.
+#[optimize(size)]
 fn mixed(bytes: &[u8], radix: u32) -> f64 {
     const MULTIPLIER_MAX: u32 = u32::MAX / 36;
     let mut value = 0.0;
@@ -101,6 +108,7 @@ fn mixed(bytes: &[u8], radix: u32) -> f64 {
 
 /// `Number(s)`.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn str_to_num(s: u64) -> f64 {
     let bytes = trim::end(trim::start(Text::of(s))).slice();
     if bytes.is_empty() {
@@ -130,6 +138,7 @@ pub extern "C" fn str_to_num(s: u64) -> f64 {
 
 /// `parseFloat(s)`.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn parse_float(s: u64) -> f64 {
     let (sign, rest) = signed(trim::start(Text::of(s)).slice());
     if rest.starts_with(b"Infinity") {
@@ -143,6 +152,7 @@ pub extern "C" fn parse_float(s: u64) -> f64 {
 
 /// `parseInt(s, radix)`; a radix that is left out is 0.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn parse_int(s: u64, radix: i32) -> f64 {
     let (sign, mut rest) = signed(trim::start(Text::of(s)).slice());
     if radix != 0 && !(2..=36).contains(&radix) {

@@ -5,12 +5,14 @@ use crate::text::{REPLACEMENT, Slots, Text};
 use crate::units::count;
 
 /// `ToUint32` of a limit, as far as it matters: lists are shorter than that.
+#[optimize(size)]
 fn bound(limit: f64) -> usize {
     crate::math::f64_to_int32(limit) as u32 as usize
 }
 
 /// `s.split(separator, limit)`; a limit that is left out is 4294967295.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn str_split(s: u64, separator: u64, limit: f64) -> u64 {
     let (text, separator) = (Text::of(s), Text::of(separator));
     let limit = bound(limit);
@@ -36,10 +38,12 @@ pub extern "C" fn str_split(s: u64, separator: u64, limit: f64) -> u64 {
 
 /// `s.split('')`: one string per UTF-16 unit, U+FFFD for half a pair.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn str_chars(s: u64) -> u64 {
     units(Text::of(s), usize::MAX)
 }
 
+#[optimize(size)]
 fn units(text: Text, limit: usize) -> u64 {
     let n = (count(text) as usize).min(limit);
     let mut list = Slots::new(n);
@@ -62,6 +66,7 @@ fn units(text: Text, limit: usize) -> u64 {
 
 /// `[...s]`: one string per character.
 #[unsafe(no_mangle)]
+#[optimize(size)]
 pub extern "C" fn str_code_points(s: u64) -> u64 {
     let text = Text::of(s);
     let mut list = Slots::new(text.bytes);

@@ -15,6 +15,7 @@ fn leading(text: Text) -> usize {
 
 #[cold]
 #[inline(never)]
+#[optimize(size)]
 fn leading_wide(bytes: &[u8]) -> usize {
     match bytes {
         [0xC2, 0xA0, ..] => 2,
@@ -44,6 +45,7 @@ fn trailing(text: Text) -> usize {
 
 #[cold]
 #[inline(never)]
+#[optimize(size)]
 fn trailing_wide(bytes: &[u8]) -> usize {
     match bytes {
         [.., 0xC2, 0xA0] => 2,

@@ -25,6 +25,7 @@ pub fn count(text: Text) -> u32 {
 }
 
 /// Where unit `position` begins, counted from byte `from`, which begins a character; the end if there are fewer units.
+#[optimize(size)]
 pub fn place(text: Text, from: usize, position: u32) -> Place {
     let mut byte = from;
     let mut left = position;
@@ -69,6 +70,7 @@ pub fn cut(text: Text, from: u32, to: u32) -> Text {
 
 #[cold]
 #[inline(never)]
+#[optimize(size)]
 fn cut_wide(text: Text, from: u32, to: u32) -> Text {
     let begin = place(text, 0, from);
     let end = if begin.is_inside { place(text, begin.byte, to - from + 1) } else { place(text, begin.byte, to - from) };
