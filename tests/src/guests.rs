@@ -1,0 +1,29 @@
+//! Components that tests upload.
+
+use crate::hostile as corpus;
+use anyhow::{Context, Result};
+use std::path::Path;
+
+/// The bytes of a guest that `cargo xtask guests` built.
+///
+/// # Errors
+/// When it was not built; the text says how to.
+#[expect(clippy::disallowed_methods, reason = "the variable is how xtask tells where the guests are")]
+pub fn component(name: &str) -> Result<Vec<u8>> {
+    let folder = std::env::var("AZORA_TEST_GUESTS").context("AZORA_TEST_GUESTS is not set: run the tests by `cargo xtask test`")?;
+    let path = Path::new(&folder).join(format!("{name}.wasm"));
+    std::fs::read(&path).with_context(|| format!("{} is missing: run `cargo xtask guests`", path.display()))
+}
+
+/// The bytes of a hostile component by its name; `healthy` is the one that they are all made of.
+///
+/// # Errors
+/// When there is none of this name.
+pub fn hostile(name: &str) -> Result<Vec<u8>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("tests/ has a parent")?;
+    if name == "healthy" {
+        return corpus::healthy(root);
+    }
+    let case = corpus::cases(root)?.into_iter().find(|case| case.name == name);
+    Ok(case.with_context(|| format!("no hostile component is called {name}"))?.bytes)
+}

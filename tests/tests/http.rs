@@ -1,0 +1,48 @@
+//! The end-to-end cases over HTTP. A program of its own, not a test harness's, since it also plays the program that
+//! compiles uploads: a server starts its own executable for that, which here is this one.
+//!
+//! An argument names the cases to run by a part of their names.
+
+use anyhow::{Result, ensure};
+use azora_tests::Case;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|argument| argument == "compile-component") {
+        return u8::try_from(azora_sandbox::compile_main()).map_or(ExitCode::FAILURE, ExitCode::from);
+    }
+    let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    match run(&filters) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(filters: &[&String]) -> Result<bool> {
+    let all = Case::all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("cases/http"))?;
+    ensure!(!all.is_empty(), "there are no cases");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (mut steps, mut failures) = (0, 0);
+    for case in all.iter().filter(|case| filters.is_empty() || filters.iter().any(|part| case.name.contains(part.as_str()))) {
+        let failed = runtime.block_on(case.run())?;
+        say(&format!("case {} ... {} of {} steps", case.name, case.steps() - failed.len(), case.steps()));
+        for step in &failed {
+            say(&format!("  FAILED {}\n    {:#}", step.step, step.reason));
+        }
+        steps += case.steps();
+        failures += failed.len();
+    }
+    say(&format!("\nhttp: {} steps, {failures} failed", steps));
+    Ok(failures == 0)
+}
+
+fn say(text: &str) {
+    writeln!(std::io::stdout(), "{text}").ok();
+}
