@@ -17,9 +17,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// Bodies larger than this are parsed on a thread that may block.
 const PARSE_INLINE_BYTES_MAX: usize = 256 << 10;
 /// What is read and thrown away of a body that was refused, so that the client sees the answer and not a reset.
-const DRAIN_BYTES_MAX: usize = 64 << 20;
+const DRAIN_BYTES_MAX: usize = 256 << 20;
 /// How long that may take.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A body's bytes. Dropping it gives its share of the memory for bodies back.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ pub(crate) async fn read(app: &App, headers: &HeaderMap, body: Body, bytes_max: 
         drain(body).await;
         return Err(over(bytes_max, too_large));
     }
-    let mut pace = Pace::new(app);
+    let mut pace = Pace::new(app.options.body_time_base, app.options.body_bytes_per_second_min);
     let mut share = Share { pool: Arc::clone(&app.body_kibibytes), held: None };
     let mut stream = body.into_data_stream();
     let mut collected: Vec<u8> = Vec::new();
@@ -170,14 +170,8 @@ struct Pace {
 }
 
 impl Pace {
-    fn new(app: &App) -> Self {
-        let options = &app.options;
-        Self {
-            started: Instant::now(),
-            base: options.body_time_base,
-            bytes_per_second_min: options.body_bytes_per_second_min.max(1),
-            received: 0,
-        }
+    fn new(base: Duration, bytes_per_second_min: u64) -> Self {
+        Self { started: Instant::now(), base, bytes_per_second_min: bytes_per_second_min.max(1), received: 0 }
     }
 
     async fn next(&self, stream: &mut axum::body::BodyDataStream) -> Result<Option<Bytes>, Failure> {
@@ -227,5 +221,46 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Failure> {
         Some(other) if other.starts_with("application/") && other.ends_with("+json") => Ok(()),
         Some(_) => Err(Failure::new(Code::RequestMediaType, "the body's media type must be application/json")
             .hint("send the header 'content-type: application/json'")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pace, Share};
+    use axum::body::Body;
+    use azora_spec::Code;
+    use bytes::Bytes;
+    use futures::{StreamExt, stream};
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::sync::Semaphore;
+
+    #[tokio::test]
+    async fn a_body_that_stalls_is_given_up() {
+        let first = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"[1,")) });
+        let mut body = Body::from_stream(first.chain(stream::pending())).into_data_stream();
+        let pace = Pace::new(Duration::from_millis(20), 1 << 20);
+        assert_eq!(pace.next(&mut body).await, Ok(Some(Bytes::from_static(b"[1,"))));
+        assert_eq!(pace.next(&mut body).await.expect_err("nothing comes").code, Code::RequestTimeout);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_a_mistake_of_the_caller() {
+        let broken = stream::iter([Err::<Bytes, _>(std::io::Error::other("reset"))]);
+        let mut body = Body::from_stream(broken).into_data_stream();
+        let pace = Pace::new(Duration::from_secs(60), 1);
+        assert_eq!(pace.next(&mut body).await.expect_err("broken").code, Code::RequestSyntax);
+    }
+
+    #[test]
+    fn bodies_share_a_bounded_memory_and_give_it_back() {
+        let pool = Arc::new(Semaphore::new(4));
+        let share = || Share { pool: Arc::clone(&pool), held: None };
+        let (mut one, mut two) = (share(), share());
+        assert!(one.grow(1).is_ok() && one.grow(3 << 10).is_ok() && two.grow(1 << 10).is_ok());
+        assert_eq!(two.grow((1 << 10) + 1).expect_err("none is left").code, Code::ServerBusy);
+        drop(one);
+        assert!(two.grow(4 << 10).is_ok());
     }
 }

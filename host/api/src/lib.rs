@@ -7,6 +7,8 @@ mod accept;
 mod app;
 mod body;
 mod error;
+mod locate;
+mod openapi;
 mod pace;
 mod render;
 mod reply;

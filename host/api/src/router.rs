@@ -1,7 +1,7 @@
 //! The whole URL table, on one screen, and the layers around it.
 
 use crate::routes::{connectors, datasets, health, jobs, plugins, problems, seed};
-use crate::{App, render};
+use crate::{App, openapi, render};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
@@ -23,7 +23,8 @@ pub fn router(app: App) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/version", get(health::version))
-        .route("/metrics", get(health::metrics));
+        .route("/metrics", get(health::metrics))
+        .route("/openapi.json", get(openapi::document));
     let api = Router::new()
         .route("/jobs", get(jobs::list).post(jobs::submit))
         .route("/jobs/{id}", get(jobs::one).delete(jobs::delete))

@@ -4,6 +4,7 @@ use crate::App;
 use crate::accept;
 use crate::body::Json;
 use crate::error::Result;
+use crate::locate::{locate, outline};
 use crate::render::failure_json;
 use crate::reply::{job, json, ok, time, with};
 use crate::routes::query::Query;
@@ -35,7 +36,9 @@ pub(crate) async fn submit(State(app): State<App>, query: Query, body: Json) -> 
     let wait = wait(&body.headers, app.options.wait_time_max);
     let Json { value, bytes, .. } = body;
     drop(bytes);
-    let submitted = app.handle.submit(Submission { spec, request: value, idempotency }).await?;
+    let outline = outline(&value);
+    let submission = Submission { spec, request: value, idempotency };
+    let submitted = app.handle.submit(submission).await.map_err(|failure| locate(&outline, failure))?;
     let view = match wait {
         None => app.handle.get(submitted.id).await?,
         Some(time_max) => match tokio::time::timeout(time_max, app.handle.wait(submitted.id)).await {

@@ -3,6 +3,7 @@
 use crate::App;
 use crate::body::{Json, OptionalJson};
 use crate::error::Result;
+use crate::locate::{locate, outline};
 use crate::reply::{json_text, ok, output, time};
 use crate::routes::result;
 use axum::extract::State;
@@ -71,7 +72,6 @@ fn require_context(app: &App, message: &str) -> Result<(), Failure> {
 pub(crate) async fn ingest(State(app): State<App>, body: Json) -> Result {
     require_context(&app, "Spark context not initialized. Call /spark/init first")?;
     let read = wire::IngestRequest::read(&body.value)?;
-    drop(body);
     let request = IngestRequest {
         connector: read.connector,
         config: read.config,
@@ -79,7 +79,7 @@ pub(crate) async fn ingest(State(app): State<App>, body: Json) -> Result {
         dataset: read.dataset,
         mode: read.mode,
     };
-    let view = app.handle.ingest(request).await?;
+    let view = app.handle.ingest(request).await.map_err(|failure| locate(&body.value, failure))?;
     let metadata = json!({ "source": view.source, "records": view.rows, "timestamp": view.at_ms, "partitions": view.partitions });
     Ok(ok(&json!({
         "success": true, "metadata": metadata, "recordCount": view.rows, "dataset": view.dataset.as_str(),
@@ -93,7 +93,8 @@ pub(crate) async fn process(State(app): State<App>, body: Json) -> Result {
     let spec = wire::job_spec(&body.value, Unknown::Ignore)?;
     let Json { value, bytes, .. } = body;
     drop(bytes);
-    let ended = app.handle.run(spec, value).await?;
+    let outline = outline(&value);
+    let ended = app.handle.run(spec, value).await.map_err(|failure| locate(&outline, failure))?;
     let answer = answer(&ended).await?;
     let mut text = Vec::with_capacity(answer.len() + BEFORE.len() + 1);
     text.extend_from_slice(BEFORE);
