@@ -231,6 +231,14 @@ pub(crate) struct Output {
     pub(crate) kept: RowsKept,
 }
 
+#[derive(ComponentType, Lift, Debug, Clone, PartialEq, Eq)]
+#[component(record)]
+pub(crate) struct AggregatePlan {
+    pub(crate) state: Schema,
+    #[component(name = "result")]
+    pub(crate) result: Schema,
+}
+
 #[derive(ComponentType, Lift, Debug, Clone, Copy, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]
@@ -350,3 +358,7 @@ pub(crate) struct Response {
 pub(crate) type Answer<T> = (Result<T, Failure>,);
 pub(crate) type OpenParams<'a> = (&'a str, &'a Schema, &'a str);
 pub(crate) type ProcessParams<'a> = (BatchIn<'a>,);
+/// A batch, the group of each of its rows, and how many groups there are now.
+pub(crate) type GroupedParams<'a> = (BatchIn<'a>, &'a [u32], u32);
+/// How many groups to hand out; all where none.
+pub(crate) type FirstParams = (Option<u32>,);

@@ -1,5 +1,6 @@
 //! A compiled component, linked and ready to be instantiated. How it was compiled is `compile.rs`'s business.
 
+use crate::aggregate::Aggregate;
 use crate::engine::Engine;
 use crate::error::{Error, Origin, Result};
 use crate::host::{self, Import};
@@ -16,6 +17,7 @@ use wasmtime::component::{ComponentExportIndex, Instance, InstancePre, Linker};
 
 const DESCRIBE: &str = "azora:plugin/describe@0.1.0";
 const TRANSFORM: &str = "azora:plugin/transform@0.1.0";
+const AGGREGATE: &str = "azora:plugin/aggregate@0.1.0";
 
 /// A compiled component. Clones are cheap.
 #[derive(Clone)]
@@ -28,6 +30,7 @@ struct Linked {
     pre: InstancePre<State>,
     describe: Option<ComponentExportIndex>,
     transform: Option<TransformExports>,
+    aggregate: Option<AggregateExports>,
     needs: Vec<Capability>,
     bounds: Bounds,
 }
@@ -58,6 +61,16 @@ pub(crate) struct TransformExports {
     pub(crate) finish: ComponentExportIndex,
 }
 
+/// Where the functions of `aggregate` are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AggregateExports {
+    pub(crate) open: ComponentExportIndex,
+    pub(crate) update: ComponentExportIndex,
+    pub(crate) merge: ComponentExportIndex,
+    pub(crate) state: ComponentExportIndex,
+    pub(crate) evaluate: ComponentExportIndex,
+}
+
 impl std::fmt::Debug for Component {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Component").field("digest", &self.0.digest).field("origin", &self.0.origin).finish_non_exhaustive()
@@ -86,7 +99,8 @@ impl Component {
         let pre = linker.instantiate_pre(code).map_err(|error| mismatch(&imports, &error))?;
         let describe = export(code, DESCRIBE, "describe");
         let transform = TransformExports::of(code);
-        Ok(Self(Arc::new(Linked { digest, origin, engine: engine.clone(), pre, describe, transform, needs, bounds })))
+        let aggregate = AggregateExports::of(code);
+        Ok(Self(Arc::new(Linked { digest, origin, engine: engine.clone(), pre, describe, transform, aggregate, needs, bounds })))
     }
 
     /// SHA-256 of the component's bytes.
@@ -107,10 +121,25 @@ impl Component {
     /// # Errors
     /// When the function refuses, its plan is wrong, a column's type cannot cross, or the component needs a capability.
     pub fn bind(&self, function: &str, input: &SchemaRef, config: &str, limits: GuestLimits) -> Result<Transform> {
-        if let Some(capability) = self.0.needs.first() {
-            return Err(Error::Capability { capability: capability.as_str() });
-        }
+        self.granted()?;
         Transform::bind(self, function, input, config, limits)
+    }
+
+    /// Binds an aggregate to its input columns and its configuration (JSON text): calls `open` once.
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub fn bind_aggregate(&self, function: &str, input: &SchemaRef, config: &str, limits: GuestLimits) -> Result<Aggregate> {
+        self.granted()?;
+        Aggregate::bind(self, function, input, config, limits)
+    }
+
+    /// Nothing is granted yet, so whatever needs a grant does not run.
+    fn granted(&self) -> Result<()> {
+        match self.0.needs.first() {
+            Some(capability) => Err(Error::Capability { capability: capability.as_str() }),
+            None => Ok(()),
+        }
     }
 
     /// What the component asks for by its imports.
@@ -128,6 +157,10 @@ impl Component {
 
     pub(crate) fn transform(&self) -> Result<TransformExports> {
         self.0.transform.ok_or_else(|| Error::Export { name: "azora:plugin/transform".to_owned(), reason: "is missing" })
+    }
+
+    pub(crate) fn aggregate(&self) -> Result<AggregateExports> {
+        self.0.aggregate.ok_or_else(|| Error::Export { name: "azora:plugin/aggregate".to_owned(), reason: "is missing" })
     }
 
     pub(crate) fn describe(&self) -> Result<ComponentExportIndex> {
@@ -149,6 +182,19 @@ impl TransformExports {
     fn of(code: &wasmtime::component::Component) -> Option<Self> {
         let function = |name| export(code, TRANSFORM, name);
         Some(Self { open: function("open")?, process: function("process")?, finish: function("finish")? })
+    }
+}
+
+impl AggregateExports {
+    fn of(code: &wasmtime::component::Component) -> Option<Self> {
+        let function = |name| export(code, AGGREGATE, name);
+        Some(Self {
+            open: function("open")?,
+            update: function("update")?,
+            merge: function("merge")?,
+            state: function("state")?,
+            evaluate: function("evaluate")?,
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::abi::{self, Answer, OpenParams, ProcessParams};
 use crate::batch::Lowered;
 use crate::component::Component;
-use crate::error::{Error, Fault, GuestCode, Origin, Result};
+use crate::error::{Error, Fault, GuestCode, Result};
 use crate::store::{self, State};
 use crate::transform::{Bound, LogLine, Processed, Stats};
 use crate::{CancelFlag, checked, text};
@@ -62,10 +62,7 @@ impl Guest {
         let open = unsafe { TypedFunc::<OpenParams<'_>, Answer<abi::Plan>>::new_unchecked(self.open) };
         store::begin(&mut self.store)?;
         let (answer,) = open.call(&mut self.store, (function, input, config)).map_err(|error| self.explain("open", error))?;
-        answer.map_err(|failure| {
-            let (code, message, _) = guest_words(failure);
-            self.fault("open", Fault::Refused { code, message })
-        })
+        answer.map_err(|failure| refused(&self.store, failure))
     }
 
     fn process(&mut self, lowered: &Lowered, rows: usize) -> Result<abi::Output> {
@@ -75,7 +72,7 @@ impl Guest {
         let buffers = lowered.slices();
         let batch = abi::BatchIn { rows: rows as u64, nodes: &lowered.nodes, buffers: &buffers };
         let (answer,) = process.call(&mut self.store, (batch,)).map_err(|error| self.explain("process", error))?;
-        answer.map_err(|failure| self.failed("process", failure))
+        answer.map_err(|failure| failed(&self.store, "process", failure))
     }
 
     fn finish(&mut self) -> Result<Option<abi::BatchOut>> {
@@ -83,11 +80,7 @@ impl Guest {
         let finish = unsafe { TypedFunc::<(), Answer<Option<abi::BatchOut>>>::new_unchecked(self.finish) };
         store::begin(&mut self.store)?;
         let (answer,) = finish.call(&mut self.store, ()).map_err(|error| self.explain("finish", error))?;
-        answer.map_err(|failure| self.failed("finish", failure))
-    }
-
-    fn origin(&self) -> Origin {
-        self.store.data().origin()
+        answer.map_err(|failure| failed(&self.store, "finish", failure))
     }
 
     fn explain(&self, call: &'static str, error: wasmtime::Error) -> Error {
@@ -95,12 +88,7 @@ impl Guest {
     }
 
     fn fault(&self, call: &'static str, fault: Fault) -> Error {
-        Error::Guest { origin: self.origin(), call, fault }
-    }
-
-    fn failed(&self, call: &'static str, failure: abi::Failure) -> Error {
-        let (code, message, row) = guest_words(failure);
-        self.fault(call, Fault::Failed { code, message, row })
+        Error::Guest { origin: self.store.data().origin(), call, fault }
     }
 }
 
@@ -114,6 +102,18 @@ where
         tracing::debug!(name, error = format!("{error:#}"), "export of another type");
         Error::Export { name: name.to_owned(), reason: "has another type than the contract's" }
     })
+}
+
+/// What `open` said, where it said no.
+pub(crate) fn refused(store: &Store<State>, failure: abi::Failure) -> Error {
+    let (code, message, _) = guest_words(failure);
+    Error::Guest { origin: store.data().origin(), call: "open", fault: Fault::Refused { code, message } }
+}
+
+/// What another call said, where it failed.
+pub(crate) fn failed(store: &Store<State>, call: &'static str, failure: abi::Failure) -> Error {
+    let (code, message, row) = guest_words(failure);
+    Error::Guest { origin: store.data().origin(), call, fault: Fault::Failed { code, message, row } }
 }
 
 fn guest_words(failure: abi::Failure) -> (GuestCode, String, Option<u64>) {

@@ -4,6 +4,7 @@
 //! and batches. Guest data becomes Arrow only through `checked.rs`.
 
 mod abi;
+mod aggregate;
 mod batch;
 mod cancel;
 mod checked;
@@ -23,6 +24,7 @@ mod store;
 mod text;
 mod transform;
 
+pub use aggregate::{Aggregate, AggregateInstance, AggregatePlan};
 pub use cancel::CancelFlag;
 pub use compiler_process::compile_main;
 pub use component::Component;

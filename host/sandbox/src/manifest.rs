@@ -1,5 +1,6 @@
 //! What a plugin says about itself, after every name, version and schema in it was checked.
 
+use crate::aggregate::AggregateGuest;
 use crate::component::Component;
 use crate::error::{Error, Result};
 use crate::instance::{Guest, typed};
@@ -148,6 +149,9 @@ pub(crate) fn describe(component: &Component, shape: &Shape, limits: GuestLimits
     // The exports' types are checked here, so that a wrong one is refused at upload and not in a job.
     if shape.is_exporting("transform") {
         drop(Guest::instantiate(component, limits, CancelFlag::new())?);
+    }
+    if shape.is_exporting("aggregate") {
+        drop(AggregateGuest::instantiate(component, limits, CancelFlag::new())?);
     }
     agree(&manifest, component, shape)?;
     Ok(manifest)
