@@ -2,14 +2,18 @@
 
 use crate::read::Read;
 use crate::validity::Validity;
-use std::borrow::Cow;
 
 /// The rows of one argument. `Column<f64>` reads nulls as rows to leave alone: the answer at such a row is thrown away
 /// and becomes null. `Column<Option<f64>>` hands them to the function.
-#[derive(Debug)]
 pub struct Column<'a, T: Read<'a>> {
-    column: &'a T::Column,
+    view: T::View,
     validity: &'a Validity<'a>,
+}
+
+impl<'a, T: Read<'a>> std::fmt::Debug for Column<'a, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Column").field("rows", &self.len()).finish_non_exhaustive()
+    }
 }
 
 impl<'a, T: Read<'a>> Clone for Column<'a, T> {
@@ -24,7 +28,7 @@ impl<'a, T: Read<'a>> Column<'a, T> {
     #[doc(hidden)]
     #[must_use]
     pub fn new(column: &'a T::Column, validity: &'a Validity<'a>) -> Self {
-        Self { column, validity }
+        Self { view: T::view(column), validity }
     }
 
     /// Number of rows.
@@ -49,7 +53,7 @@ impl<'a, T: Read<'a>> Column<'a, T> {
     #[must_use]
     #[inline]
     pub fn get(&self, row: usize) -> Option<T> {
-        self.validity.is_valid(row).then(|| T::get(self.column, row))
+        self.validity.is_valid(row).then(|| T::get(self.view, row))
     }
 
     /// All rows in order.
@@ -68,8 +72,7 @@ macro_rules! values {
             /// a loop of one element spends more time there than on the element.
             #[must_use]
             pub fn values(&self) -> &'a [$rust] {
-                let values: &'a Cow<'a, [$rust]> = self.column;
-                values
+                self.view
             }
         }
     )*};

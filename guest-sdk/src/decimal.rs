@@ -132,6 +132,7 @@ impl<const P: u8, const S: u8> fmt::Display for Decimal<P, S> {
 
 impl<'a, const P: u8, const S: u8> Read<'a> for Decimal<P, S> {
     type Column = Cow<'a, [i128]>;
+    type View = &'a [i128];
 
     fn data_type() -> DataType {
         <Self as Write>::data_type()
@@ -166,9 +167,13 @@ impl<'a, const P: u8, const S: u8> Read<'a> for Decimal<P, S> {
         scaled.collect()
     }
 
+    fn view(column: &'a Self::Column) -> Self::View {
+        column
+    }
+
     #[inline]
-    fn get(column: &'a Self::Column, row: usize) -> Self {
-        Self(column[row])
+    fn get(values: Self::View, row: usize) -> Self {
+        Self(values[row])
     }
 }
 

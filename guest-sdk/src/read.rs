@@ -31,8 +31,11 @@ pub trait Read<'a>: Sized {
     /// Whether the type itself holds nulls.
     const NULLABLE: bool = false;
 
-    /// A column made ready, so that reading a row is cheap.
+    /// A column made ready. It owns what had to be copied or widened.
     type Column: 'a;
+
+    /// What reading a row needs of the column, found once for all rows.
+    type View: Copy + 'a;
 
     /// The column type that `describe` names.
     fn data_type() -> DataType;
@@ -61,8 +64,11 @@ pub trait Read<'a>: Sized {
         field.nullable
     }
 
+    /// The view of a column.
+    fn view(column: &'a Self::Column) -> Self::View;
+
     /// The value of a row; some value where the row is not valid.
-    fn get(column: &'a Self::Column, row: usize) -> Self;
+    fn get(view: Self::View, row: usize) -> Self;
 }
 
 /// A type that may stand in a list. `u8` is none, so that `Vec<u8>` is binary and not a list.
@@ -79,6 +85,7 @@ pub struct OptionColumn<'a, C> {
 impl<'a, T: Read<'a>> Read<'a> for Option<T> {
     const NULLABLE: bool = true;
     type Column = OptionColumn<'a, T::Column>;
+    type View = (&'a Validity<'a>, T::View);
 
     fn data_type() -> DataType {
         T::data_type()
@@ -100,9 +107,13 @@ impl<'a, T: Read<'a>> Read<'a> for Option<T> {
         false
     }
 
+    fn view(column: &'a Self::Column) -> Self::View {
+        (&column.validity, T::view(&column.inner))
+    }
+
     #[inline]
-    fn get(column: &'a Self::Column, row: usize) -> Self {
-        column.validity.is_valid(row).then(|| T::get(&column.inner, row))
+    fn get((validity, inner): Self::View, row: usize) -> Self {
+        validity.is_valid(row).then(|| T::get(inner, row))
     }
 }
 

@@ -178,6 +178,7 @@ impl fmt::Display for Timestamp {
 
 impl<'a> Read<'a> for Timestamp {
     type Column = Cow<'a, [i64]>;
+    type View = &'a [i64];
 
     fn data_type() -> DataType {
         <Self as Write>::data_type()
@@ -208,9 +209,13 @@ impl<'a> Read<'a> for Timestamp {
         scaled.collect()
     }
 
+    fn view(column: &'a Self::Column) -> Self::View {
+        column
+    }
+
     #[inline]
-    fn get(column: &'a Self::Column, row: usize) -> Self {
-        Self(column[row])
+    fn get(values: Self::View, row: usize) -> Self {
+        Self(values[row])
     }
 }
 
@@ -233,6 +238,7 @@ impl Write for Timestamp {
 
 impl<'a> Read<'a> for Date {
     type Column = Cow<'a, [i32]>;
+    type View = &'a [i32];
 
     fn data_type() -> DataType {
         DataType::Date32
@@ -250,9 +256,13 @@ impl<'a> Read<'a> for Date {
         })
     }
 
+    fn view(column: &'a Self::Column) -> Self::View {
+        column
+    }
+
     #[inline]
-    fn get(column: &'a Self::Column, row: usize) -> Self {
-        Self(column[row])
+    fn get(values: Self::View, row: usize) -> Self {
+        Self(values[row])
     }
 }
 

@@ -110,6 +110,15 @@ impl ValidityBuilder {
         self.len += 1;
     }
 
+    /// Adds rows that hold values.
+    #[inline]
+    pub fn extend_valid(&mut self, rows: usize) {
+        match self.bits {
+            None => self.len += rows,
+            Some(_) => (0..rows).for_each(|_| self.push(true)),
+        }
+    }
+
     /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {

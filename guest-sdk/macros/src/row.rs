@@ -77,8 +77,15 @@ fn reading(name: &Ident, own: Option<&Lifetime>, lifetime: &Lifetime, parts: &[P
             #(#slots: <#types as ::azora_guest::__private::Read<#lifetime>>::Column,)*
         }
 
+        #[doc(hidden)]
+        #[derive(Clone, Copy)]
+        pub struct Views<#lifetime> {
+            #(#slots: <#types as ::azora_guest::__private::Read<#lifetime>>::View,)*
+        }
+
         impl<#lifetime> ::azora_guest::__private::Read<#lifetime> for #name #generics {
             type Column = Columns<#lifetime>;
+            type View = Views<#lifetime>;
 
             fn data_type() -> ::azora_guest::__private::DataType {
                 ::azora_guest::__private::DataType::Struct(::std::vec![#(
@@ -127,8 +134,12 @@ fn reading(name: &Ident, own: Option<&Lifetime>, lifetime: &Lifetime, parts: &[P
                 }))*
             }
 
-            fn get(column: &#lifetime Columns<#lifetime>, row: usize) -> Self {
-                Self { #(#idents: <#types as ::azora_guest::__private::Read<#lifetime>>::get(&column.#slots, row),)* }
+            fn view(column: &#lifetime Columns<#lifetime>) -> Views<#lifetime> {
+                Views { #(#slots: <#types as ::azora_guest::__private::Read<#lifetime>>::view(&column.#slots),)* }
+            }
+
+            fn get(view: Views<#lifetime>, row: usize) -> Self {
+                Self { #(#idents: <#types as ::azora_guest::__private::Read<#lifetime>>::get(view.#slots, row),)* }
             }
         }
     }

@@ -94,6 +94,7 @@ impl Call {
     pub(crate) fn read_columns(&self) -> TokenStream {
         let mut arrays = Vec::new();
         let mut columns = Vec::new();
+        let mut views = Vec::new();
         let mut validities = Vec::new();
         for (at, Argument { ty, .. }) in self.columns().enumerate() {
             let (array, column, validity) = (format_ident!("array_{at}"), column_ident(at), validity_ident(at));
@@ -102,11 +103,16 @@ impl Call {
                 let #validity = <#ty as ::azora_guest::__private::Read<'_>>::validity(&#array);
                 let #column = <#ty as ::azora_guest::__private::Read<'_>>::column(&#array)?;
             });
+            if !self.is_batch {
+                let view = view_ident(at);
+                views.push(quote_spanned! {ty.span()=> let #view = <#ty as ::azora_guest::__private::Read<'_>>::view(&#column); });
+            }
             validities.push(validity);
         }
         quote! {
             #(#arrays)*
             #(#columns)*
+            #(#views)*
             let live = ::azora_guest::__private::Validity::all(arguments.rows()) #(.and(&#validities))*;
         }
     }
@@ -120,11 +126,11 @@ impl Call {
                 quote! { &#config }
             }
             Source::Column => {
-                let (ready, validity) = (column_ident(column), validity_ident(column));
+                let (ready, view, validity) = (column_ident(column), view_ident(column), validity_ident(column));
                 column += 1;
                 match self.is_batch {
                     true => quote! { ::azora_guest::__private::Column::new(&#ready, &#validity) },
-                    false => quote! { <#ty as ::azora_guest::__private::Read<'_>>::get(&#ready, row) },
+                    false => quote! { <#ty as ::azora_guest::__private::Read<'_>>::get(#view, row) },
                 }
             }
         });
@@ -155,6 +161,10 @@ pub(crate) fn config_ident(at: usize) -> Ident {
 
 fn column_ident(at: usize) -> Ident {
     format_ident!("column_{at}")
+}
+
+fn view_ident(at: usize) -> Ident {
+    format_ident!("view_{at}")
 }
 
 fn validity_ident(at: usize) -> Ident {

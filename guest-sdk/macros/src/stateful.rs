@@ -216,7 +216,8 @@ fn aggregate(block: &mut ItemImpl, name: &str, doc: &str) -> syn::Result<TokenSt
                         let array = arguments.argument(0)?;
                         let live = <#this as ::azora_guest::__private::Read<'_>>::validity(&array);
                         let column = <#this as ::azora_guest::__private::Read<'_>>::column(&array)?;
-                        let state = |row| live.is_valid(row).then(|| <#this as ::azora_guest::__private::Read<'_>>::get(&column, row));
+                        let view = <#this as ::azora_guest::__private::Read<'_>>::view(&column);
+                        let state = |row| live.is_valid(row).then(|| <#this as ::azora_guest::__private::Read<'_>>::get(view, row));
                         ::azora_guest::__private::Result::Ok((0..live.len()).map(state).collect())
                     },
                     |state, other| #merge,

@@ -44,6 +44,7 @@ fn column<'a, T: Read<'a>>(array: &Array<'a>) -> Result<ListColumn<'a, T::Column
 
 impl<'a, T: Read<'a> + Item> Read<'a> for Vec<T> {
     type Column = ListColumn<'a, T::Column>;
+    type View = (&'a [u32], T::View);
 
     fn data_type() -> DataType {
         list_of(T::data_type())
@@ -65,9 +66,13 @@ impl<'a, T: Read<'a> + Item> Read<'a> for Vec<T> {
         field.nullable || field.data_type.children().iter().any(T::may_miss)
     }
 
-    fn get(column: &'a Self::Column, row: usize) -> Self {
-        let range = column.offsets[row]..column.offsets[row + 1];
-        range.map(|at| T::get(&column.items, at as usize)).collect()
+    fn view(column: &'a Self::Column) -> Self::View {
+        (&column.offsets, T::view(&column.items))
+    }
+
+    fn get((offsets, items): Self::View, row: usize) -> Self {
+        let range = offsets[row]..offsets[row + 1];
+        range.map(|at| T::get(items, at as usize)).collect()
     }
 }
 
@@ -77,6 +82,7 @@ macro_rules! slices {
     ($($rust:ty),*) => {$(
         impl<'a> Read<'a> for &'a [$rust] {
             type Column = ListColumn<'a, Cow<'a, [$rust]>>;
+            type View = (&'a [u32], &'a [$rust]);
 
             fn data_type() -> DataType {
                 list_of(<$rust as Read>::data_type())
@@ -98,9 +104,13 @@ macro_rules! slices {
                 field.may_hold_null()
             }
 
+            fn view(column: &'a Self::Column) -> Self::View {
+                (&column.offsets, &column.items)
+            }
+
             #[inline]
-            fn get(column: &'a Self::Column, row: usize) -> Self {
-                &column.items[column.offsets[row] as usize..column.offsets[row + 1] as usize]
+            fn get((offsets, items): Self::View, row: usize) -> Self {
+                &items[offsets[row] as usize..offsets[row + 1] as usize]
             }
         }
 

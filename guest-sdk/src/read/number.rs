@@ -14,6 +14,7 @@ pub struct BitColumn<'a> {
 
 impl<'a> Read<'a> for bool {
     type Column = BitColumn<'a>;
+    type View = &'a [u8];
 
     fn data_type() -> DataType {
         DataType::Boolean
@@ -27,9 +28,13 @@ impl<'a> Read<'a> for bool {
         Ok(BitColumn { bits: array.bytes() })
     }
 
+    fn view(column: &'a Self::Column) -> Self::View {
+        column.bits
+    }
+
     #[inline]
-    fn get(column: &'a Self::Column, row: usize) -> Self {
-        column.bits.get(row / 8).is_some_and(|byte| byte >> (row % 8) & 1 == 1)
+    fn get(bits: Self::View, row: usize) -> Self {
+        bits.get(row / 8).is_some_and(|byte| byte >> (row % 8) & 1 == 1)
     }
 }
 
@@ -40,6 +45,7 @@ macro_rules! numbers {
     ($($rust:ty = $own:ident <- [$($from:ident: $source:ty),*];)*) => {$(
         impl<'a> Read<'a> for $rust {
             type Column = Cow<'a, [$rust]>;
+            type View = &'a [$rust];
 
             fn data_type() -> DataType {
                 DataType::$own
@@ -57,9 +63,13 @@ macro_rules! numbers {
                 })
             }
 
+            fn view(column: &'a Self::Column) -> Self::View {
+                column
+            }
+
             #[inline]
-            fn get(column: &'a Self::Column, row: usize) -> Self {
-                column[row]
+            fn get(values: Self::View, row: usize) -> Self {
+                values[row]
             }
         }
     )*};

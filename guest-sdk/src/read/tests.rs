@@ -22,7 +22,8 @@ fn column<T: Write>(rows: Vec<Option<T>>) -> (Field, wire::RecordBatch) {
 
 fn read<T: for<'a> Read<'a>>(field: &Field, batch: &wire::RecordBatch) -> Vec<Option<T>> {
     fn rows<'a, T: Read<'a>>(column: &'a <Option<T> as Read<'a>>::Column, rows: usize) -> Vec<Option<T>> {
-        (0..rows).map(|row| <Option<T>>::get(column, row)).collect()
+        let view = <Option<T>>::view(column);
+        (0..rows).map(|row| <Option<T>>::get(view, row)).collect()
     }
     assert!(T::accepts(&field.data_type), "{} is not taken", field.data_type);
     let schema = Schema { fields: vec![field.clone()], metadata: vec![] };

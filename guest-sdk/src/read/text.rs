@@ -22,6 +22,7 @@ pub struct BinaryColumn<'a> {
 
 impl<'a> Read<'a> for &'a str {
     type Column = TextColumn<'a>;
+    type View = (&'a [u32], &'a str);
 
     fn data_type() -> DataType {
         DataType::Utf8
@@ -43,14 +44,19 @@ impl<'a> Read<'a> for &'a str {
         Ok(TextColumn { offsets, text })
     }
 
+    fn view(column: &'a Self::Column) -> Self::View {
+        (&column.offsets, column.text)
+    }
+
     #[inline]
-    fn get(column: &'a Self::Column, row: usize) -> Self {
-        column.text.get(column.offsets[row] as usize..column.offsets[row + 1] as usize).unwrap_or_default()
+    fn get((offsets, text): Self::View, row: usize) -> Self {
+        text.get(offsets[row] as usize..offsets[row + 1] as usize).unwrap_or_default()
     }
 }
 
 impl<'a> Read<'a> for String {
     type Column = TextColumn<'a>;
+    type View = (&'a [u32], &'a str);
 
     fn data_type() -> DataType {
         DataType::Utf8
@@ -64,13 +70,18 @@ impl<'a> Read<'a> for String {
         <&str>::column(array)
     }
 
-    fn get(column: &'a Self::Column, row: usize) -> Self {
-        <&str>::get(column, row).to_owned()
+    fn view(column: &'a Self::Column) -> Self::View {
+        <&str>::view(column)
+    }
+
+    fn get(view: Self::View, row: usize) -> Self {
+        <&str>::get(view, row).to_owned()
     }
 }
 
 impl<'a> Read<'a> for &'a [u8] {
     type Column = BinaryColumn<'a>;
+    type View = (&'a [u32], &'a [u8]);
 
     fn data_type() -> DataType {
         DataType::Binary
@@ -89,14 +100,19 @@ impl<'a> Read<'a> for &'a [u8] {
         Ok(BinaryColumn { offsets: array.offsets(bytes.len())?, bytes })
     }
 
+    fn view(column: &'a Self::Column) -> Self::View {
+        (&column.offsets, column.bytes)
+    }
+
     #[inline]
-    fn get(column: &'a Self::Column, row: usize) -> Self {
-        &column.bytes[column.offsets[row] as usize..column.offsets[row + 1] as usize]
+    fn get((offsets, bytes): Self::View, row: usize) -> Self {
+        &bytes[offsets[row] as usize..offsets[row + 1] as usize]
     }
 }
 
 impl<'a> Read<'a> for Vec<u8> {
     type Column = BinaryColumn<'a>;
+    type View = (&'a [u32], &'a [u8]);
 
     fn data_type() -> DataType {
         DataType::Binary
@@ -110,8 +126,12 @@ impl<'a> Read<'a> for Vec<u8> {
         <&[u8]>::column(array)
     }
 
-    fn get(column: &'a Self::Column, row: usize) -> Self {
-        <&[u8]>::get(column, row).to_vec()
+    fn view(column: &'a Self::Column) -> Self::View {
+        <&[u8]>::view(column)
+    }
+
+    fn get(view: Self::View, row: usize) -> Self {
+        <&[u8]>::get(view, row).to_vec()
     }
 }
 

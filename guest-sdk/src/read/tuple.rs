@@ -10,6 +10,7 @@ macro_rules! tuples {
     ($(($($part:ident $at:tt $name:literal),+);)*) => {$(
         impl<'a, $($part: Read<'a>),+> Read<'a> for ($($part,)+) {
             type Column = ($($part::Column,)+);
+            type View = ($($part::View,)+);
 
             fn data_type() -> DataType {
                 DataType::Struct(vec![$(Field::new($name, $part::data_type(), true)),+])
@@ -42,9 +43,13 @@ macro_rules! tuples {
                 field.nullable $(|| parts.iter().any(|part| part.name == $name && $part::may_miss(part)))+
             }
 
+            fn view(column: &'a Self::Column) -> Self::View {
+                ($($part::view(&column.$at),)+)
+            }
+
             #[inline]
-            fn get(column: &'a Self::Column, row: usize) -> Self {
-                ($($part::get(&column.$at, row),)+)
+            fn get(view: Self::View, row: usize) -> Self {
+                ($($part::get(view.$at, row),)+)
             }
         }
 

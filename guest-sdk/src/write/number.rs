@@ -1,6 +1,7 @@
 //! Booleans, integers and floats.
 
-use super::{Builder, Parts, Write};
+use super::{Builder, CHUNK, Parts, Write};
+use crate::failure::Result;
 use crate::schema::DataType;
 use crate::validity::ValidityBuilder;
 use bytemuck::NoUninit;
@@ -27,6 +28,15 @@ impl<T: NoUninit + Default> NumberBuilder<T> {
         // Bytes from the start: the buffer then goes to the host without a copy.
         self.bytes.extend_from_slice(bytemuck::bytes_of(&value));
         self.validity.push(true);
+    }
+}
+
+impl<T: NoUninit + Default> NumberBuilder<T> {
+    /// Adds values.
+    #[inline]
+    pub fn extend(&mut self, values: &[T]) {
+        self.bytes.extend_from_slice(bytemuck::cast_slice(values));
+        self.validity.extend_valid(values.len());
     }
 }
 
@@ -113,6 +123,16 @@ macro_rules! numbers {
             #[inline]
             fn append(self, builder: &mut Self::Builder) {
                 builder.push(self);
+            }
+
+            #[inline]
+            fn append_chunk(builder: &mut Self::Builder, mut call: impl FnMut(usize) -> Result<Self>) -> Result<()> {
+                let mut chunk = [<$rust>::default(); CHUNK];
+                for (at, value) in chunk.iter_mut().enumerate() {
+                    *value = call(at)?;
+                }
+                builder.extend(&chunk);
+                Ok(())
             }
         }
     )*};
