@@ -26,6 +26,9 @@ mod trial;
 mod upkeep;
 mod views;
 
+#[cfg(test)]
+mod tests;
+
 pub use azora_engine::{JobResult, Shape, format};
 pub use catalog::Catalog;
 pub use error::Error;
