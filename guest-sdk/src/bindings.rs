@@ -16,7 +16,7 @@
 //! ```
 //!
 //! `aggregate_plugin.rs` holds all types and functions. Of the smaller world only the macro is kept that names its
-//! exports, so that a plugin without aggregates does not export any. The fingerprint in [`WIT_FINGERPRINT`] is compared
+//! exports, so that a plugin without aggregates does not export any. The fingerprint in `WIT_FINGERPRINT` is compared
 //! with `wit/` by a test, which prints the new one.
 
 #![allow(

@@ -33,22 +33,22 @@ pub fn write(level: Level, text: &str) {
     let _ = (level, text);
 }
 
-/// [`write`] at [`Level::Debug`].
+/// [`write()`] at [`Level::Debug`].
 pub fn debug(text: impl AsRef<str>) {
     write(Level::Debug, text.as_ref());
 }
 
-/// [`write`] at [`Level::Info`].
+/// [`write()`] at [`Level::Info`].
 pub fn info(text: impl AsRef<str>) {
     write(Level::Info, text.as_ref());
 }
 
-/// [`write`] at [`Level::Warn`].
+/// [`write()`] at [`Level::Warn`].
 pub fn warn(text: impl AsRef<str>) {
     write(Level::Warn, text.as_ref());
 }
 
-/// [`write`] at [`Level::Error`].
+/// [`write()`] at [`Level::Error`].
 pub fn error(text: impl AsRef<str>) {
     write(Level::Error, text.as_ref());
 }

@@ -86,19 +86,19 @@ fn check_rows(found: usize, rows: usize) -> Result<()> {
 /// A filter's verdict. Null keeps nothing, as in SQL.
 pub trait Verdict {
     /// Whether the row stays.
-    fn is_kept(self) -> bool;
+    fn keeps(self) -> bool;
 }
 
 impl Verdict for bool {
     #[inline]
-    fn is_kept(self) -> bool {
+    fn keeps(self) -> bool {
         self
     }
 }
 
 impl Verdict for Option<bool> {
     #[inline]
-    fn is_kept(self) -> bool {
+    fn keeps(self) -> bool {
         self == Some(true)
     }
 }
@@ -111,7 +111,7 @@ impl Verdict for Option<bool> {
 pub fn filter<T: Verdict>(live: &Validity<'_>, mut call: impl FnMut(usize) -> Result<T>) -> Result<Output> {
     let mut bits = vec![0_u8; live.len().div_ceil(8)];
     for_each(live.len(), |row| {
-        if live.is_valid(row) && call(row).map_err(|failure| failure.at_row(row))?.is_kept() {
+        if live.is_valid(row) && call(row).map_err(|failure| failure.at_row(row))?.keeps() {
             bits[row / 8] |= 1 << (row % 8);
         }
         Ok(())
@@ -127,7 +127,7 @@ pub fn filter_batch<T: Verdict, I: IntoIterator<Item = T>>(live: &Validity<'_>, 
     let mut bits = vec![0_u8; live.len().div_ceil(8)];
     let mut found = 0;
     for answer in answers? {
-        if live.is_valid(found) && answer.is_kept() {
+        if live.is_valid(found) && answer.keeps() {
             bits[found / 8] |= 1 << (found % 8);
         }
         found += 1;

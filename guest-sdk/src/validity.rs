@@ -92,7 +92,7 @@ impl ValidityBuilder {
         match &mut self.bits {
             None if is_valid => {}
             Some(bits) => {
-                if self.len % 8 == 0 {
+                if self.len.is_multiple_of(8) {
                     bits.push(0);
                 }
                 if is_valid && let Some(last) = bits.last_mut() {
@@ -150,7 +150,7 @@ mod tests {
     fn builder_and_reader_agree() {
         for first_null in [0, 1, 7, 8, 9, 15, 16, 31] {
             let mut built = ValidityBuilder::default();
-            let rows = |row: usize| row < first_null || row % 3 == 0 && row != first_null;
+            let rows = |row: usize| row < first_null || row.is_multiple_of(3) && row != first_null;
             for row in 0..40 {
                 built.push(rows(row));
             }

@@ -1,5 +1,6 @@
 //! Aggregates as the host calls them: states travel as batches between instances. Off WebAssembly the calls of the
 //! contract are plain functions.
+#![allow(missing_docs, clippy::expect_used, reason = "helpers of tests end a test as its assertions do")]
 
 use azora_guest::__private::Exported;
 use azora_guest::bindings::azora::plugin::batch_types::{DataType, Field, FieldNode, RecordBatch, Schema};

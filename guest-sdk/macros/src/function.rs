@@ -110,7 +110,7 @@ impl Parts {
             },
             (Kind::FlatMap, _) => Self {
                 kind: quote! { FlatMap },
-                schema: quote_spanned! {result=> ::azora_guest::__private::schema_of_items(|| #typed, nullable && false) },
+                schema: quote_spanned! {result=> { let _ = nullable; ::azora_guest::__private::schema_of_items(|| #typed, false) } },
                 open: making(quote! { ::azora_guest::__private::flat_map(&live, |row| #each) }),
             },
             (Kind::Filter, is_batch) => {

@@ -69,7 +69,7 @@ impl BitBuilder {
 
     fn bit(&mut self, value: bool) {
         let row = self.validity.len();
-        if row % 8 == 0 {
+        if row.is_multiple_of(8) {
             self.bits.push(0);
         }
         if value && let Some(last) = self.bits.last_mut() {

@@ -1,5 +1,6 @@
 //! Every type of the guest SDK through a built component: the two sides of the contract share no code, so that only
 //! this shows that they mean the same bytes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
 
 use arrow::array::{
     Array, ArrayRef, AsArray as _, BinaryArray, BooleanArray, Date32Array, Date64Array, Decimal128Array, FixedSizeBinaryArray,
