@@ -15,8 +15,8 @@ use wasmtime::{Config, Engine, Instance, Module, Store, TypedFunc};
 /// Rows of a batch, as the engine sends them.
 const ROWS: usize = 8192;
 /// How often a batch is repeated for one time, and how many times are taken; the least of them counts.
-const REPEATS: u32 = 200;
-const TIMES: usize = 15;
+const REPEATS: u32 = 8;
+const TIMES: usize = 200;
 /// More than any call here allocates.
 const ARENA_BYTES: u32 = 8 << 20;
 

@@ -16,8 +16,11 @@ fn ascii(text: Text, low: u8) -> Option<Text> {
     vector::flip_case(text.at, out.place(), low);
     let mut done = STEP;
     while done < text.bytes {
-        vector::flip_case(text.at.wrapping_add(done), out.place().wrapping_add(done), low);
-        done += STEP;
+        // Three steps at a time: most strings are done then.
+        for n in 0..3 {
+            vector::flip_case(text.at.wrapping_add(done + n * STEP), out.place().wrapping_add(done + n * STEP), low);
+        }
+        done += 3 * STEP;
     }
     out.advance(text.bytes);
     Some(out.finish())

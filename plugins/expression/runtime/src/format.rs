@@ -1,5 +1,6 @@
 //! Numbers to strings: `String(x)`, `toFixed`, `toPrecision`, `toExponential`, `toString(radix)`.
 
+use crate::arena;
 use crate::decimal::Decimal;
 use crate::failure;
 use crate::text::{Text, Writer};
@@ -32,24 +33,32 @@ fn name(x: f64) -> Option<u64> {
 /// `String(x)` for an Int64.
 #[unsafe(no_mangle)]
 pub extern "C" fn int_to_str(x: i64) -> u64 {
-    let mut digits = [0; INTEGER_MAX];
+    // Written from the last digit on, so the string begins somewhere inside of what is taken.
+    let place = arena::take(INTEGER_MAX);
     let mut at = INTEGER_MAX;
-    let mut left = x.unsigned_abs();
-    loop {
+    let mut put = |byte: u8| {
         at -= 1;
-        digits[at] = b'0' + (left % 10) as u8;
+        // SAFETY: no integer has more characters than were taken.
+        unsafe { *place.add(at) = byte };
+    };
+    let mut left = x.unsigned_abs();
+    // Divisions of 64 bits are slow, those of 32 bits are multiplications.
+    while left > u32::MAX as u64 {
+        put(b'0' + (left % 10) as u8);
+        left /= 10;
+    }
+    let mut left = left as u32;
+    loop {
+        put(b'0' + (left % 10) as u8);
         left /= 10;
         if left == 0 {
             break;
         }
     }
     if x < 0 {
-        at -= 1;
-        digits[at] = b'-';
+        put(b'-');
     }
-    let mut out = Writer::new(INTEGER_MAX);
-    out.bytes(&digits[at..]);
-    out.finish().packed()
+    Text { at: place.wrapping_add(at), bytes: INTEGER_MAX - at }.packed()
 }
 
 /// `String(x)` for a Float64.

@@ -2,26 +2,25 @@
 
 use crate::text::Text;
 use crate::units::{clamped, count, place};
-use crate::vector::{self, STEP};
+use crate::vector::{self, BLOCK, STEP};
 
 /// Whether `bytes` bytes are the same at both places.
 #[inline(always)]
 pub fn same(left: *const u8, right: *const u8, bytes: usize) -> bool {
-    vector::differ(left, right) & vector::first(bytes) == 0 && (bytes <= STEP || same_behind(left, right, bytes))
-}
-
-/// The same for what is behind the first 16 bytes.
-#[inline(never)]
-fn same_behind(left: *const u8, right: *const u8, bytes: usize) -> bool {
-    let mut done = STEP;
-    while done < bytes {
-        let differ = vector::differ(left.wrapping_add(done), right.wrapping_add(done));
-        if differ & vector::first(bytes - done) != 0 {
+    if bytes <= STEP {
+        return vector::differ(left, right) & vector::first(bytes) == 0;
+    }
+    let mut done = 0;
+    loop {
+        let differ = vector::differ_in_block(left.wrapping_add(done), right.wrapping_add(done));
+        if differ & vector::first_of_block(bytes - done) != 0 {
             return false;
         }
-        done += STEP;
+        done += BLOCK;
+        if done >= bytes {
+            return true;
+        }
     }
-    true
 }
 
 /// The first byte at or behind `from` where `needle`, which is not empty, stands.
@@ -36,7 +35,8 @@ pub fn find(text: Text, needle: Text, from: usize) -> Option<usize> {
         let mut found = vector::candidates(text.at.wrapping_add(at), first, last, gap) & vector::first(positions - at);
         while found != 0 {
             let hit = at + found.trailing_zeros() as usize;
-            if same(text.at.wrapping_add(hit), needle.at, needle.bytes) {
+            // Two bytes were compared already.
+            if needle.bytes <= 2 || same(text.at.wrapping_add(hit), needle.at, needle.bytes) {
                 return Some(hit);
             }
             found &= found - 1;

@@ -65,20 +65,19 @@ impl Text {
     /// Whether the first `bytes` bytes, which must be inside, are all ASCII.
     #[inline(always)]
     pub fn is_ascii_up_to(self, bytes: usize) -> bool {
-        vector::wide(self.at) & vector::first(bytes) == 0 && (bytes <= vector::STEP || self.is_ascii_behind(bytes))
-    }
-
-    /// Whether bytes 16 to `bytes` are all ASCII.
-    #[inline(never)]
-    fn is_ascii_behind(self, bytes: usize) -> bool {
-        let mut done = vector::STEP;
-        while done < bytes {
-            if vector::wide(self.at.wrapping_add(done)) & vector::first(bytes - done) != 0 {
+        if bytes <= vector::STEP {
+            return vector::wide(self.at) & vector::first(bytes) == 0;
+        }
+        let mut done = 0;
+        loop {
+            if vector::wide_in_block(self.at.wrapping_add(done)) & vector::first_of_block(bytes - done) != 0 {
                 return false;
             }
-            done += vector::STEP;
+            done += vector::BLOCK;
+            if done >= bytes {
+                return true;
+            }
         }
-        true
     }
 
     /// Whether all of it is ASCII.

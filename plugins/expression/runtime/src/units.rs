@@ -1,7 +1,7 @@
 //! UTF-16 positions in UTF-8 strings: length, and the cuts `slice`, `substring`, `substr` and `at`.
 
 use crate::text::{REPLACEMENT, Text, UNDEFINED, Writer};
-use crate::vector::{self, STEP};
+use crate::vector::{self, BLOCK, STEP};
 
 /// Where a UTF-16 position falls in the bytes.
 #[derive(Clone, Copy)]
@@ -15,13 +15,18 @@ pub struct Place {
 /// How many UTF-16 units a string has.
 #[inline]
 pub fn count(text: Text) -> u32 {
+    if text.bytes <= STEP {
+        return vector::units(text.at, vector::first(text.bytes));
+    }
     let mut units = 0;
     let mut done = 0;
-    while done < text.bytes {
-        units += vector::units(text.at.wrapping_add(done), vector::first(text.bytes - done));
-        done += STEP;
+    loop {
+        units += vector::units_in_block(text.at.wrapping_add(done), vector::first_of_block(text.bytes - done));
+        done += BLOCK;
+        if done >= text.bytes {
+            return units;
+        }
     }
-    units
 }
 
 /// Where unit `position` begins, counted from byte `from`, which begins a character; the end if there are fewer units.

@@ -7,6 +7,41 @@ use core::arch::wasm32::{
 /// Bytes per step.
 pub const STEP: usize = 16;
 
+/// Bytes that are looked at without a loop where a string is longer than one step.
+pub const BLOCK: usize = 64;
+
+/// The bits of the first `left` bytes of a block.
+#[inline(always)]
+pub fn first_of_block(left: usize) -> u64 {
+    if left >= BLOCK { u64::MAX } else { (1u64 << left) - 1 }
+}
+
+/// What `bits` says of each step of a block.
+#[inline(always)]
+fn block(at: *const u8, bits: impl Fn(*const u8) -> u32) -> u64 {
+    let step = |n: usize| (bits(at.wrapping_add(n * STEP)) as u64) << (n * STEP);
+    step(0) | step(1) | step(2) | step(3)
+}
+
+/// Which of 64 bytes are not ASCII.
+#[inline(always)]
+pub fn wide_in_block(at: *const u8) -> u64 {
+    block(at, wide)
+}
+
+/// How many UTF-16 units the characters have that begin in the masked bytes of a block.
+#[inline(always)]
+pub fn units_in_block(at: *const u8, mask: u64) -> u32 {
+    (block(at, begins) & mask).count_ones() + (block(at, pairs) & mask).count_ones()
+}
+
+/// Which of 64 bytes differ.
+#[inline(always)]
+pub fn differ_in_block(left: *const u8, right: *const u8) -> u64 {
+    let step = |n: usize| (differ(left.wrapping_add(n * STEP), right.wrapping_add(n * STEP)) as u64) << (n * STEP);
+    step(0) | step(1) | step(2) | step(3)
+}
+
 /// The bits of the first `left` bytes of a step.
 #[inline(always)]
 pub fn first(left: usize) -> u32 {
@@ -28,10 +63,19 @@ pub fn wide(at: *const u8) -> u32 {
 /// How many UTF-16 units the characters have that begin in the masked bytes.
 #[inline(always)]
 pub fn units(at: *const u8, mask: u32) -> u32 {
-    let bytes = load(at);
-    let begins = u8x16_bitmask(i8x16_gt(bytes, u8x16_splat(0xBF))) as u32 & mask;
-    let pairs = u8x16_bitmask(u8x16_ge(bytes, u8x16_splat(0xF0))) as u32 & mask;
-    begins.count_ones() + pairs.count_ones()
+    (begins(at) & mask).count_ones() + (pairs(at) & mask).count_ones()
+}
+
+/// Which of 16 bytes begin a character.
+#[inline(always)]
+fn begins(at: *const u8) -> u32 {
+    u8x16_bitmask(i8x16_gt(load(at), u8x16_splat(0xBF))) as u32
+}
+
+/// Which of 16 bytes begin a character of two units.
+#[inline(always)]
+fn pairs(at: *const u8) -> u32 {
+    u8x16_bitmask(u8x16_ge(load(at), u8x16_splat(0xF0))) as u32
 }
 
 #[inline(always)]
@@ -40,27 +84,24 @@ fn store(to: *mut u8, bytes: v128) {
     unsafe { v128_store(to.cast(), bytes) }
 }
 
-/// Copies at least `bytes` bytes, up to 16 more. Short strings, which are most of them, take no loop.
+/// Copies at least `bytes` bytes, and up to 64 in all. Strings of up to 64 bytes take no loop.
 #[inline(always)]
 pub fn copy(from: *const u8, to: *mut u8, bytes: usize) {
     store(to, load(from));
     if bytes > STEP {
-        copy_more(from, to, bytes);
+        for n in 1..BLOCK / STEP {
+            store(to.wrapping_add(n * STEP), load(from.wrapping_add(n * STEP)));
+        }
+        if bytes > BLOCK {
+            copy_more(from, to, bytes);
+        }
     }
 }
 
 #[inline(never)]
 fn copy_more(from: *const u8, to: *mut u8, bytes: usize) {
-    if bytes > 256 {
-        // SAFETY: the caller owns both places; the new one is fresh.
-        unsafe { core::ptr::copy_nonoverlapping(from, to, bytes) };
-        return;
-    }
-    let mut done = STEP;
-    while done < bytes {
-        store(to.wrapping_add(done), load(from.wrapping_add(done)));
-        done += STEP;
-    }
+    // SAFETY: the caller owns both places; the new one is fresh.
+    unsafe { core::ptr::copy_nonoverlapping(from.wrapping_add(BLOCK), to.wrapping_add(BLOCK), bytes - BLOCK) }
 }
 
 /// Copies 16 bytes with the ASCII letters from `low` on (26 of them) in the other case.

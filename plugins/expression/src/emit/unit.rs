@@ -30,7 +30,7 @@ pub(super) enum Helper {
     Fail,
     /// `(place, bytes, new bytes) -> place`: moves a buffer to a larger place.
     Grow,
-    /// `(to, text)`: copies a string; up to 16 bytes behind it are overwritten.
+    /// `(to, text)`: copies a string; up to 64 bytes from its place on are overwritten.
     Append,
     /// `(flags, count, to) -> ones`: bytes of 0 and 1 to a bitmap.
     PackBits,
@@ -242,12 +242,16 @@ fn append() -> Function {
     let mut i = code.i();
     i.local_get(1).i32_wrap_i64().local_set(from);
     i.local_get(1).i64_const(32).i64_shr_u().i32_wrap_i64().local_tee(length);
-    // Short strings are copied with 16 bytes at once: what lies behind both places is there to be read and overwritten.
+    // Short strings are copied without a loop: what lies behind both places is there to be read and overwritten.
     i.i32_const(16).i32_le_u().if_(BlockType::Empty);
     i.local_get(0).local_get(from).v128_load(mem(0, 0)).v128_store(mem(0, 0));
+    i.else_().local_get(length).i32_const(64).i32_le_u().if_(BlockType::Empty);
+    for at in [0, 16, 32, 48] {
+        i.local_get(0).local_get(from).v128_load(mem(at, 0)).v128_store(mem(at, 0));
+    }
     i.else_();
     i.local_get(0).local_get(from).local_get(length).memory_copy(0, 0);
-    i.end();
+    i.end().end();
     code.finish()
 }
 

@@ -173,6 +173,16 @@ impl Row<'_, '_> {
     }
 
     fn push_call(&mut self, name: &'static str, arguments: &[Expr]) {
+        // Three strings are joined in one go.
+        let joined = match arguments {
+            [Expr { node: Node::Call("str_concat", first), .. }, last] if name == "str_concat" => Some(first.iter().chain([last])),
+            _ => None,
+        };
+        if let Some(joined) = joined {
+            let values: Vec<Op> = joined.map(|argument| self.one(argument)).collect();
+            values.into_iter().for_each(|value| self.code.push(value));
+            return self.call("str_concat3");
+        }
         let values: Vec<Op> = arguments.iter().map(|argument| self.one(argument)).collect();
         for value in values {
             self.code.push(value);
