@@ -33,6 +33,9 @@ pub struct Options {
     pub wait_time_max: Duration,
     /// Time between two comments on an event stream on which nothing happens.
     pub heartbeat: Duration,
+    /// Whether only this machine can reach the server. Then requests under a host name other than `localhost` are refused:
+    /// a web page can make its own name point here.
+    pub is_local: bool,
     /// Text of `/version`: the commit or build that this is, where it is known.
     pub build: Option<String>,
 }
@@ -51,6 +54,7 @@ impl Default for Options {
             write_time_max: Duration::from_secs(30),
             wait_time_max: Duration::from_secs(300),
             heartbeat: Duration::from_secs(15),
+            is_local: true,
             build: None,
         }
     }

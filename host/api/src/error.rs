@@ -54,7 +54,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::ConnectorConfig
         | Code::PathMissing
         | Code::PathUnusable => StatusCode::BAD_REQUEST,
-        Code::PathOutside => StatusCode::FORBIDDEN,
+        Code::PathOutside | Code::RequestOrigin => StatusCode::FORBIDDEN,
         Code::RouteUnknown | Code::PluginUnknown | Code::DatasetUnknown | Code::JobUnknown => StatusCode::NOT_FOUND,
         Code::RouteMethod => StatusCode::METHOD_NOT_ALLOWED,
         Code::RequestNotAcceptable => StatusCode::NOT_ACCEPTABLE,

@@ -9,6 +9,7 @@ mod body;
 mod error;
 mod locate;
 mod openapi;
+mod origin;
 mod pace;
 mod render;
 mod reply;

@@ -1,8 +1,8 @@
 //! The outermost layer of the router: request ids, the bound on requests in flight, the access log, and the body of every
 //! problem. Which failure maps to which status is in `error`.
 
-use crate::App;
 use crate::error::{Problem, code_of, status};
+use crate::{App, body, origin};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -28,9 +28,13 @@ pub(crate) async fn render(State(app): State<App>, request: Request, next: Next)
     let started = Instant::now();
     let id = request_id(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = match app.requests.try_acquire() {
-        Ok(_permit) => next.run(request).await,
-        Err(_) => Problem(Failure::new(Code::ServerBusy, "too many requests are in flight, try again")).into_response(),
+    let mut response = match (origin::check(request.headers(), app.options.is_local), app.requests.try_acquire()) {
+        (Err(failure), _) => {
+            body::drain(request.into_body()).await;
+            Problem(failure).into_response()
+        }
+        (_, Err(_)) => Problem(Failure::new(Code::ServerBusy, "too many requests are in flight, try again")).into_response(),
+        (Ok(()), Ok(_permit)) => next.run(request).await,
     };
     if let Some(problem) = problem_of(&response) {
         if problem.0.blame() == Blame::System {

@@ -75,6 +75,8 @@ codes! {
     RequestMediaType = "request.media_type", Caller;
     /// No representation of the result matches `Accept`.
     RequestNotAcceptable = "request.not_acceptable", Caller;
+    /// A web page of another site sent the request, or one that reached this server under a foreign name.
+    RequestOrigin = "request.origin", Caller;
     /// The request did not arrive in time.
     RequestTimeout = "request.timeout", Caller;
     /// No such route.
