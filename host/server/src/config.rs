@@ -102,7 +102,7 @@ impl Config {
         let json_bytes_max = layers.read("json_body", &format!("{}m", BODY_BYTES_MAX >> 20), value::BYTES, value::bytes)?;
         let plugin_bytes_max = layers.read("plugin_body", &format!("{}m", PLUGIN_BYTES_MAX >> 20), value::BYTES, value::bytes)?;
         let instances_max = layers.read("instances", "1024", "a number from 1 to 16384", |text| value::between(text, 1, 16_384))?;
-        let drain = layers.read("drain_seconds", "25", "seconds from 0 to 86400", |text| value::between(text, 0, 86_400))?;
+        let drain = layers.read("drain_seconds", "10", "seconds from 0 to 86400", |text| value::between(text, 0, 86_400))?;
         let port_file = layers.read("port_file", "", "a file", value::optional_path)?;
         let log_format = layers.read("log_format", "text", "text or json", value::log_format)?;
         let log_filter = layers.read("log", "info", "a filter such as info or azora_jobs=debug", |text| Some(text.to_owned()))?;

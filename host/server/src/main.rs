@@ -90,7 +90,7 @@ struct Settings {
     /// Guest instances alive at the same time [AZORA_INSTANCES, 1024]
     #[arg(long)]
     instances: Option<String>,
-    /// How long jobs may go on after a signal to stop [AZORA_DRAIN_SECONDS, 25]
+    /// How long jobs may go on after a signal to stop [AZORA_DRAIN_SECONDS, 10]
     #[arg(long)]
     drain_seconds: Option<String>,
     /// A file that gets the port once the server listens [AZORA_PORT_FILE]

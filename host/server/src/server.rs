@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How long answers in flight may take after the jobs have stopped.
 const ANSWERS_TIME_MAX: Duration = Duration::from_secs(5);
@@ -21,7 +21,7 @@ const ANSWERS_TIME_MAX: Duration = Duration::from_secs(5);
 pub struct Server {
     address: SocketAddr,
     handle: Handle,
-    stop: CancellationToken,
+    stop: DropGuard,
     task: JoinHandle<()>,
     drain: Duration,
 }
@@ -43,7 +43,7 @@ pub async fn start(config: Config) -> Result<Server> {
         write_port(path, address.port())?;
     }
     tracing::info!(%address, data_dir = %config.data_dir.display(), "listening");
-    Ok(Server { address, handle, stop, task, drain: config.drain })
+    Ok(Server { address, handle, stop: stop.drop_guard(), task, drain: config.drain })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {
@@ -82,9 +82,11 @@ impl Server {
     /// is closed. What has not ended continues after the next start.
     pub async fn shutdown(self) {
         self.handle.shutdown(self.drain).await;
-        self.stop.cancel();
+        drop(self.stop);
+        let cut = self.task.abort_handle();
         if timeout(ANSWERS_TIME_MAX, self.task).await.is_err() {
             tracing::warn!("some answers were cut short");
+            cut.abort();
         }
     }
 }

@@ -36,6 +36,7 @@ pub(crate) async fn join(config: &Config) -> Result<(Handle, App)> {
     let http = azora_api::Options {
         json_bytes_max: config.json_bytes_max,
         plugin_bytes_max: config.plugin_bytes_max,
+        is_local: !config.is_remote_allowed,
         ..azora_api::Options::default()
     };
     Ok((handle.clone(), App::new(handle, connectors, http)))
