@@ -161,6 +161,7 @@ fn generated() -> Result<Vec<Case>> {
         upload("one-function-100k-ifs", "plugin.too_large", component_of(&one_function(&ifs(400_000)))),
         upload("locals-50k", "plugin.too_large", component_of(&one_function(&[&[1], leb(50_000).as_slice(), &[0x7f, 0x0b]].concat()))),
         upload("branch-table-1m", "plugin.too_large", component_of(&one_function(&branch_table(1_000_000)))),
+        upload("nested-blocks-300k", "plugin.too_large", component_of(&one_function(&nested(300_000)))),
         upload("modules-1000", "plugin.too_large", many_modules(&core, 1000)),
         upload("custom-section-20m", "plugin.too_large", section(component, 0, &[&[1, b'x'], vec![0; 20 << 20].as_slice()].concat())),
         upload("over-upload-limit", "plugin.too_large", vec![0; (32 << 20) + 1]),
@@ -237,6 +238,14 @@ fn ifs(count: usize) -> Vec<u8> {
         body.extend([0x41, 1, 0x04, 0x40, 0x0b]);
     }
     body.push(0x0b);
+    body
+}
+
+/// `block`, many times, and as many ends.
+fn nested(count: usize) -> Vec<u8> {
+    let mut body = vec![0];
+    body.extend([0x02, 0x40].repeat(count));
+    body.resize(body.len() + count + 1, 0x0b);
     body
 }
 

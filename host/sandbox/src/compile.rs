@@ -28,6 +28,7 @@ const WAIT_MAX: Duration = Duration::from_secs(120);
 const CACHE_BYTES_MAX: u64 = 2 << 30;
 const KEY_FILE: &str = "seal.key";
 const EXTENSION: &str = "cwasm";
+const TEMPORARY_EXTENSION: &str = "tmp";
 
 type Key = [u8; KEY_BYTES];
 
@@ -48,6 +49,7 @@ impl Compiler {
         let directory = options.cache_dir.clone();
         DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(|source| io("making the cache directory", source))?;
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).map_err(|source| io("closing the cache directory", source))?;
+        clear_temporaries(&directory).map_err(|source| io("clearing the cache directory", source))?;
         let key = read_or_make_key(&directory).map_err(|source| io("reading the key of the cache", source))?;
         Ok(Self {
             directory,
@@ -154,6 +156,17 @@ fn io(action: &'static str, source: io::Error) -> Error {
     Error::Io { action, source }
 }
 
+/// Removes what a process that was killed left half written.
+fn clear_temporaries(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == TEMPORARY_EXTENSION) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
 fn read_or_make_key(directory: &Path) -> io::Result<Key> {
     let path = directory.join(KEY_FILE);
     if let Ok(bytes) = fs::read(&path)
@@ -174,7 +187,7 @@ fn read_or_make_key(directory: &Path) -> io::Result<Key> {
 pub(crate) fn temporary_file(directory: &Path) -> io::Result<(File, PathBuf)> {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let path = directory.join(format!(".{}-{}.tmp", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+    let path = directory.join(format!("{}-{}.{TEMPORARY_EXTENSION}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
     // A file of this name is one that an earlier process with the same id left behind.
     drop(fs::remove_file(&path));
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;

@@ -321,6 +321,7 @@ impl From<&Error> for Failure {
         match error {
             Error::Guest { fault: Fault::Failed { row: Some(row), .. }, .. } => failure.row(*row),
             Error::Import { .. } => failure.hint("build without WASI; the imports that plugins may have are those of azora:plugin"),
+            Error::Capability { .. } => failure.hint("this version grants no capability; use a build that does not import it"),
             Error::NotComponent { .. } => failure.hint("wrap a core module with 'wasm-tools component new', or build with the guest SDK"),
             _ => failure,
         }

@@ -21,6 +21,8 @@ const BODY_BYTES_MAX: u64 = 1 << 20;
 const LOCALS_MAX: u64 = 10_000;
 /// Branch-table targets of one function.
 const BRANCH_TARGETS_MAX: u64 = 65_536;
+/// Blocks, loops and conditions within each other. The time to compile grows with the square: 300,000 cost a minute.
+const CONTROL_DEPTH_MAX: u64 = 10_000;
 /// Bytes of one page of linear memory.
 const PAGE_BYTES: u64 = 64 << 10;
 /// Entries of any other section, all sections of a kind together.
@@ -240,10 +242,18 @@ fn function(body: &FunctionBody<'_>) -> Result<()> {
         let (count, _) = group.map_err(malformed)?;
         add(&mut locals, count.into(), "local variables in one function", LOCALS_MAX)?;
     }
-    let mut targets = 0;
+    let (mut targets, mut depth) = (0, 0_u64);
     for operator in body.get_operators_reader().map_err(malformed)? {
-        if let Operator::BrTable { targets: table } = operator.map_err(malformed)? {
-            add(&mut targets, table.len().into(), "branch targets in one function", BRANCH_TARGETS_MAX)?;
+        match operator.map_err(malformed)? {
+            Operator::BrTable { targets: table } => {
+                add(&mut targets, table.len().into(), "branch targets in one function", BRANCH_TARGETS_MAX)?;
+            }
+            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+                add(&mut depth, 1, "levels of nesting in one function", CONTROL_DEPTH_MAX)?;
+            }
+            // The end of the body is one more than there are blocks.
+            Operator::End => depth = depth.saturating_sub(1),
+            _ => {}
         }
     }
     Ok(())

@@ -16,7 +16,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-const LOOP: &str = ";;@process\n(func (export \"azora:plugin/transform@0.1.0#process\") (param i64 i32 i32 i32 i32) (result i32) (loop (br 0)) (i32.const 0))";
+const LOOP: &str = r#"
+;;@process
+(func (export "azora:plugin/transform@0.1.0#process") (param i64 i32 i32 i32 i32) (result i32)
+  (loop (br 0))
+  (i32.const 0))
+"#;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
