@@ -84,6 +84,10 @@ fn check_rows(found: usize, rows: usize) -> Result<()> {
 }
 
 /// A filter's verdict. Null keeps nothing, as in SQL.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no verdict: a filter returns bool or Option<bool>",
+    label = "says nothing about the row"
+)]
 pub trait Verdict {
     /// Whether the row stays.
     fn keeps(self) -> bool;

@@ -3,7 +3,7 @@
 use crate::names::{FieldOptions, plain};
 use crate::signature::set_lifetimes;
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Fields, GenericParam, Ident, Lifetime, Type};
 
@@ -70,18 +70,30 @@ fn parts(input: &DeriveInput, lifetime: &Lifetime) -> syn::Result<Vec<Part>> {
 fn reading(name: &Ident, own: Option<&Lifetime>, lifetime: &Lifetime, parts: &[Part]) -> TokenStream {
     let generics = own.map(|own| quote! { <#own> });
     let (idents, columns): (Vec<_>, Vec<_>) = parts.iter().map(|part| (&part.ident, &part.column)).unzip();
-    let (types, slots): (Vec<_>, Vec<_>) = parts.iter().map(|part| (&part.read, &part.slot)).unzip();
+    let slots: Vec<_> = parts.iter().map(|part| &part.slot).collect();
+    // Each stands at its field, so that a type that fits no column is reported there.
+    let read: Vec<_> = parts
+        .iter()
+        .map(|Part { read, .. }| quote_spanned! {read.span()=> <#read as ::azora_guest::__private::Read<#lifetime>> })
+        .collect();
     quote! {
         #[doc(hidden)]
         pub struct Columns<#lifetime> {
-            #(#slots: <#types as ::azora_guest::__private::Read<#lifetime>>::Column,)*
+            #(#slots: #read::Column,)*
         }
 
         #[doc(hidden)]
-        #[derive(Clone, Copy)]
         pub struct Views<#lifetime> {
-            #(#slots: <#types as ::azora_guest::__private::Read<#lifetime>>::View,)*
+            #(#slots: #read::View,)*
         }
+
+        impl ::core::clone::Clone for Views<'_> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl ::core::marker::Copy for Views<'_> {}
 
         impl<#lifetime> ::azora_guest::__private::Read<#lifetime> for #name #generics {
             type Column = Columns<#lifetime>;
@@ -91,7 +103,7 @@ fn reading(name: &Ident, own: Option<&Lifetime>, lifetime: &Lifetime, parts: &[P
                 ::azora_guest::__private::DataType::Struct(::std::vec![#(
                     ::azora_guest::__private::Field::new(
                         #columns,
-                        <#types as ::azora_guest::__private::Read<#lifetime>>::data_type(),
+                        #read::data_type(),
                         true,
                     )
                 ),*])
@@ -102,7 +114,7 @@ fn reading(name: &Ident, own: Option<&Lifetime>, lifetime: &Lifetime, parts: &[P
                     return *data_type == ::azora_guest::__private::DataType::Null;
                 };
                 true #(&& fields.iter().any(|field| {
-                    field.name == #columns && <#types as ::azora_guest::__private::Read<#lifetime>>::accepts(&field.data_type)
+                    field.name == #columns && #read::accepts(&field.data_type)
                 }))*
             }
 
@@ -115,14 +127,14 @@ fn reading(name: &Ident, own: Option<&Lifetime>, lifetime: &Lifetime, parts: &[P
                 array: &::azora_guest::__private::Array<#lifetime>,
             ) -> ::azora_guest::__private::Result<Columns<#lifetime>> {
                 ::azora_guest::__private::Result::Ok(Columns {
-                    #(#slots: <#types as ::azora_guest::__private::Read<#lifetime>>::column(&array.child(#columns)?)?,)*
+                    #(#slots: #read::column(&array.child(#columns)?)?,)*
                 })
             }
 
             fn validity(array: &::azora_guest::__private::Array<#lifetime>) -> ::azora_guest::__private::Validity<#lifetime> {
                 let mut validity = array.validity();
                 #(if let ::azora_guest::__private::Result::Ok(child) = array.child(#columns) {
-                    validity = validity.and(&<#types as ::azora_guest::__private::Read<#lifetime>>::validity(&child));
+                    validity = validity.and(&#read::validity(&child));
                 })*
                 validity
             }
@@ -130,16 +142,16 @@ fn reading(name: &Ident, own: Option<&Lifetime>, lifetime: &Lifetime, parts: &[P
             fn may_miss(field: &::azora_guest::__private::Field) -> bool {
                 let parts = field.data_type.children();
                 field.nullable #(|| parts.iter().any(|part| {
-                    part.name == #columns && <#types as ::azora_guest::__private::Read<#lifetime>>::may_miss(part)
+                    part.name == #columns && #read::may_miss(part)
                 }))*
             }
 
             fn view(column: &#lifetime Columns<#lifetime>) -> Views<#lifetime> {
-                Views { #(#slots: <#types as ::azora_guest::__private::Read<#lifetime>>::view(&column.#slots),)* }
+                Views { #(#slots: #read::view(&column.#slots),)* }
             }
 
             fn get(view: Views<#lifetime>, row: usize) -> Self {
-                Self { #(#idents: <#types as ::azora_guest::__private::Read<#lifetime>>::get(view.#slots, row),)* }
+                Self { #(#idents: #read::get(view.#slots, row),)* }
             }
         }
     }
@@ -148,14 +160,16 @@ fn reading(name: &Ident, own: Option<&Lifetime>, lifetime: &Lifetime, parts: &[P
 fn writing(name: &Ident, own: Option<&Lifetime>, parts: &[Part]) -> TokenStream {
     let generics = own.map(|_| quote! { <'_> });
     let (idents, columns): (Vec<_>, Vec<_>) = parts.iter().map(|part| (&part.ident, &part.column)).unzip();
-    let (types, slots): (Vec<_>, Vec<_>) = parts.iter().map(|part| (&part.write, &part.slot)).unzip();
+    let slots: Vec<_> = parts.iter().map(|part| &part.slot).collect();
+    let write: Vec<_> =
+        parts.iter().map(|Part { write, .. }| quote_spanned! {write.span()=> <#write as ::azora_guest::__private::Write> }).collect();
     quote! {
         impl ::azora_guest::__private::Item for #name #generics {}
 
         #[doc(hidden)]
         pub struct Builder {
             validity: ::azora_guest::__private::ValidityBuilder,
-            #(#slots: <#types as ::azora_guest::__private::Write>::Builder,)*
+            #(#slots: #write::Builder,)*
         }
 
         impl ::azora_guest::__private::Builder for Builder {
@@ -168,7 +182,7 @@ fn writing(name: &Ident, own: Option<&Lifetime>, parts: &[Part]) -> TokenStream 
                 into.node(self.validity, nullable);
                 #(::azora_guest::__private::Builder::finish(
                     self.#slots,
-                    <#types as ::azora_guest::__private::Write>::NULLABLE,
+                    #write::NULLABLE,
                     into,
                 );)*
             }
@@ -176,7 +190,7 @@ fn writing(name: &Ident, own: Option<&Lifetime>, parts: &[Part]) -> TokenStream 
             fn finish_columns(self, nullable: bool, into: &mut ::azora_guest::__private::Parts) {
                 #(::azora_guest::__private::Builder::finish(
                     self.#slots,
-                    nullable || <#types as ::azora_guest::__private::Write>::NULLABLE,
+                    nullable || #write::NULLABLE,
                     into,
                 );)*
             }
@@ -187,7 +201,7 @@ fn writing(name: &Ident, own: Option<&Lifetime>, parts: &[Part]) -> TokenStream 
 
             fn data_type() -> ::azora_guest::__private::DataType {
                 ::azora_guest::__private::DataType::Struct(::std::vec![
-                    #(<#types as ::azora_guest::__private::Write>::field(#columns)),*
+                    #(#write::field(#columns)),*
                 ])
             }
 
@@ -198,7 +212,7 @@ fn writing(name: &Ident, own: Option<&Lifetime>, parts: &[Part]) -> TokenStream 
             fn builder(rows: usize) -> Builder {
                 Builder {
                     validity: ::core::default::Default::default(),
-                    #(#slots: <#types as ::azora_guest::__private::Write>::builder(rows),)*
+                    #(#slots: #write::builder(rows),)*
                 }
             }
 

@@ -148,7 +148,8 @@ impl Call {
 
     fn as_result(&self, call: TokenStream) -> TokenStream {
         match self.is_fallible {
-            true => quote! { (#call).map_err(::azora_guest::__private::Failure::from) },
+            // At the result's type, where an error that turns into no failure is to be mended.
+            true => quote_spanned! {self.output.span()=> (#call).map_err(::azora_guest::__private::Failure::from) },
             false => quote! { ::azora_guest::__private::Result::Ok(#call) },
         }
     }
