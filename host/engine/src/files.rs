@@ -75,7 +75,11 @@ impl Root {
         // A pipe would block the open for ever otherwise.
         options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
         let file: File = self.dir.open_with(path, &options)?;
-        if file.metadata()?.is_file() { Ok(file.into_std()) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")) }
+        if file.metadata()?.is_file() {
+            Ok(file.into_std())
+        } else {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+        }
     }
 }
 

@@ -39,8 +39,9 @@ pub(crate) struct Inputs<'a> {
 
 /// Partitions that a job aims at.
 pub(crate) fn parallelism(spec: &JobSpec, default: usize) -> usize {
-    let shows_partitions =
-        |operation: &Operation| matches!(operation, Operation::Glom | Operation::Repartition(_) | Operation::Coalesce(_) | Operation::MapPartitions(_));
+    let shows_partitions = |operation: &Operation| {
+        matches!(operation, Operation::Glom | Operation::Repartition(_) | Operation::Coalesce(_) | Operation::MapPartitions(_))
+    };
     match (spec.options.parallelism, &spec.input) {
         (Some(parallelism), _) => parallelism.max(1),
         (None, Input::Inline(rows)) if rows.len() <= ONE_PARTITION_ROWS_MAX && !spec.operations.iter().any(shows_partitions) => 1,
@@ -96,7 +97,9 @@ impl Inputs<'_> {
                 }
                 let parallelism = state.config().target_partitions();
                 let splits = match pins {
-                    Some(InputPins::Splits { splits }) => splits.iter().map(|payload| Split { payload: payload.clone(), rows: None }).collect(),
+                    Some(InputPins::Splits { splits }) => {
+                        splits.iter().map(|payload| Split { payload: payload.clone(), rows: None }).collect()
+                    }
                     _ => source.plan(parallelism).await?,
                 };
                 let pinned = InputPins::Splits { splits: splits.iter().map(|split| split.payload.clone()).collect() };
@@ -149,7 +152,12 @@ impl Inputs<'_> {
         config.select(read)
     }
 
-    async fn local(&self, source: impl azora_connect::Source + 'static, parallelism: usize, state: &SessionState) -> Result<Relation, Failure> {
+    async fn local(
+        &self,
+        source: impl azora_connect::Source + 'static,
+        parallelism: usize,
+        state: &SessionState,
+    ) -> Result<Relation, Failure> {
         let source: Arc<dyn azora_connect::Source> = Arc::new(source);
         let splits = source.plan(parallelism).await?;
         scan::SourceTable::new(source, splits, parallelism, scan::Place::Local).relation(state)
@@ -174,6 +182,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
 /// A table's rows as elements.
 fn relation(state: &SessionState, table: Arc<dyn TableProvider>, element: Element) -> Result<Relation, Failure> {
     let schema = element.schema(table.schema().fields().clone());
-    let plan = LogicalPlanBuilder::scan("input", provider_as_source(table), None).and_then(LogicalPlanBuilder::build).map_err(failure_of)?;
+    let plan =
+        LogicalPlanBuilder::scan("input", provider_as_source(table), None).and_then(LogicalPlanBuilder::build).map_err(failure_of)?;
     Ok(Relation { frame: DataFrame::new(state.clone(), plan), schema })
 }

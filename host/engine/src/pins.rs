@@ -98,7 +98,10 @@ impl Pins {
     pub fn from_json(text: &str) -> Result<Self, Failure> {
         let pins: Self = serde_json::from_str(text).map_err(|_| Failure::new(Code::Internal, "the pins of the job are damaged"))?;
         if pins.version > VERSION {
-            return Err(Failure::new(Code::Internal, format!("the pins are of version {}, this build reads up to {VERSION}", pins.version)));
+            return Err(Failure::new(
+                Code::Internal,
+                format!("the pins are of version {}, this build reads up to {VERSION}", pins.version),
+            ));
         }
         Ok(pins)
     }

@@ -5,6 +5,7 @@ use crate::{ContextOptions, Error, Options, failure_of};
 use async_trait::async_trait;
 use azora_spec::{Failure, limits};
 use datafusion::catalog::Session as CatalogSession;
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::context::{QueryPlanner, SessionState};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -25,6 +26,13 @@ use tokio::runtime::{Builder, Handle, Runtime};
 const MEMORY_BYTES_MIN: usize = 8 << 20;
 /// What a sort keeps back for merging what it spilled, where the memory allows it.
 const SORT_RESERVATION_BYTES: usize = 10 << 20;
+/// Rows that a sort concatenates before it sorts them, where the memory allows it: while it does so they are there twice.
+const SORT_IN_PLACE_BYTES: usize = 1 << 20;
+
+/// Memory of a partition for each row of its batches; from 8 MiB on they have their usual size.
+const BYTES_PER_BATCH_ROW: usize = 1 << 10;
+/// Smallest batches.
+const BATCH_ROWS_MIN: usize = 512;
 
 /// The sessions that are set up, the one used last in front.
 #[derive(Debug, Default)]
@@ -35,7 +43,9 @@ impl Sessions {
     pub(crate) fn get(&self, engine: &Options, files: &Files, options: ContextOptions) -> Result<Arc<Session>, Failure> {
         let mut sessions = self.0.lock();
         if let Some(at) = sessions.iter().position(|session| session.options == options) {
-            if at > 0 && let Some(session) = sessions.remove(at) {
+            if at > 0
+                && let Some(session) = sessions.remove(at)
+            {
                 sessions.push_front(session);
             }
         } else {
@@ -77,7 +87,7 @@ impl Session {
         files.register(&runtime);
         let threads = options.threads.clamp(1, engine.threads.max(1));
         let template = SessionStateBuilder::new()
-            .with_config(config(options, memory))
+            .with_config(config(options))
             .with_runtime_env(Arc::clone(&runtime))
             .with_query_planner(Arc::new(Planner))
             .build();
@@ -100,15 +110,22 @@ impl Session {
         let memory = self.options.memory_bytes.max(MEMORY_BYTES_MIN);
         let options = state.config_mut().options_mut();
         options.execution.target_partitions = partitions.max(1);
-        // A sort in each partition reserves this much at once; all of them must fit with room to work in.
-        options.execution.sort_spill_reservation_bytes = SORT_RESERVATION_BYTES.min(memory / (8 * partitions.max(1)));
+        let share = memory / partitions.max(1);
+        // Merging holds a batch of every spilled run: with little memory batches are small.
+        let batch_rows = (share / BYTES_PER_BATCH_ROW).clamp(BATCH_ROWS_MIN, limits::BATCH_ROWS);
+        if let Ok(batch_rows) = ConfigNonZeroUsize::try_new(batch_rows) {
+            options.execution.batch_size = batch_rows;
+        }
+        // Each partition sorts at the same time. A third of the memory for merging was enough where an eighth failed.
+        options.execution.sort_spill_reservation_bytes = SORT_RESERVATION_BYTES.min(share / 3);
+        options.execution.sort_in_place_threshold_bytes = SORT_IN_PLACE_BYTES.min(share / 64);
         state
     }
 }
 
 /// Settings under which what a partition holds depends on the job and its input alone: no round-robin exchange and no
 /// stealing of files between partitions.
-fn config(options: ContextOptions, memory: usize) -> SessionConfig {
+fn config(options: ContextOptions) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_batch_size(limits::BATCH_ROWS)
         .with_target_partitions(options.parallelism.max(1))
@@ -118,7 +135,6 @@ fn config(options: ContextOptions, memory: usize) -> SessionConfig {
     let all = config.options_mut();
     all.execution.parquet.schema_force_view_types = false;
     all.execution.enable_file_stream_work_stealing = false;
-    all.execution.sort_in_place_threshold_bytes = (1 << 20).min(memory / 16);
     all.sql_parser.map_string_types_to_utf8view = false;
     config
 }

@@ -8,9 +8,9 @@ mod network;
 mod part;
 mod staging;
 
+use crate::Catalog;
 use crate::files::Files;
 use crate::relation::Applied;
-use crate::Catalog;
 use azora_connect::{Registry, Sink};
 use azora_spec::{DatasetName, Failure, FileFormat};
 use std::sync::Arc;

@@ -1,9 +1,13 @@
 //! An engine over a temporary directory, for the tests of this crate.
 
-use crate::{Catalog, ContextOptions, DatasetEntry, Engine, JobResult, Options, Planned, PluginEntry, Progress, RunContext, StageUpdate, format};
+use crate::{
+    Catalog, ContextOptions, DatasetEntry, Engine, JobResult, Options, Planned, PluginEntry, Progress, RunContext, StageUpdate, format,
+};
 use azora_connect::{Receipt, Registry, Token};
 use azora_sandbox::{CompilerCommand, Sandbox};
-use azora_spec::{Code, DatasetName, Digest, Failure, FileFormat, Input, JobId, JobOptions, JobSpec, Operation, PluginRef, Sink, WriteMode};
+use azora_spec::{
+    Code, DatasetName, Digest, Failure, FileFormat, Input, JobId, JobOptions, JobSpec, Operation, PluginRef, Sink, WriteMode,
+};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

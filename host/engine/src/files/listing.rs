@@ -83,7 +83,9 @@ impl Walk<'_> {
                 let found = self.describe(&below)?;
                 self.found.push(found);
                 if self.found.len() > self.files_max {
-                    return Err(Failure::new(Code::ConnectorConfig, format!("the path names more than {} files", self.files_max)).at("/path"));
+                    return Err(
+                        Failure::new(Code::ConnectorConfig, format!("the path names more than {} files", self.files_max)).at("/path")
+                    );
                 }
             }
         }

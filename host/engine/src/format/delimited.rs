@@ -28,9 +28,11 @@ struct Csv {
 
 impl Encode for Csv {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
-        let columns = batch.columns().iter().zip(self.schema.fields()).map(|(column, field)| {
-            if is_plain(field.data_type()) { Arc::clone(column) } else { unquoted(column, field) }
-        });
+        let columns = batch
+            .columns()
+            .iter()
+            .zip(self.schema.fields())
+            .map(|(column, field)| if is_plain(field.data_type()) { Arc::clone(column) } else { unquoted(column, field) });
         let batch = RecordBatch::try_new(Arc::clone(&self.flat), columns.collect()).map_err(|error| arrow_failure(&error))?;
         self.has_header = true;
         self.writer.write(&batch).map_err(|error| arrow_failure(&error))
@@ -85,7 +87,9 @@ struct Text {
 impl Encode for Text {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
         self.buffer.clear();
-        if self.strings && let Some(strings) = batch.columns().first().and_then(|column| column.as_string_opt::<i32>()) {
+        if self.strings
+            && let Some(strings) = batch.columns().first().and_then(|column| column.as_string_opt::<i32>())
+        {
             for text in strings {
                 self.buffer.extend_from_slice(text.unwrap_or("null").as_bytes());
                 self.buffer.push(b'\n');

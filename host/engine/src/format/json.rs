@@ -123,8 +123,12 @@ impl Column {
             DataType::LargeUtf8 | DataType::Utf8View => Self::Utf8(as_type(&DataType::Utf8).as_string().clone()),
             DataType::Dictionary(_, value) => Self::of(&as_type(value), field),
             DataType::Timestamp(_, _) => Self::Timestamp(as_type(&DataType::Timestamp(TimeUnit::Microsecond, None))),
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => Self::Bytes(as_type(&DataType::Binary)),
-            DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => Self::Number(Arc::clone(array)),
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+                Self::Bytes(as_type(&DataType::Binary))
+            }
+            DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+                Self::Number(Arc::clone(array))
+            }
             DataType::List(item) => {
                 let list = array.as_list::<i32>().clone();
                 let items = Self::of(list.values(), item);
@@ -310,4 +314,3 @@ impl Encode for Writer {
         self.out.finish().map_err(|error| io_failure(&error))
     }
 }
-

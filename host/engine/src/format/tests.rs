@@ -4,7 +4,9 @@ use crate::{Engine, JobResult, Shape};
 use azora_connect::element::Element;
 use azora_spec::{Code, FileFormat, Sink};
 use bytes::Bytes;
-use datafusion::arrow::array::{ArrayRef, BinaryArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, TimestampMillisecondArray};
+use datafusion::arrow::array::{
+    ArrayRef, BinaryArray, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, TimestampMillisecondArray,
+};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::arrow::ipc::reader::StreamReader;
 use futures::TryStreamExt;

@@ -123,7 +123,14 @@ struct Messages {
 impl Messages {
     fn open(file: File, path: &str) -> Result<Self, Failure> {
         let left = file.metadata().map_err(|error| io_failure(&error))?.len();
-        let mut messages = Self { input: BufReader::with_capacity(256 << 10, file), path: path.to_owned(), left, decoder: StreamDecoder::new(), buffer: Buffer::default(), is_over: false };
+        let mut messages = Self {
+            input: BufReader::with_capacity(256 << 10, file),
+            path: path.to_owned(),
+            left,
+            decoder: StreamDecoder::new(),
+            buffer: Buffer::default(),
+            is_over: false,
+        };
         if left >= MAGIC.len() as u64 {
             let begin = messages.take(MAGIC.len())?;
             if begin != MAGIC {

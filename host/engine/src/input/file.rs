@@ -27,8 +27,20 @@ pub(crate) struct Config {
 
 /// Fields that are understood; the last ones belong to `/ingest` and mean nothing here.
 const FIELDS: [&str; 14] = [
-    "path", "paths", "format", "columns", "types", "schema", "delimiter", "header", "sampleRows", "type", "parallelism", "batchSize",
-    "enableStreaming", "encoding",
+    "path",
+    "paths",
+    "format",
+    "columns",
+    "types",
+    "schema",
+    "delimiter",
+    "header",
+    "sampleRows",
+    "type",
+    "parallelism",
+    "batchSize",
+    "enableStreaming",
+    "encoding",
 ];
 
 impl Config {
@@ -88,7 +100,9 @@ impl Config {
                     .hint("give 'format': json, ndjson, csv, text, parquet or arrow")
             })?;
             if one.is_some_and(|one| one != format) {
-                return Err(wrong("format", "the files have more than one format".to_owned()).hint("give 'format', or a pattern such as *.csv"));
+                return Err(
+                    wrong("format", "the files have more than one format".to_owned()).hint("give 'format', or a pattern such as *.csv")
+                );
             }
             one = Some(format);
         }

@@ -1,8 +1,6 @@
 //! The type of JSON values, found by looking at them, and arrays built of values that have it.
 
-use arrow::array::{
-    Array, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListArray, NullArray, StringBuilder, StructArray,
-};
+use arrow::array::{Array, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListArray, NullArray, StringBuilder, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Fields};
 use azora_connect::element;
@@ -115,10 +113,7 @@ impl JsonType {
         }
     }
 
-    fn merge_arrays(
-        (a, a_item): (Vec<Self>, Option<Box<Self>>),
-        (b, b_item): (Vec<Self>, Option<Box<Self>>),
-    ) -> Result<Self, Mixed> {
+    fn merge_arrays((a, a_item): (Vec<Self>, Option<Box<Self>>), (b, b_item): (Vec<Self>, Option<Box<Self>>)) -> Result<Self, Mixed> {
         let item = match (a_item, b_item) {
             (Some(a), Some(b)) => a.merge(*b).map(Box::new),
             _ => Err(Mixed { path: Vec::new(), had: "an array of parts with types of their own", got: "an array of another kind" }),

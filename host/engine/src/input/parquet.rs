@@ -48,8 +48,9 @@ impl ParquetTable {
                     None => footer,
                     Some(schema) => merged(schema, &footer, &pin.path)?,
                 });
-                let location = Path::parse(&pin.path)
-                    .map_err(|_| Failure::new(Code::PathUnusable, format!("'{}' has a name that cannot be used", pin.path.escape_debug())))?;
+                let location = Path::parse(&pin.path).map_err(|_| {
+                    Failure::new(Code::PathUnusable, format!("'{}' has a name that cannot be used", pin.path.escape_debug()))
+                })?;
                 let last_modified = DateTime::<Utc>::from_timestamp_millis(pin.modified_ms).unwrap_or_default();
                 let meta = ObjectMeta { location, last_modified, size: pin.bytes, e_tag: None, version: None };
                 of_files.push(PartitionedFile::new_from_meta(meta));
@@ -85,7 +86,8 @@ fn merged(schema: Schema, other: &Schema, path: &str) -> Result<Schema, Failure>
     }
     let element = schema.metadata().get(ELEMENT_KEY).cloned();
     let merged = Schema::try_merge([bare(schema), bare(other.clone())]).map_err(|_| {
-        Failure::new(Code::FileFormat, format!("the columns of '{}' do not fit those of the files before it", path.escape_debug())).at("/path")
+        Failure::new(Code::FileFormat, format!("the columns of '{}' do not fit those of the files before it", path.escape_debug()))
+            .at("/path")
     })?;
     Ok(match element {
         Some(element) => merged.with_metadata([(ELEMENT_KEY.to_owned(), element)].into()),
@@ -103,7 +105,9 @@ fn readable(field: &Field) -> Field {
     let of = match field.data_type() {
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
-        DataType::Dictionary(_, value) if matches!(value.as_ref(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) => DataType::Utf8,
+        DataType::Dictionary(_, value) if matches!(value.as_ref(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) => {
+            DataType::Utf8
+        }
         other => other.clone(),
     };
     field.clone().with_data_type(of).with_nullable(true)

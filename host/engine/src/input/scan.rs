@@ -65,8 +65,9 @@ impl SourceTable {
 
     pub(crate) fn relation(self, state: &SessionState) -> Result<Relation, Failure> {
         let schema = self.element.schema(self.schema.fields().clone());
-        let plan =
-            LogicalPlanBuilder::scan("input", provider_as_source(Arc::new(self)), None).and_then(LogicalPlanBuilder::build).map_err(failure_of)?;
+        let plan = LogicalPlanBuilder::scan("input", provider_as_source(Arc::new(self)), None)
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(failure_of)?;
         Ok(Relation { frame: DataFrame::new(state.clone(), plan), schema })
     }
 }
@@ -99,7 +100,13 @@ impl TableProvider for SourceTable {
         TableType::Base
     }
 
-    async fn scan(&self, _: &dyn Session, projection: Option<&Vec<usize>>, _: &[Expr], limit: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = match projection {
             Some(columns) => Arc::new(self.schema.project(columns)?),
             None => Arc::clone(&self.schema),

@@ -93,7 +93,11 @@ struct Part {
 
 impl TextSource {
     /// Finds the schema. The work is returned, to be done where waiting is allowed.
-    pub(crate) fn new(files: Arc<Files>, pins: Vec<FilePin>, settings: Settings) -> impl FnOnce() -> Result<Self, Failure> + Send + 'static {
+    pub(crate) fn new(
+        files: Arc<Files>,
+        pins: Vec<FilePin>,
+        settings: Settings,
+    ) -> impl FnOnce() -> Result<Self, Failure> + Send + 'static {
         move || {
             let mut inner = Inner { files, pins, settings, schema: Arc::new(Schema::empty()) };
             inner.schema = match inner.settings.format {
@@ -250,7 +254,21 @@ impl TextReader {
             }
         };
         let (block, pending) = (Vec::new(), Vec::new());
-        Ok(Self { inner, part, blocks, block, at: 0, is_end: false, is_closed: false, decode, flatten, pending, unfinished: 0, rows: 0, bare })
+        Ok(Self {
+            inner,
+            part,
+            blocks,
+            block,
+            at: 0,
+            is_end: false,
+            is_closed: false,
+            decode,
+            flatten,
+            pending,
+            unfinished: 0,
+            rows: 0,
+            bare,
+        })
     }
 
     fn next(&mut self) -> Result<Option<RecordBatch>, Failure> {
@@ -346,7 +364,8 @@ impl Reader for TextReader {
             None => batch,
             Some(schema) => {
                 let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-                RecordBatch::try_new_with_options(Arc::clone(schema), Vec::new(), &options).map_err(|error| crate::error::arrow_failure(&error))?
+                RecordBatch::try_new_with_options(Arc::clone(schema), Vec::new(), &options)
+                    .map_err(|error| crate::error::arrow_failure(&error))?
             }
         };
         Ok(Outcome::Batch(batch, Position(self.rows.to_string())))

@@ -203,9 +203,9 @@ pub(crate) fn result(files: &Files, job: JobId, shape: Shape, schema: SchemaRef,
 pub(crate) fn read(path: PathBuf) -> BoxStream<'static, Result<RecordBatch, Failure>> {
     let (sender, receiver) = mpsc::channel(AHEAD_BATCHES);
     let work = move || {
-        let batches = File::open(path)
-            .map_err(|error| Failure::from(Error::storage("open a kept result", error)))
-            .and_then(|file| StreamReader::try_new(BufReader::with_capacity(256 << 10, file), None).map_err(|error| error::arrow_failure(&error)));
+        let batches = File::open(path).map_err(|error| Failure::from(Error::storage("open a kept result", error))).and_then(|file| {
+            StreamReader::try_new(BufReader::with_capacity(256 << 10, file), None).map_err(|error| error::arrow_failure(&error))
+        });
         match batches {
             Ok(batches) => {
                 for batch in batches {

@@ -1,9 +1,9 @@
 //! Named datasets: every job that writes one makes a new version, a directory of Parquet files that never changes. The
 //! catalog says which version is the current one.
 
+use super::blocking;
 use super::part::{PartToken, PartWriter};
 use super::staging::{self, Staging, failed, write_durable};
-use super::blocking;
 use crate::files::Files;
 use crate::format::{Compression, Encoding};
 use crate::{Catalog, DatasetEntry, Error};
@@ -54,7 +54,8 @@ impl DatasetSink {
         let rows = parts.iter().map(|part| part.rows).sum();
         let bytes = parts.iter().map(|part| part.bytes).sum();
         let receipt = Receipt { rows, bytes, outputs: vec![format!("dataset:{}", self.name)] };
-        let staging = Staging::find(self.files.data(), &self.path(job), job)?.ok_or(Error::Damaged { what: "what the job had prepared" })?;
+        let staging =
+            Staging::find(self.files.data(), &self.path(job), job)?.ok_or(Error::Damaged { what: "what the job had prepared" })?;
         if staging.target_exists() {
             // The one rename below has happened: the version is complete.
             staging.remove()?;
@@ -66,7 +67,8 @@ impl DatasetSink {
             WriteMode::ErrorIfExists | WriteMode::Overwrite => Vec::new(),
         };
         files.extend(parts.into_iter().filter(|part| part.file.is_some()));
-        let manifest = serde_json::to_vec(&Manifest { version: MANIFEST_VERSION, files }).map_err(|_| Error::Broken("a manifest is JSON"))?;
+        let manifest =
+            serde_json::to_vec(&Manifest { version: MANIFEST_VERSION, files }).map_err(|_| Error::Broken("a manifest is JSON"))?;
         write_durable(&staged, MANIFEST, &manifest)?;
         staging::sync(&staged)?;
         if staging.publish()? { Ok(receipt) } else { Err(Error::Broken("a version is made once").into()) }
@@ -95,9 +97,11 @@ impl DatasetSink {
 impl Sink for DatasetSink {
     async fn check(&self) -> Result<(), Failure> {
         match (self.mode, self.catalog.dataset(&self.name)) {
-            (WriteMode::ErrorIfExists, Ok(_)) => Err(Failure::new(Code::DatasetExists, format!("the dataset '{}' is there already", self.name))
-                .hint("choose the mode 'overwrite' or 'append', or another name")
-                .at("/sink/name")),
+            (WriteMode::ErrorIfExists, Ok(_)) => {
+                Err(Failure::new(Code::DatasetExists, format!("the dataset '{}' is there already", self.name))
+                    .hint("choose the mode 'overwrite' or 'append', or another name")
+                    .at("/sink/name"))
+            }
             (_, Err(failure)) if failure.code != Code::DatasetUnknown => Err(failure),
             _ => Ok(()),
         }

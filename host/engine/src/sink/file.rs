@@ -32,13 +32,16 @@ impl FileSink {
         let at = files.locate(path).map_err(|failure| failure.at("/sink/path"))?;
         let name = at.path.rsplit('/').next().unwrap_or_default();
         if name.is_empty() || name.starts_with('.') {
-            return Err(Failure::new(Code::PathUnusable, "a sink needs a path below a root that does not begin with a dot").at("/sink/path"));
+            return Err(
+                Failure::new(Code::PathUnusable, "a sink needs a path below a root that does not begin with a dot").at("/sink/path")
+            );
         }
         let codec = codec.or_else(|| if name.ends_with(".gz") { Some("gzip") } else { name.ends_with(".zst").then_some("zstd") });
         let compression = Compression::parse(codec, format).map_err(|failure| failure.at("/sink/compression"))?;
         let bare = name.strip_suffix(compression.suffix()).unwrap_or(name);
         let is_single = bare.rsplit_once('.').is_some_and(|(_, ending)| {
-            ending.eq_ignore_ascii_case(extension(format)) || FileFormat::parse(&ending.to_ascii_lowercase()).is_ok_and(|named| named == format)
+            ending.eq_ignore_ascii_case(extension(format))
+                || FileFormat::parse(&ending.to_ascii_lowercase()).is_ok_and(|named| named == format)
         });
         if is_single && mode == WriteMode::Append {
             return Err(Failure::new(Code::RequestField, "rows cannot be appended to one file")

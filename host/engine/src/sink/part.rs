@@ -63,13 +63,8 @@ impl PartWriter {
     fn opened(&mut self) -> Result<&mut Open, Failure> {
         if self.open.is_none() {
             let ending = self.encoding.suffix();
-            let name = format!(
-                "part-{:05}-{}-{}.{}{ending}",
-                self.id.partition,
-                self.id.attempt,
-                self.id.job,
-                extension(self.encoding.format)
-            );
+            let name =
+                format!("part-{:05}-{}-{}.{}{ending}", self.id.partition, self.id.attempt, self.id.job, extension(self.encoding.format));
             let file = self.staging.create(&name)?;
             let out = file.try_clone().map_err(|error| error::io_failure(&error))?;
             let encoder = encoder(self.encoding, &self.schema, BufWriter::with_capacity(256 << 10, out))?;

@@ -56,7 +56,8 @@ async fn nothing_is_visible_before_commit_and_commit_repeats() {
     let bench = Bench::new();
     for path in ["dir", "one.parquet"] {
         let job = JobId::generate();
-        let (planned, tokens) = prepared(&bench, &spec(numbers(0, 1000), file_sink(path, FileFormat::Parquet, WriteMode::ErrorIfExists)), job).await;
+        let (planned, tokens) =
+            prepared(&bench, &spec(numbers(0, 1000), file_sink(path, FileFormat::Parquet, WriteMode::ErrorIfExists)), job).await;
         assert_eq!(visible(&bench).iter().filter(|name| name.starts_with(path)).count(), 0, "{path}");
         let first = bench.engine.commit(&planned, job, &tokens).await.unwrap();
         let after = tree(&bench.root());
@@ -106,8 +107,13 @@ async fn a_target_that_appears_meanwhile_is_not_replaced() {
     let bench = Bench::new();
     for path in ["dir", "one.csv"] {
         let job = JobId::generate();
-        let (planned, tokens) = prepared(&bench, &spec(numbers(0, 10), file_sink(path, FileFormat::Csv, WriteMode::ErrorIfExists)), job).await;
-        if path == "dir" { bench.put("dir/theirs.csv", "x\n1\n") } else { bench.put(path, "theirs") }
+        let (planned, tokens) =
+            prepared(&bench, &spec(numbers(0, 10), file_sink(path, FileFormat::Csv, WriteMode::ErrorIfExists)), job).await;
+        if path == "dir" {
+            bench.put("dir/theirs.csv", "x\n1\n")
+        } else {
+            bench.put(path, "theirs")
+        }
         let failure = bench.engine.commit(&planned, job, &tokens).await.unwrap_err();
         assert_eq!(failure.code, Code::SinkExists, "{path}");
         bench.engine.abort(&planned, job, &tokens).await.unwrap();
@@ -121,7 +127,8 @@ async fn an_overwrite_that_was_interrupted_is_completed() {
     let bench = Bench::new();
     bench.run(&spec(numbers(0, 3), file_sink("dir", FileFormat::Parquet, WriteMode::Overwrite))).await.unwrap();
     let job = JobId::generate();
-    let (planned, tokens) = prepared(&bench, &spec(numbers(0, 100), file_sink("dir", FileFormat::Parquet, WriteMode::Overwrite)), job).await;
+    let (planned, tokens) =
+        prepared(&bench, &spec(numbers(0, 100), file_sink("dir", FileFormat::Parquet, WriteMode::Overwrite)), job).await;
     let staging = bench.root().join(format!(".azora-dir-{job}"));
     std::fs::write(staging.join("_SUCCESS"), format!("{job}\n")).unwrap();
     let aside = bench.root().join("aside");

@@ -40,7 +40,9 @@ pub(super) fn schema(inner: &Inner) -> Result<SchemaRef, Failure> {
     let names = names.unwrap_or_default();
     for (name, _) in &settings.types {
         if !names.contains(name) {
-            return Err(Failure::new(Code::ConnectorConfig, format!("there is no column '{}' to give a type", name.escape_debug())).at("/types"));
+            return Err(
+                Failure::new(Code::ConnectorConfig, format!("there is no column '{}' to give a type", name.escape_debug())).at("/types")
+            );
         }
     }
     let typed = names.iter().zip(&kinds).map(|(name, kind)| match settings.told(name) {
@@ -68,7 +70,11 @@ fn header(inner: &Inner, file: usize, sample: &[u8]) -> Result<Vec<String>, Fail
     let path = inner.path(file).escape_debug();
     let refused = |message: String| Failure::new(Code::FileFormat, message).at("/path");
     if sample.iter().all(u8::is_ascii_whitespace) {
-        return if settings.has_header { Err(refused(format!("'{path}' is empty: a CSV file begins with a header"))) } else { Ok(Vec::new()) };
+        return if settings.has_header {
+            Err(refused(format!("'{path}' is empty: a CSV file begins with a header")))
+        } else {
+            Ok(Vec::new())
+        };
     }
     let format = Format::default().with_header(settings.has_header).with_delimiter(settings.delimiter);
     let (schema, _) = format.infer_schema(sample, Some(1)).map_err(|_| refused(format!("'{path}' is not a CSV file")))?;
@@ -221,7 +227,9 @@ impl Decode for Decoder {
     fn explain(&self, bytes: &[u8]) -> (u64, String) {
         let has_header = self.has_header && !self.has_begun;
         let wanted = self.whole.fields().len();
-        let texts = Arc::new(Schema::new(self.whole.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true)).collect::<Vec<_>>()));
+        let texts = Arc::new(Schema::new(
+            self.whole.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true)).collect::<Vec<_>>(),
+        ));
         let mut decoder = builder(&self.settings, texts, has_header).with_batch_size(1).build_decoder();
         let mut at = 0;
         let mut row = 0;

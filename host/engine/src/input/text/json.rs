@@ -48,7 +48,8 @@ pub(super) fn schema(inner: &Inner) -> Result<SchemaRef, Failure> {
     }
     Ok(match of.settle(false) {
         JsonType::Struct(shape) if !has_null => {
-            let named = |field: &Arc<Field>| settings.told(field.name()).map_or_else(|| field.as_ref().clone(), |of| typed_field(field.name(), of));
+            let named =
+                |field: &Arc<Field>| settings.told(field.name()).map_or_else(|| field.as_ref().clone(), |of| typed_field(field.name(), of));
             Element::Object.schema(shape.arrow_fields().iter().map(named).collect::<Vec<_>>())
         }
         JsonType::Tuple(parts) if !has_null => {
@@ -67,7 +68,8 @@ fn broken(inner: &Inner, file: usize, row: usize, error: &serde_json::Error) -> 
 
 fn head(inner: &Inner, file: usize, bytes_max: usize) -> Result<(Vec<u8>, bool), Failure> {
     let mut blocks = inner.blocks(&Part { file, start: 0, end: None })?;
-    let mut flatten = if inner.settings.format == azora_spec::FileFormat::Json && is_array(&mut blocks)? { Some(Flatten::default()) } else { None };
+    let mut flatten =
+        if inner.settings.format == azora_spec::FileFormat::Json && is_array(&mut blocks)? { Some(Flatten::default()) } else { None };
     let mut sample = Vec::new();
     while let Some(block) = blocks.next()? {
         let from = sample.len();
@@ -161,7 +163,9 @@ pub(super) fn decoder(inner: &Inner, projection: Option<&[usize]>, batch_rows: u
             let field = Arc::clone(&schema.fields()[0]);
             ReaderBuilder::new_with_field(field).with_batch_size(batch_rows).build_decoder().map_err(failed)?
         }
-        Element::Object | Element::Tuple => ReaderBuilder::new(Arc::clone(&schema)).with_batch_size(batch_rows).build_decoder().map_err(failed)?,
+        Element::Object | Element::Tuple => {
+            ReaderBuilder::new(Arc::clone(&schema)).with_batch_size(batch_rows).build_decoder().map_err(failed)?
+        }
     };
     Ok(Box::new(Decoder { decoder, schema, element }))
 }
@@ -223,7 +227,9 @@ fn rows(schema: &SchemaRef, element: Element, values: &[Value]) -> Result<Record
             .map(|value| match element {
                 Element::Scalar => Some(value),
                 Element::Object => value.get(field.name()),
-                Element::Tuple => field.name().strip_prefix('_').and_then(|at| at.parse::<usize>().ok()).and_then(|at| value.get(at.wrapping_sub(1))),
+                Element::Tuple => {
+                    field.name().strip_prefix('_').and_then(|at| at.parse::<usize>().ok()).and_then(|at| value.get(at.wrapping_sub(1)))
+                }
             })
             .collect();
         let is_row = |value: &&Value| match element {

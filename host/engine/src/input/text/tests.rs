@@ -29,7 +29,8 @@ async fn csv_quoting_and_types() {
     ]);
     check("a.csv", text, json!({}), expect).await;
     check("a.csv", "x;y\n1;2", json!({"delimiter": ";"}), json!([{"x": 1, "y": 2}])).await;
-    check("a.csv", "1,a\n2,b\n", json!({"header": false}), json!([{"column_1": 1, "column_2": "a"}, {"column_1": 2, "column_2": "b"}])).await;
+    check("a.csv", "1,a\n2,b\n", json!({"header": false}), json!([{"column_1": 1, "column_2": "a"}, {"column_1": 2, "column_2": "b"}]))
+        .await;
     check("a.csv", "\u{feff}x\n1\n", json!({}), json!([{"x": 1}])).await;
     check("a.csv", "x,y\n1,2\n", json!({"columns": ["y"]}), json!([2])).await;
     check("a.csv", "x,y\n1,2\n", json!({"columns": ["y", "x"], "types": ["utf8", "float64"]}), json!([{"y": "2", "x": 1}])).await;
