@@ -7,14 +7,18 @@ mod globals;
 mod members;
 mod methods;
 mod operators;
+mod patterns;
+mod spelling;
+mod statements;
 
 pub(crate) use convert::{compare, float_math, is_nil, not, present};
 pub(crate) use operators::int_math;
 
 use crate::error::{DiagnosticKind, Fault, Span};
-use crate::kind::{Kind, Nulls, Ty, unify, unify_all};
-use crate::syntax::{Assign, Ast, Body, Function, Pattern, Property, Statement, Syntax};
+use crate::kind::{Kind, Ty, unify};
+use crate::syntax::{Ast, Body, Function, Property, Syntax};
 use crate::tree::{Expr, Node, Slot, Stmt};
+use spelling::nearest;
 use std::collections::{HashMap, HashSet};
 
 pub(crate) type Check<T> = Result<T, Halt>;
@@ -160,7 +164,7 @@ impl Checker<'_> {
     }
 
     fn apply(&mut self, function: &Function, arguments: Vec<Expr>, want: Want, out: &mut Vec<Stmt>) -> Check<Expr> {
-        assigned_names(function, &mut self.assigned);
+        statements::assigned_names(function, &mut self.assigned);
         self.scopes.push(Vec::new());
         let mut arguments = arguments.into_iter();
         for param in &function.params {
@@ -181,265 +185,12 @@ impl Checker<'_> {
         Ok(value)
     }
 
-    fn body(&mut self, statements: &[Statement], span: Span, out: &mut Vec<Stmt>) -> Check<Expr> {
-        if let Some((Statement::Return(value), before)) = statements.split_last()
-            && !before.iter().any(returns)
-        {
-            self.statements(before, out)?;
-            return match value {
-                Some(value) => self.expression(value),
-                None => Ok(Expr::undefined()),
-            };
-        }
-        self.returns.push(Vec::new());
-        let mut inner = Vec::new();
-        self.statements(statements, &mut inner)?;
-        let mut kinds = self.returns.pop().unwrap_or_default();
-        if completes(statements) {
-            inner.push(Stmt::Return(Expr::undefined()));
-            kinds.push(Kind::UNDEFINED);
-        }
-        let Some(kind) = unify_all(&kinds) else {
-            let list = kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            return fault(
-                DiagnosticKind::Unsupported,
-                span,
-                format!("the function returns different types: {list}"),
-                "return one type, for example with String(…) or Number(…)",
-            );
-        };
-        widen_returns(&mut inner, &kind);
-        Ok(Expr::new(kind, Node::Block(inner)))
-    }
-
-    fn statements(&mut self, statements: &[Statement], out: &mut Vec<Stmt>) -> Check<()> {
-        for statement in statements {
-            self.statement(statement, out)?;
-            if !completes(std::slice::from_ref(statement)) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn scoped(&mut self, statements: &[Statement]) -> Check<Vec<Stmt>> {
-        let mut out = Vec::new();
-        self.scopes.push(Vec::new());
-        self.statements(statements, &mut out)?;
-        self.scopes.pop();
-        Ok(out)
-    }
-
-    fn statement(&mut self, statement: &Statement, out: &mut Vec<Stmt>) -> Check<()> {
-        match statement {
-            Statement::Declare { pattern, init, is_const, span } => {
-                let value = match init {
-                    Some(init) => self.expression(init)?,
-                    None if *is_const => {
-                        return Err(Fault::new(DiagnosticKind::Syntax, *span, "a const needs a value").into());
-                    }
-                    None => Expr::undefined(),
-                };
-                let value = if matches!(pattern, Pattern::Name(..)) { value } else { self.hold(value, out) };
-                self.bind(pattern, value, *is_const, out)
-            }
-            Statement::Expression(Ast { node: Syntax::Assign { operator, name, value }, span }) => {
-                self.assign(*operator, name, value, *span, out)
-            }
-            Statement::Expression(expression) => {
-                let value = self.expression(expression)?;
-                if !value.is_atom() {
-                    let slot = self.slot(&value.kind);
-                    out.push(Stmt::Let(slot, value));
-                }
-                Ok(())
-            }
-            Statement::If { test, then, otherwise } => {
-                let test = self.condition(test)?;
-                let then = self.scoped(then)?;
-                let otherwise = self.scoped(otherwise)?;
-                out.push(Stmt::If(test, then, otherwise));
-                Ok(())
-            }
-            Statement::Return(value) => {
-                let value = match value {
-                    Some(value) => self.expression(value)?,
-                    None => Expr::undefined(),
-                };
-                if let Some(kinds) = self.returns.last_mut() {
-                    kinds.push(value.kind.clone());
-                }
-                out.push(Stmt::Return(value));
-                Ok(())
-            }
-            Statement::Throw(message, span) => {
-                let message = self.expression(message)?;
-                let text = self.to_str(message, *span)?;
-                out.push(Stmt::Throw(text));
-                Ok(())
-            }
-            Statement::Block(statements) => {
-                self.scopes.push(Vec::new());
-                self.statements(statements, out)?;
-                self.scopes.pop();
-                Ok(())
-            }
-        }
-    }
-
-    fn bind(&mut self, pattern: &Pattern, value: Expr, is_const: bool, out: &mut Vec<Stmt>) -> Check<()> {
-        match pattern {
-            Pattern::Name(name, span) => self.bind_name(name, *span, value, is_const, out),
-            Pattern::Default(inner, default) => {
-                let value = if value.kind.nulls.has(Nulls::UNDEFINED) {
-                    let default = self.expression(default)?;
-                    self.with(value, |me, value| {
-                        let test = Expr::new(Ty::Bool.sure(), Node::IsNil(value.clone().boxed(), Nulls::UNDEFINED));
-                        let rest = without(value, Nulls::UNDEFINED);
-                        me.choose(test, default, rest, Span::default())
-                    })?
-                } else {
-                    value
-                };
-                let value = self.hold(value, out);
-                self.bind(inner, value, is_const, out)
-            }
-            Pattern::Object { properties, rest, span } => {
-                let base = self.require(value, *span, "cannot destructure null")?;
-                let base = self.hold(base, out);
-                for (name, inner) in properties {
-                    let part = self.property(base.clone(), name, pattern_span(inner, *span))?;
-                    let part = self.hold(part, out);
-                    self.bind(inner, part, is_const, out)?;
-                }
-                if let Some(rest) = rest {
-                    let taken: Vec<&str> = properties.iter().map(|(name, _)| name.as_str()).collect();
-                    let value = self.remaining(&base, &taken, *span)?;
-                    self.bind_name(rest, *span, value, is_const, out)?;
-                }
-                Ok(())
-            }
-            Pattern::Array { items, rest, span } => {
-                if rest.is_some() {
-                    return fault(
-                        DiagnosticKind::Unsupported,
-                        *span,
-                        "a rest in an array pattern cannot be compiled yet",
-                        "name the parts",
-                    );
-                }
-                let base = self.require(value, *span, "cannot destructure null")?;
-                if !matches!(base.kind.ty, Ty::Tuple(_) | Ty::List(_)) {
-                    return fault(
-                        DiagnosticKind::Type,
-                        *span,
-                        format!("an array pattern takes a tuple or a list, not {}", base.kind),
-                        "destructure objects with `({a, b}) =>`",
-                    );
-                }
-                let base = self.hold(base, out);
-                for (at, item) in items.iter().enumerate() {
-                    let Some(item) = item else { continue };
-                    let index = Expr::int(i64::try_from(at).unwrap_or(i64::MAX));
-                    let part = self.element(base.clone(), index, *span)?;
-                    let part = self.hold(part, out);
-                    self.bind(item, part, is_const, out)?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn bind_name(&mut self, name: &str, span: Span, value: Expr, is_const: bool, out: &mut Vec<Stmt>) -> Check<()> {
-        let binding = if !is_const && self.assigned.contains(name) {
-            let kind = match self.wide.get(&span.start) {
-                Some(wide) => unify(wide, &value.kind).unwrap_or_else(|| wide.clone()),
-                None => value.kind.clone(),
-            };
-            let slot = self.slot(&kind);
-            out.push(Stmt::Var(slot, value.widen(&kind)));
-            Binding::Variable { slot, kind, at: span.start }
-        } else {
-            let value = self.hold(value, out);
-            if self.is_variable(&value) {
-                // An alias of a variable would change with it.
-                let slot = self.slot(&value.kind);
-                let kind = value.kind.clone();
-                out.push(Stmt::Let(slot, value));
-                Binding::Value(Expr::new(kind, Node::Local(slot)))
-            } else {
-                Binding::Value(value)
-            }
-        };
-        if let Some(scope) = self.scopes.last_mut() {
-            scope.push((name.to_owned(), binding));
-        }
-        Ok(())
-    }
-
-    fn is_variable(&self, value: &Expr) -> bool {
-        match &value.node {
-            Node::Local(slot) => {
-                self.scopes.iter().flatten().any(|(_, binding)| matches!(binding, Binding::Variable { slot: other, .. } if other == slot))
-            }
-            Node::Part(inner, _) | Node::Value(inner) => self.is_variable(inner),
-            _ => false,
-        }
-    }
-
-    fn remaining(&mut self, base: &Expr, taken: &[&str], span: Span) -> Check<Expr> {
-        let Ty::Struct(parts) = base.kind.ty.clone() else {
-            return fault(DiagnosticKind::Type, span, format!("`...` takes an object, not {}", base.kind), "name the parts");
-        };
-        let mut kinds = Vec::new();
-        let mut values = Vec::new();
-        for (at, part) in parts.iter().enumerate().filter(|(_, part)| !taken.contains(&part.name.as_str())) {
-            values.push(self.part(base.clone(), at));
-            kinds.push(part.clone());
-        }
-        Ok(Expr::new(Ty::Struct(kinds).sure(), Node::Parts(values)))
-    }
-
     fn find(&self, name: &str) -> Option<&Binding> {
         self.scopes.iter().rev().find_map(|scope| scope.iter().rev().find(|(known, _)| known == name)).map(|(_, binding)| binding)
     }
 
     fn names(&self) -> Vec<&str> {
         self.scopes.iter().flatten().map(|(name, _)| name.as_str()).collect()
-    }
-
-    fn assign(&mut self, operator: Assign, name: &str, value: &Ast, span: Span, out: &mut Vec<Stmt>) -> Check<()> {
-        let (slot, kind, at) = match self.find(name).cloned() {
-            Some(Binding::Variable { slot, kind, at }) => (slot, kind, at),
-            Some(_) => return fault(DiagnosticKind::Type, span, format!("`{name}` is a constant"), "declare it with let"),
-            None => return self.unknown_name(name, span),
-        };
-        let old = Expr::new(kind.clone(), Node::Local(slot));
-        let value = match operator {
-            Assign::Plain => self.expression(value)?,
-            Assign::With(operator) => {
-                let right = self.expression(value)?;
-                self.binary(operator, old, right, span)?
-            }
-            Assign::Logical(operator) => {
-                let right = self.expression(value)?;
-                self.logical(operator, old, right, span)?
-            }
-        };
-        let Some(wide) = unify(&kind, &value.kind) else {
-            return fault(
-                DiagnosticKind::Unsupported,
-                span,
-                format!("`{name}` holds {kind} and cannot take {}", value.kind),
-                "use another variable",
-            );
-        };
-        if wide != kind {
-            self.wide.insert(at, wide);
-            return Err(Halt::Again);
-        }
-        out.push(Stmt::Set(slot, value.widen(&kind)));
-        Ok(())
     }
 
     fn expression(&mut self, ast: &Ast) -> Check<Expr> {
@@ -621,110 +372,4 @@ fn concat(pieces: Vec<Expr>) -> Expr {
         };
     }
     all
-}
-
-/// The same value in a kind that lacks one of the empty values.
-fn without(value: Expr, nulls: Nulls) -> Expr {
-    let present = value.kind.present();
-    match (value.kind.nulls, nulls) {
-        (Nulls::BOTH, Nulls::UNDEFINED) => {
-            let kind = present.with(Nulls::NULL);
-            if present.ty == Ty::Nil { Expr::null() } else { Expr::new(kind, value.node) }
-        }
-        _ if present.ty == Ty::Nil => Expr::new(present, Node::Nil),
-        _ => Expr::new(present, Node::Value(value.boxed())),
-    }
-}
-
-fn pattern_span(pattern: &Pattern, outer: Span) -> Span {
-    match pattern {
-        Pattern::Name(_, span) | Pattern::Object { span, .. } | Pattern::Array { span, .. } => *span,
-        Pattern::Default(inner, _) => pattern_span(inner, outer),
-    }
-}
-
-/// Whether control may reach what follows.
-fn completes(statements: &[Statement]) -> bool {
-    !statements.iter().any(|statement| match statement {
-        Statement::Return(..) | Statement::Throw(..) => true,
-        Statement::If { then, otherwise, .. } => !completes(then) && !completes(otherwise),
-        Statement::Block(inner) => !completes(inner),
-        _ => false,
-    })
-}
-
-fn returns(statement: &Statement) -> bool {
-    match statement {
-        Statement::Return(..) => true,
-        Statement::If { then, otherwise, .. } => then.iter().chain(otherwise).any(returns),
-        Statement::Block(inner) => inner.iter().any(returns),
-        _ => false,
-    }
-}
-
-fn widen_returns(statements: &mut [Stmt], kind: &Kind) {
-    for statement in statements {
-        match statement {
-            Stmt::Return(value) => {
-                let old = std::mem::replace(value, Expr::undefined());
-                *value = old.widen(kind);
-            }
-            Stmt::If(_, then, otherwise) => {
-                widen_returns(then, kind);
-                widen_returns(otherwise, kind);
-            }
-            _ => {}
-        }
-    }
-}
-
-fn assigned_names(function: &Function, out: &mut HashSet<String>) {
-    fn walk(statements: &[Statement], out: &mut HashSet<String>) {
-        for statement in statements {
-            match statement {
-                Statement::Expression(Ast { node: Syntax::Assign { name, .. }, .. }) => {
-                    out.insert(name.clone());
-                }
-                Statement::If { then, otherwise, .. } => {
-                    walk(then, out);
-                    walk(otherwise, out);
-                }
-                Statement::Block(inner) => walk(inner, out),
-                _ => {}
-            }
-        }
-    }
-    if let Body::Statements(statements) = &function.body {
-        walk(statements, out);
-    }
-}
-
-/// The known word closest to a misspelt one, if any is close.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = ((word.chars().count() + 1) / 3).max(1);
-    known
-        .into_iter()
-        .map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut corner = i;
-        let mut left = i + 1;
-        for (y, above) in b.iter().zip(row.iter_mut().skip(1)) {
-            let next = (corner + usize::from(x != *y)).min(*above + 1).min(left + 1);
-            corner = *above;
-            *above = next;
-            left = next;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

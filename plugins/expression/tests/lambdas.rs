@@ -9,6 +9,8 @@
 mod batch;
 #[path = "lambdas/case.rs"]
 mod case;
+#[path = "lambdas/generated.rs"]
+mod generated;
 #[path = "lambdas/node.rs"]
 mod node;
 #[path = "lambdas/run.rs"]
@@ -100,6 +102,47 @@ fn node_answers_as_written() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Functions that are compared with Node in each run.
+const GENERATED: usize = 600;
+const SEED: u64 = 0x5EED_2026;
+
+#[test]
+fn generated_functions_answer_as_node_does() {
+    let seed = std::env::var("AZORA_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED);
+    let runner = run::Runner::new();
+    let cases = generated::cases(seed, GENERATED);
+    let answers = node::answers(&cases);
+    let (mut wrong, mut n_refused) = (Vec::new(), 0);
+    for (case, answer) in cases.iter().zip(answers) {
+        let Ok(compiled) = azora_expression::compile(&case.pipeline()) else {
+            n_refused += 1;
+            continue;
+        };
+        let got = runner.component(&compiled).and_then(|component| runner.run(&compiled, &component, case, &case.rows, usize::MAX));
+        let is_right = match (&got, &answer) {
+            (Ok(got), Some(Value::Array(wanted))) => wanted.len() == got.len() && wanted.iter().zip(got).all(|(a, b)| same(a, b)),
+            // Where JavaScript throws, a run fails; where its numbers lose digits, ours may fail rather than lose them.
+            (Err(failure), Some(Value::String(_))) => failure.contains("User"),
+            (Err(failure), _) => failure.contains("Overflow") || failure.contains("gives a number here"),
+            _ => false,
+        };
+        if !is_right {
+            let first = match (&got, &answer) {
+                (Ok(got), Some(Value::Array(wanted))) => wanted
+                    .iter()
+                    .zip(got)
+                    .enumerate()
+                    .find(|(_, (a, b))| !same(a, b))
+                    .map(|(at, (a, b))| format!("row {at}: Node {a}, ours {b}")),
+                _ => Some(format!("Node {answer:?}, ours {got:?}")),
+            };
+            wrong.push(format!("{}\n    {}", case.name, first.unwrap_or_default()));
+        }
+    }
+    assert!(wrong.is_empty(), "seed {seed}: {} of {GENERATED}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(n_refused < GENERATED / 2, "{n_refused} of {GENERATED} refused");
 }
 
 /// Equal, with 1e-15 of room for functions of `Math` whose last digit is nobody's promise.

@@ -250,3 +250,16 @@ pub(crate) fn compare(operator: Compare, a: Expr, b: Expr) -> Expr {
 pub(crate) fn float_math(operator: FloatMath, a: Expr, b: Expr) -> Expr {
     Expr::new(Ty::Float.sure(), Node::FloatMath(operator, a.boxed(), b.boxed()))
 }
+
+/// The same value in a kind that lacks one of the empty values.
+pub(super) fn without(value: Expr, nulls: Nulls) -> Expr {
+    let present = value.kind.present();
+    match (value.kind.nulls, nulls) {
+        (Nulls::BOTH, Nulls::UNDEFINED) => {
+            let kind = present.with(Nulls::NULL);
+            if present.ty == Ty::Nil { Expr::null() } else { Expr::new(kind, value.node) }
+        }
+        _ if present.ty == Ty::Nil => Expr::new(present, Node::Nil),
+        _ => Expr::new(present, Node::Value(value.boxed())),
+    }
+}
