@@ -80,7 +80,8 @@ impl Case {
     /// # Errors
     /// When the server does not start, or the case is not written as it should be.
     pub async fn run(&self) -> Result<Vec<Failed>> {
-        let settings: Vec<(&'static str, &str)> = members(&self.json["settings"]).map(|(name, value)| (leak(name), value.as_str().unwrap_or_default())).collect();
+        let settings: Vec<(&'static str, &str)> =
+            members(&self.json["settings"]).map(|(name, value)| (leak(name), value.as_str().unwrap_or_default())).collect();
         let server = Server::with(&settings).await?;
         for (name, content) in members(&self.json["files"]) {
             let path = server.files().join(name);
@@ -114,7 +115,8 @@ async fn run(step: &Value, client: &Client, known: &mut BTreeMap<String, String>
         Some(wanted) => until(wanted, &request, client, answer).await?,
     };
     let shown = || answer.text().chars().take(SHOWN_CHARS_MAX).collect::<String>();
-    check(&expect, &answer).with_context(|| format!("{} {} answered {}: {}", request["method"], request["path"], answer.status, shown()))?;
+    check(&expect, &answer)
+        .with_context(|| format!("{} {} answered {}: {}", request["method"], request["path"], answer.status, shown()))?;
     let body = answer.json();
     for (name, from) in members(&step["save"]) {
         let from = from.as_str().context("save names a pointer or a header")?;

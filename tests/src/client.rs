@@ -6,7 +6,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Words of the inside that no answer may hold.
-const INSIDE: &[&str] = &["panicked", "wasmtime", "wasm backtrace", "DataFusion error", "Arrow error", "ObjectStore", "src/", "RUST_BACKTRACE", "os error"];
+const INSIDE: &[&str] =
+    &["panicked", "wasmtime", "wasm backtrace", "DataFusion error", "Arrow error", "ObjectStore", "src/", "RUST_BACKTRACE", "os error"];
 
 /// Speaks to one server.
 #[derive(Debug, Clone)]

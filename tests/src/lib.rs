@@ -2,6 +2,7 @@
 //!
 //! The cases themselves lie in `tests/cases`; what is tested beside the code lies beside the code.
 
+pub mod attack;
 mod cases;
 mod client;
 mod guests;

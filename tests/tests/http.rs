@@ -4,7 +4,7 @@
 //! An argument names the cases to run by a part of their names.
 
 use anyhow::{Result, ensure};
-use azora_tests::Case;
+use azora_tests::{Case, Failed, attack};
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -30,17 +30,28 @@ fn run(filters: &[&String]) -> Result<bool> {
     ensure!(!all.is_empty(), "there are no cases");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (mut steps, mut failures) = (0, 0);
-    for case in all.iter().filter(|case| filters.is_empty() || filters.iter().any(|part| case.name.contains(part.as_str()))) {
+    let is_wanted = |name: &str| filters.is_empty() || filters.iter().any(|part| name.contains(part.as_str()));
+    for case in all.iter().filter(|case| is_wanted(&case.name)) {
         let failed = runtime.block_on(case.run())?;
-        say(&format!("case {} ... {} of {} steps", case.name, case.steps() - failed.len(), case.steps()));
-        for step in &failed {
-            say(&format!("  FAILED {}\n    {:#}", step.step, step.reason));
-        }
+        tell(&case.name, case.steps(), &failed);
         steps += case.steps();
         failures += failed.len();
     }
-    say(&format!("\nhttp: {} steps, {failures} failed", steps));
+    if is_wanted("hostile") {
+        let attacks = runtime.block_on(attack::run())?;
+        tell("hostile", attacks.total, &attacks.failed);
+        steps += attacks.total;
+        failures += attacks.failed.len();
+    }
+    say(&format!("\nhttp: {steps} steps, {failures} failed"));
     Ok(failures == 0)
+}
+
+fn tell(name: &str, steps: usize, failed: &[Failed]) {
+    say(&format!("case {name} ... {} of {steps} steps", steps - failed.len()));
+    for step in failed {
+        say(&format!("  FAILED {}\n    {:#}", step.step, step.reason));
+    }
 }
 
 fn say(text: &str) {
