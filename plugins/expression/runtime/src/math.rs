@@ -126,9 +126,38 @@ pub extern "C" fn f64_rem(x: f64, y: f64) -> f64 {
     remainder(x, y)
 }
 
+/// The remainder of numbers that are not both small and whole: exact, by division of the mantissas.
 #[inline(never)]
 fn remainder(x: f64, y: f64) -> f64 {
-    libm::fmod(x, y)
+    let (size, divisor) = (x.abs(), y.abs());
+    if !(size < f64::INFINITY) || divisor == 0.0 || divisor.is_nan() {
+        return f64::NAN;
+    }
+    if size < divisor {
+        return x;
+    }
+    let ((mut rest, mut exponent), (mut by, mut by_exponent)) = (split(size), split(divisor));
+    by_exponent += by.trailing_zeros() as i32;
+    by >>= by.trailing_zeros();
+    if exponent < by_exponent {
+        // The divisor is not greater, so it still fits when it is written with the smaller exponent.
+        rest %= by << (by_exponent - exponent);
+    } else {
+        rest %= by;
+        while exponent > by_exponent && rest != 0 {
+            let step = (exponent - by_exponent).min(by.leading_zeros() as i32);
+            rest = (rest << step) % by;
+            exponent -= step;
+        }
+        exponent = by_exponent;
+    }
+    libm::copysign(libm::scalbn(rest as f64, exponent), x)
+}
+
+/// A finite number above zero as a whole number times a power of two.
+fn split(x: f64) -> (u64, i32) {
+    let (exponent, mantissa) = ((x.to_bits() >> 52) as i32, x.to_bits() & ((1 << 52) - 1));
+    if exponent == 0 { (mantissa, -1074) } else { (mantissa | 1 << 52, exponent - 1075) }
 }
 
 /// `x | 0`: the whole part modulo 2^32, as a signed number.

@@ -257,6 +257,9 @@ fn doubles() {
         {
             check(&x, &[("map", text)], &End::Rows);
         }
+        for text in ["x => x % 3 === 0", "x => x % 12 != 0", "x => x * 1e13 % 7 === 0", "x => x * 8 % 5 == 0"] {
+            check(&x, &[("filter", text)], &End::Rows);
+        }
         for end in [End::Rows, End::Count, End::Sum, End::Min, End::Max] {
             check(&x, &[("map", "x => x * 0.1"), ("filter", "x => x > 1 || x < -3")], &end);
         }

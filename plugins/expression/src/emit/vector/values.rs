@@ -16,6 +16,17 @@ fn has_simple_flag(kind: &Kind) -> bool {
     !kind.has_flag() || kind.nulls != Nulls::BOTH
 }
 
+/// Doubles below it have whole quotients that are rounded right.
+const EXACT_BOUND: f64 = 2_251_799_813_685_248.0;
+
+/// The operands of `x % c === 0` for a double and a whole constant.
+fn float_multiple<'e>(operator: Compare, a: &'e Expr, b: &Expr) -> Option<(&'e Expr, f64)> {
+    let (Node::Call("f64_rem", arguments), Node::Float(zero)) = (&a.node, &b.node) else { return None };
+    let [value, Expr { node: Node::Float(divisor), .. }] = arguments.as_slice() else { return None };
+    let is_whole = divisor.fract() == 0.0 && divisor.abs() >= 1.0 && divisor.abs() < EXACT_BOUND;
+    (is_whole && *zero == 0.0 && matches!(operator, Compare::Equal | Compare::NotEqual)).then_some((value, *divisor))
+}
+
 impl Vector<'_, '_, '_> {
     pub(super) fn push(&mut self, lanes: Lanes) {
         match lanes {
@@ -251,6 +262,11 @@ impl Vector<'_, '_, '_> {
             let divides = self.divides(value, *divisor);
             return Some(if operator == Compare::NotEqual { self.not(divides) } else { divides });
         }
+        if let Some((value, divisor)) = float_multiple(operator, a, b) {
+            let value = self.value(value)?;
+            let divides = self.divides_float(value, divisor);
+            return Some(if operator == Compare::NotEqual { self.not(divides) } else { divides });
+        }
         let (x, y) = (self.value(a)?, self.value(b)?);
         let is_float = match a.kind.ty {
             Ty::Float => true,
@@ -300,6 +316,37 @@ impl Vector<'_, '_, '_> {
             Some(by_two) => self.two(by_odd, by_two, |i| i.v128_and()),
             None => by_odd,
         }
+    }
+
+    /// The same for doubles and a whole divisor: the nearest whole quotient times the divisor is the number itself. The
+    /// quotient is right below 2^51; larger numbers are left to the runtime.
+    fn divides_float(&mut self, value: Lanes, divisor: f64) -> Lanes {
+        let answer = self.row.code.local(ValType::V128);
+        let limit = EXACT_BOUND.to_bits();
+        self.push(value);
+        self.i().f64x2_abs().v128_const(both(limit, limit)).f64x2_ge().v128_any_true();
+        self.row.code.start_if();
+        for lane in 0..2 {
+            self.push(value);
+            self.i().f64x2_extract_lane(lane).f64_const(divisor.into());
+            self.row.call("f64_rem");
+            let mut i = self.i();
+            i.f64_const(0.0.into()).f64_eq().i64_extend_i32_u();
+            if lane == 0 {
+                i.i64x2_splat()
+            } else {
+                i.i64x2_replace_lane(1)
+            };
+        }
+        self.i().i64x2_neg().local_set(answer);
+        self.row.code.otherwise();
+        let (inverse, divisor) = ((1.0 / divisor).to_bits(), divisor.to_bits());
+        self.push(value);
+        self.i().v128_const(both(inverse, inverse)).f64x2_mul().f64x2_nearest().v128_const(both(divisor, divisor)).f64x2_mul();
+        self.push(value);
+        self.i().f64x2_eq().local_set(answer);
+        self.row.code.end();
+        Lanes::Local(answer)
     }
 
     /// Operations on the low 32 bits; shifts only by constants.
