@@ -35,7 +35,10 @@ impl Lock {
             file.set_len(0)?;
             writeln!(file, "{}", std::process::id())
         };
-        write(&mut file).map_err(|error| Error::io("write", &path, error))?;
+        // A full disk has no room for the note, which is only a help for people.
+        if let Err(error) = write(&mut file) {
+            tracing::warn!(%error, "the owner of the data directory could not be noted");
+        }
         Ok(Self { _file: file })
     }
 }

@@ -47,9 +47,16 @@ impl Disk {
             }
             set_aside(path)?;
         }
-        let db = open(path)?;
-        db.insert(KEY_SCHEMA, &SCHEMA_VERSION.to_be_bytes())?;
-        Ok(Loaded { disk: Self { db: Some(db) }, tables: Tables::default(), lsn: 0 })
+        let fresh = open(path).and_then(|db| db.insert(KEY_SCHEMA, &SCHEMA_VERSION.to_be_bytes()).map(|_| db));
+        let db = match fresh {
+            Ok(db) => Some(db),
+            Err(error) => {
+                // The journal alone is enough, and a full disk must not keep the server from ending its jobs.
+                tracing::error!(%error, "the index on disk cannot be made; this run goes on without it");
+                None
+            }
+        };
+        Ok(Loaded { disk: Self { db }, tables: Tables::default(), lsn: 0 })
     }
 
     /// Writes changes and the position behind them as one step. After a failure the copy stays as it is until a restart
