@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use azora_spec::{Blame, Code, Failure};
+use azora_spec::{Blame, Code, Failure, RequestId};
 use serde_json::{Map, Value, json};
 use std::any::Any;
 use std::sync::atomic::Ordering;
@@ -16,8 +16,6 @@ use std::time::Instant;
 
 /// Names one request in logs and answers.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest request id that is taken from a caller, in bytes.
-const REQUEST_ID_BYTES_MAX: usize = 128;
 /// What `Retry-After` says where a retry may help, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 1;
 /// Longest path that an answer repeats, in bytes.
@@ -40,9 +38,9 @@ pub(crate) async fn render(State(app): State<App>, request: Request, next: Next)
         if problem.0.blame() == Blame::System {
             tracing::warn!(request = %id, code = %problem.0.code, message = %problem.0.message, "request failed");
         }
-        response = write(&problem.0, &path, &id, response.headers());
+        response = write(&problem.0, &path, id.as_str(), response.headers());
     }
-    if let Ok(value) = HeaderValue::from_str(&id) {
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -62,12 +60,9 @@ pub(crate) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     Problem(Failure::new(Code::Internal, "a defect of the server; its log has the details under the request's id")).into_response()
 }
 
-fn request_id(headers: &HeaderMap) -> String {
-    let given = headers
-        .get(&REQUEST_ID)
-        .and_then(|value| value.to_str().ok())
-        .filter(|text| !text.is_empty() && text.len() <= REQUEST_ID_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic()));
-    given.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned)
+fn request_id(headers: &HeaderMap) -> RequestId {
+    let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
+    given.and_then(RequestId::chosen).unwrap_or_else(RequestId::generate)
 }
 
 /// The failure that an answer carries, or that its bare status stands for.

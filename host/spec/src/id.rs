@@ -43,6 +43,37 @@ impl FromStr for JobId {
     }
 }
 
+/// Names one request in logs and answers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// A fresh one, which sorts by time.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7().to_string())
+    }
+
+    /// The one that a caller chose: 1 to 128 visible ASCII characters. Nothing for any other text.
+    #[must_use]
+    pub fn chosen(text: &str) -> Option<Self> {
+        let is_id = !text.is_empty() && text.len() <= limits::REQUEST_ID_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_id.then(|| Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 fn is_name(text: &str, bytes_max: usize, is_allowed: impl Fn(u8) -> bool) -> bool {
     text.len() <= bytes_max
         && text.bytes().next().is_some_and(|first| first.is_ascii_alphabetic())
@@ -153,5 +184,17 @@ impl fmt::Display for PluginRef {
             Self::Version(name, version) => write!(f, "{name}@{version}"),
             Self::Digest(digest) => digest.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RequestId;
+
+    #[test]
+    fn request_ids_of_callers_are_visible_ascii() {
+        assert_eq!(RequestId::chosen("mine-1").expect("an id").as_str(), "mine-1");
+        assert!(RequestId::chosen("").is_none() && RequestId::chosen("a b").is_none() && RequestId::chosen(&"x".repeat(129)).is_none());
+        assert_ne!(RequestId::generate(), RequestId::generate());
     }
 }

@@ -17,7 +17,7 @@ pub mod wire;
 pub use code::{Blame, Code};
 pub use digest::Digest;
 pub use failure::{Failure, Position};
-pub use id::{DatasetName, JobId, PluginName, PluginRef};
+pub use id::{DatasetName, JobId, PluginName, PluginRef, RequestId};
 pub use job::{Input, JobOptions, JobSpec, OnError, Sink, WriteMode};
 pub use operation::{Buckets, FileFormat, Function, NamedAggregate, Operation, SortOrder};
 pub use secret::Secret;

@@ -23,6 +23,8 @@ pub const DATASET_NAME_BYTES_MAX: usize = 128;
 pub const PLUGIN_NAME_BYTES_MAX: usize = 64;
 /// Longest `Idempotency-Key`.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// Longest request id that is taken from a caller.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
 /// How long an idempotency key is remembered.
 pub const IDEMPOTENCY_KEEP: Duration = Duration::from_secs(24 * 3600);
 /// Most partitions of a job.

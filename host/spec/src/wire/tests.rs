@@ -312,3 +312,26 @@ fn frames_streams_and_trials() {
     assert_eq!((trial.rows.len(), trial.function.as_deref()), (2, Some("f")));
     assert_eq!(TryRequest::read(&json!({"rows": vec![1; 1001]})).expect_err("too many").pointer.as_deref(), Some("/rows"));
 }
+
+/// The bodies that the benchmark's peer sends.
+#[test]
+fn the_benchmarks_bodies_are_jobs() {
+    let check = |operations: Value, expect: &[&str]| {
+        let source = json!({"type": "parquet", "path": "/d/rows.parquet", "columns": ["id", "price"]});
+        let spec = read(&json!({"source": source, "operations": operations}));
+        assert_eq!(spec.operations.iter().map(Operation::name).collect::<Vec<_>>(), expect);
+    };
+    let pairs = json!({"type": "reduceByKey", "key": "r => r.id % 1000000", "value": "r => r.price", "reduce": "(a, b) => a + b"});
+    check(
+        json!([{"type": "map", "function": "x => x * 2 + 1"}, {"type": "filter", "function": "x => x % 3 === 0"}, {"type": "sum"}]),
+        &["map", "filter", "sum"],
+    );
+    check(json!([pairs, {"type": "aggregate", "aggregates": ["count", "sum", "max"]}]), &["reduceByKey", "aggregate"]);
+    check(
+        json!([{"type": "map", "plugin": "haversine"}, {"type": "aggregate", "aggregates": ["sum", {"countIf": "d => d < 1000"}]}]),
+        &["map", "aggregate"],
+    );
+    check(json!([{"type": "map", "function": "s => fnv1a64(s)"}, {"type": "aggregate", "aggregates": ["bitXor"]}]), &["map", "aggregate"]);
+    check(json!([{"type": "filter", "function": "s => s.includes('A')"}, {"type": "countDistinct"}]), &["filter", "countDistinct"]);
+    check(json!([{"type": "write", "sink": {"type": "parquet", "path": "/out/w2", "compression": "snappy"}}]), &["write"]);
+}
