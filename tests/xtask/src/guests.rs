@@ -124,8 +124,9 @@ impl Toolchain {
         cargo.env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS).env_remove("RUSTC_WRAPPER").env_remove("RUSTC_WORKSPACE_WRAPPER");
         cargo.env("RUSTC", &self.rustc).env("CARGO_TARGET_DIR", target_dir);
         if self.builds_std {
-            // A released compiler takes the option only so; it is the variable that rustc's own build uses.
-            cargo.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
+            // A released compiler takes these options only so; it is the variable that rustc's own build uses. Of the
+            // library's features none is of use in a sandbox, backtraces least of all.
+            cargo.env("RUSTC_BOOTSTRAP", "1").args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="]);
         }
         if let Some(linker) = &self.linker {
             cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);

@@ -3,8 +3,12 @@
 //! Nothing here is part of the product.
 
 mod demo;
+mod guests;
+mod runtime;
+mod server;
 mod steps;
 mod suite;
+mod tour;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -26,6 +30,10 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
+    /// Build the example and test guests into components.
+    Guests,
+    /// Rebuild the lambda runtime that is checked in as WebAssembly.
+    Runtime,
     /// Formatting, lints, documentation and tests, as CI and reviewers see them.
     Check,
 }
@@ -34,6 +42,8 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo => demo::run(),
         Command::Test { rest } => suite::test(&rest),
+        Command::Guests => suite::build_guests().map(drop),
+        Command::Runtime => runtime::build(steps::root()),
         Command::Check => suite::check(),
     };
     match outcome {

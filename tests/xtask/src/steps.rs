@@ -1,8 +1,7 @@
 //! Running commands and telling people what goes on. What the commands are does not live here.
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -41,23 +40,6 @@ pub(crate) fn run(what: &str, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Does something silent behind a spinner (a plain line where there is no terminal).
-pub(crate) fn spin<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let bar = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-    if let Ok(style) = ProgressStyle::with_template("   {spinner} {msg} {elapsed}") {
-        bar.set_style(style);
-    }
-    bar.set_message(what.to_owned());
-    bar.enable_steady_tick(Duration::from_millis(100));
-    let began = Instant::now();
-    let outcome = work().with_context(|| what.to_owned());
-    bar.finish_and_clear();
-    if outcome.is_ok() {
-        say(&format!("   {what}: {}", seconds(began.elapsed())));
-    }
-    outcome
-}
-
 /// Whether a program can be started.
 pub(crate) fn is_there(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
@@ -72,7 +54,10 @@ pub(crate) fn install(why: &str, packages: &[&str]) -> Result<()> {
     run("Updating the package lists", Command::new("apt-get").args(["-qq", "update"]))?;
     run(
         &format!("Installing {} ({why})", packages.join(", ")),
-        Command::new("apt-get").args(["-qq", "-y", "install", "--no-install-recommends"]).args(packages).env("DEBIAN_FRONTEND", "noninteractive"),
+        Command::new("apt-get")
+            .args(["-qq", "-y", "install", "--no-install-recommends"])
+            .args(packages)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
     )
 }
 
