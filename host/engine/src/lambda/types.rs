@@ -100,8 +100,8 @@ pub(super) fn field(field: &JsField) -> Field {
 
 #[cfg(test)]
 mod tests {
-    use azora_connect::element::scalar;
     use super::{Code, DataType, Element, Field, JsField, Schema, TimeUnit, Type, element, field, type_of};
+    use azora_connect::element::scalar;
     use std::sync::Arc;
 
     #[test]

@@ -41,6 +41,7 @@ struct Message {
     mode: ModeMessage,
     meeting: MeetingMessage,
     is_stateless: bool,
+    is_one_to_one: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -124,6 +125,7 @@ impl TransformOperator {
                 Meeting::Combine => MeetingMessage::Combine,
             },
             is_stateless: self.is_stateless,
+            is_one_to_one: self.is_one_to_one,
         };
         serde_json::to_vec(&message).map_err(|_| external(damaged()))
     }
@@ -154,6 +156,7 @@ impl TransformOperator {
                 MeetingMessage::Combine => Meeting::Combine,
             },
             is_stateless: message.is_stateless,
+            is_one_to_one: message.is_one_to_one,
         })
     }
 }
@@ -196,4 +199,49 @@ fn schema_bytes(schema: &Schema) -> Result<Vec<u8>> {
 
 fn schema_of(bytes: &[u8]) -> Result<SchemaRef> {
     Ok(StreamReader::try_new(bytes, None)?.schema())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Digest, GuestLimits, Meeting, Mode, Origin, TransformOperator};
+    use crate::lambda::Lambdas;
+    use crate::node::Operator as _;
+    use azora_expression::{Element, End, Field, Lambda, Pipeline, Step, Type, compile};
+    use azora_sandbox::{CompilerCommand, Options, Sandbox};
+    use azora_spec::{Code, Failure};
+
+    #[test]
+    fn a_transform_comes_back_from_its_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let compiler = CompilerCommand { program: "false".into(), args: Vec::new() };
+        let sandbox = Sandbox::new(Options::new(folder.path().to_owned(), compiler)).unwrap();
+        let pipeline = Pipeline {
+            input: Element::Object(vec![Field::new("a", Type::Int64, true), Field::new("b", Type::Utf8, false)]),
+            steps: vec![Step::Filter(Lambda::new("r => r.a > 1", 0))],
+            end: End::Rows,
+        };
+        let limits = GuestLimits { output_rows_max: 77, ..GuestLimits::default() };
+        let kernel = Lambdas::default().bind(&sandbox, pipeline.clone(), limits).unwrap();
+        let operator = TransformOperator {
+            kernel,
+            mode: Mode::Keep(vec!["made".to_owned()]),
+            meeting: Meeting::Combine,
+            is_stateless: true,
+            is_one_to_one: false,
+            pointer: "/operations/3".to_owned(),
+        };
+        let bytes = operator.encode().unwrap();
+        let component = compile(&pipeline).unwrap().component;
+        assert!(bytes.len() < 4096 && !bytes.windows(64).any(|window| component.windows(64).any(|part| part == window)));
+        let components = |digest: &Digest, origin: Origin| {
+            assert_eq!((*digest, origin), (Digest::of(&component), Origin::Lambda));
+            sandbox.lambda(&component).map_err(Failure::from)
+        };
+        let back = TransformOperator::decode(&bytes, &components).unwrap();
+        assert_eq!(back.describe(), operator.describe());
+        assert_eq!(back.encode().unwrap(), bytes);
+        assert_eq!(back.kernel.limits, limits);
+        let other = String::from_utf8(bytes).unwrap().replace("\"version\":1", "\"version\":9");
+        assert_eq!(crate::failure_of(TransformOperator::decode(other.as_bytes(), &components).unwrap_err()).code, Code::Internal);
+    }
 }

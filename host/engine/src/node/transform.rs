@@ -1,12 +1,13 @@
 //! Rows through a guest: only the columns that it needs go in, the others are kept back and put beside what it made.
 
 use super::kernel::{Guest, GuestMetrics, Keeper, Kernel, Origins};
-use super::{Assembled, Gather, NodeExec, Operator, Task, batch};
-use azora_sandbox::Processed;
+use super::{Assembled, Gather, NodeExec, Operator, Task, batch, external};
+use azora_sandbox::{Kept, Origin, Processed};
+use azora_spec::{Code, Failure};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::{concat_batches, prep_null_mask_filter};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::metrics::BaselineMetrics;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -55,6 +56,8 @@ pub(crate) struct TransformOperator {
     pub(crate) meeting: Meeting,
     /// Whether a partition without rows needs no instance: nothing comes from its end.
     pub(crate) is_stateless: bool,
+    /// Whether it must make one row of every row: an upload's `map`, which is not trusted to.
+    pub(crate) is_one_to_one: bool,
     /// Where in the request its failures point; may be empty.
     pub(crate) pointer: String,
 }
@@ -67,6 +70,15 @@ enum Slot {
 }
 
 impl TransformOperator {
+    /// The failure of a function that does not do what it declared.
+    fn untrue(&self, why: &str) -> DataFusionError {
+        let code = match self.kernel.source.origin {
+            Origin::Plugin => Code::PluginOutput,
+            Origin::Lambda => Code::Internal,
+        };
+        external(Failure::new(code, format!("the function '{}' failed: {why}", self.kernel.source.function)).at(&self.pointer))
+    }
+
     /// The output columns over an input, without those whose input column was dropped.
     fn slots(&self, input: &Schema) -> Result<Vec<(FieldRef, Slot)>> {
         let passed = |at: usize, name: &str| {
@@ -241,6 +253,9 @@ impl Running {
 
     fn assemble(&self, chunk: &RecordBatch, processed: Processed) -> Result<RecordBatch> {
         let Processed { made, kept } = processed;
+        if self.operator.is_one_to_one && (made.num_rows() != chunk.num_rows() || !matches!(kept, Kept::All)) {
+            return Err(self.operator.untrue("it is declared as a map, but does not make one row of every row"));
+        }
         let passes = self.chunks.slots.iter().any(|slot| matches!(slot, Slot::Passed(_)));
         let (keeper, rows) = if self.operator.mode == Mode::Predicate {
             let keeper = Keeper::of_mask(mask(&made)?);
@@ -250,7 +265,7 @@ impl Running {
             let keeper = Keeper::new(kept, chunk.num_rows())?;
             let rows = keeper.rows(chunk.num_rows());
             if !made.columns().is_empty() && made.num_rows() != rows {
-                return internal_err!("made columns do not line up with passed ones");
+                return Err(self.operator.untrue("the columns it made do not line up with those it passed"));
             }
             (keeper, rows)
         } else {

@@ -66,8 +66,7 @@ impl Builder<'_> {
         let kernel = self.bound(step, asked, &schema, kind)?;
         let made = self.made_schema(&kernel);
         let fields: Vec<Field> = made.fields().iter().map(|field| field.as_ref().clone()).collect();
-        let is_stateless = kind != FunctionKind::MapPartitions;
-        self.transform(step, kernel, Mode::Replace, is_stateless)?;
+        self.transform(step, kernel, Mode::Replace, kind)?;
         self.rows.schema = made;
         // One column is the element itself; an object of one property is what lambdas are for.
         match fields.as_slice() {
@@ -107,13 +106,13 @@ impl Builder<'_> {
                     hidden.push((format!("{HIDDEN}made{at}"), field.as_ref().clone()));
                     parts.push(field.as_ref().clone());
                 }
-                self.transform(step, kernel, Mode::Keep(hidden.iter().map(|(name, _)| name.clone()).collect()), true)?;
+                self.transform(step, kernel, Mode::Keep(hidden.iter().map(|(name, _)| name.clone()).collect()), FunctionKind::Map)?;
                 let whole = Field::new(name, DataType::Struct(parts.into()), false);
                 let source = Source::Pack(hidden.into_iter().map(|(name, _)| Source::column(name)).collect());
                 return self.rows.with_column(&schema, whole, source);
             }
         };
-        self.transform(step, kernel, Mode::Keep(added.iter().map(|(name, _)| name.clone()).collect()), true)?;
+        self.transform(step, kernel, Mode::Keep(added.iter().map(|(name, _)| name.clone()).collect()), FunctionKind::Map)?;
         match added.into_iter().next() {
             Some((name, field)) => self.rows.with_column(&schema, field, Source::column(name)),
             None => Ok(()),
@@ -127,7 +126,7 @@ impl Builder<'_> {
         if !is_predicate && !kernel.plan().made.fields().is_empty() {
             return Err(step.refused("it is declared as a filter, but makes columns"));
         }
-        self.transform(step, kernel, if is_predicate { Mode::Predicate } else { Mode::Keep(Vec::new()) }, true)
+        self.transform(step, kernel, if is_predicate { Mode::Predicate } else { Mode::Keep(Vec::new()) }, FunctionKind::Filter)
     }
 
     /// Columns that a function makes of each element, beside the element: their names.
@@ -136,7 +135,7 @@ impl Builder<'_> {
         let schema = Arc::clone(&self.rows.schema);
         let kernel = self.bound(step, &asked, &schema, FunctionKind::Map)?;
         let names: Vec<String> = (0..kernel.plan().made.fields().len()).map(|at| format!("{prefix}{at}")).collect();
-        self.transform(step, kernel, Mode::Keep(names.clone()), true)?;
+        self.transform(step, kernel, Mode::Keep(names.clone()), FunctionKind::Map)?;
         Ok(names)
     }
 
@@ -154,7 +153,7 @@ impl Builder<'_> {
         self.rows.put(Arc::new(crate::node::Project::new(columns)))?;
         let kernel = self.bound_as(step, &asked, &values, &hidden, FunctionKind::Map)?;
         let (names, field, source) = made_column(&kernel, &element::part(1));
-        self.transform(step, kernel, Mode::Keep(names), true)?;
+        self.transform(step, kernel, Mode::Keep(names), FunctionKind::Map)?;
         self.rows.project(element::tuple(&[key.clone(), field]), vec![Source::column(key.name()), source])
     }
 
@@ -165,13 +164,20 @@ impl Builder<'_> {
         let (whole, whole_source) = self.rows.packed(&element::part(1));
         let kernel = self.bound(step, &asked, &schema, FunctionKind::Map)?;
         let (names, field, source) = made_column(&kernel, &element::part(0));
-        self.transform(step, kernel, Mode::Keep(names), true)?;
+        self.transform(step, kernel, Mode::Keep(names), FunctionKind::Map)?;
         self.rows.project(element::tuple(&[field, whole]), vec![source, whole_source])
     }
 
-    fn transform(&mut self, step: &OperationAt<'_>, kernel: Arc<Kernel>, mode: Mode, is_stateless: bool) -> Result<(), Failure> {
-        let pointer = step.pointer.clone();
-        self.rows.put(Arc::new(TransformOperator { kernel, mode, meeting: Meeting::Apart, is_stateless, pointer }))
+    fn transform(&mut self, step: &OperationAt<'_>, kernel: Arc<Kernel>, mode: Mode, kind: FunctionKind) -> Result<(), Failure> {
+        let operator = TransformOperator {
+            kernel,
+            mode,
+            meeting: Meeting::Apart,
+            is_stateless: kind != FunctionKind::MapPartitions,
+            is_one_to_one: kind == FunctionKind::Map,
+            pointer: step.pointer.clone(),
+        };
+        self.rows.put(Arc::new(operator))
     }
 
     fn bound(&self, step: &OperationAt<'_>, asked: &Asked<'_>, schema: &Schema, kind: FunctionKind) -> Result<Arc<Kernel>, Failure> {

@@ -221,7 +221,7 @@ impl Builder<'_> {
         let passes_all = kernel.plan().columns.iter().all(|column| matches!(column, Column::Passed { .. }));
         let mode = if is_rows && chain.only_filters() && passes_all { Mode::Keep(Vec::new()) } else { Mode::Replace };
         let schema = if mode == Mode::Replace { self.made_schema(&kernel) } else { Arc::clone(&self.rows.schema) };
-        let operator = TransformOperator { kernel, mode, meeting, is_stateless: is_rows, pointer: chain.pointer() };
+        let operator = TransformOperator { kernel, mode, meeting, is_stateless: is_rows, is_one_to_one: false, pointer: chain.pointer() };
         self.rows.replace(operator, schema)
     }
 
@@ -313,6 +313,7 @@ impl Builder<'_> {
                 mode,
                 meeting: Meeting::Apart,
                 is_stateless: true,
+                is_one_to_one: false,
                 pointer: chain.pointer(),
             }))?;
         }

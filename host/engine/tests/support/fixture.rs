@@ -1,4 +1,4 @@
-//! An engine over temporary directories, without datasets and plugins.
+//! An engine over temporary directories, without datasets.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
@@ -11,6 +11,7 @@ use azora_spec::wire::{Unknown, job_spec};
 use azora_spec::{Code, DatasetName, Digest, Failure, JobId, PluginRef};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -19,10 +20,11 @@ use tokio_util::sync::CancellationToken;
 /// Largest answer in a test.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-#[derive(Debug)]
-struct NoCatalog;
+/// No datasets, and one plugin at most.
+#[derive(Debug, Default)]
+struct OnePlugin(Option<(PluginEntry, Vec<u8>)>);
 
-impl Catalog for NoCatalog {
+impl Catalog for OnePlugin {
     fn dataset(&self, name: &DatasetName) -> Result<DatasetEntry, Failure> {
         Err(Failure::new(Code::DatasetUnknown, format!("no dataset '{name}'")))
     }
@@ -32,11 +34,17 @@ impl Catalog for NoCatalog {
     }
 
     fn plugin(&self, reference: &PluginRef) -> Result<PluginEntry, Failure> {
-        Err(Failure::new(Code::PluginUnknown, format!("no plugin '{reference}'")))
+        let is_meant = |entry: &PluginEntry| match reference {
+            PluginRef::Newest(name) => *name == entry.manifest.name,
+            PluginRef::Version(name, version) => *name == entry.manifest.name && *version == entry.manifest.version,
+            PluginRef::Digest(digest) => *digest == entry.digest,
+        };
+        let found = self.0.iter().map(|(entry, _)| entry).find(|entry| is_meant(entry));
+        found.cloned().ok_or_else(|| Failure::new(Code::PluginUnknown, format!("no plugin '{reference}'")))
     }
 
     fn plugin_bytes(&self, _: &Digest) -> Option<Vec<u8>> {
-        None
+        self.0.as_ref().map(|(_, bytes)| bytes.clone())
     }
 }
 
@@ -52,33 +60,55 @@ impl Progress for Unheard {
 }
 
 /// An engine, the runtime it is driven by, and the directories it works in.
-pub struct Fixture {
-    pub engine: Engine,
-    pub runtime: Runtime,
-    pub files: TempDir,
-    pub memory_bytes: usize,
+pub(crate) struct Fixture {
+    pub(crate) engine: Engine,
+    pub(crate) runtime: Runtime,
+    pub(crate) files: TempDir,
+    pub(crate) memory_bytes: usize,
     _data: TempDir,
 }
 
 impl Fixture {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_memory(256 << 20)
     }
 
-    pub fn with_memory(memory_bytes: usize) -> Self {
+    pub(crate) fn with_memory(memory_bytes: usize) -> Self {
+        Self::with(memory_bytes, &[], None)
+    }
+
+    /// An engine that may read other folders, too.
+    pub(crate) fn with_roots(memory_bytes: usize, roots: &[PathBuf]) -> Self {
+        Self::with(memory_bytes, roots, None)
+    }
+
+    /// An engine with an uploaded component.
+    pub(crate) fn with_plugin(bytes: Vec<u8>) -> Self {
+        Self::with(256 << 20, &[], Some(bytes))
+    }
+
+    fn with(memory_bytes: usize, roots: &[PathBuf], plugin: Option<Vec<u8>>) -> Self {
         let (data, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let compiler = CompilerCommand { program: "false".into(), args: Vec::new() };
+        // Cargo builds it with the tests of the sandbox, two folders above those of the tests.
+        let program = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("azora-compile");
+        assert!(plugin.is_none() || program.exists(), "{} is missing: cargo build -p azora-sandbox", program.display());
+        let compiler = CompilerCommand { program, args: Vec::new() };
         let sandbox = Sandbox::new(azora_sandbox::Options::new(data.path().join("components"), compiler)).unwrap();
+        let catalog = OnePlugin(plugin.map(|bytes| {
+            let found = sandbox.inspect(&bytes).unwrap();
+            (PluginEntry { digest: found.digest, manifest: Arc::new(found.manifest) }, bytes)
+        }));
         let mut options = Options::new(data.path().join("data"));
         options.roots.push(files.path().canonicalize().unwrap());
+        options.roots.extend_from_slice(roots);
         options.threads = 2;
-        let engine = Engine::new(options, sandbox, Registry::new(), Arc::new(NoCatalog)).unwrap();
+        let engine = Engine::new(options, sandbox, Registry::new(), Arc::new(catalog)).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         Self { engine, runtime, files, memory_bytes, _data: data }
     }
 
     /// The plan of a request.
-    pub fn plan(&self, request: &Value, partitions: usize) -> Result<Planned, Failure> {
+    pub(crate) fn plan(&self, request: &Value, partitions: usize) -> Result<Planned, Failure> {
         let mut spec = job_spec(request, Unknown::Refuse)?;
         spec.options.parallelism = Some(partitions);
         let context = ContextOptions { parallelism: partitions, threads: 2, memory_bytes: self.memory_bytes };
@@ -86,7 +116,7 @@ impl Fixture {
     }
 
     /// The answer to a request.
-    pub fn run(&self, request: &Value, partitions: usize) -> Result<Value, Failure> {
+    pub(crate) fn run(&self, request: &Value, partitions: usize) -> Result<Value, Failure> {
         let planned = self.plan(request, partitions)?;
         self.runtime.block_on(async {
             let job = JobId::generate();
