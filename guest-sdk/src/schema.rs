@@ -160,6 +160,44 @@ impl DataType {
     }
 }
 
+impl DataType {
+    /// The name without what is inside. By hand, since `Debug` would bring kilobytes of formatting into every plugin.
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "boolean",
+            Self::Int8 => "int8",
+            Self::Int16 => "int16",
+            Self::Int32 => "int32",
+            Self::Int64 => "int64",
+            Self::UInt8 => "uint8",
+            Self::UInt16 => "uint16",
+            Self::UInt32 => "uint32",
+            Self::UInt64 => "uint64",
+            Self::Float16 => "float16",
+            Self::Float32 => "float32",
+            Self::Float64 => "float64",
+            Self::Decimal128 { .. } => "decimal128",
+            Self::Date32 => "date32",
+            Self::Date64 => "date64",
+            Self::Time32(_) => "time32",
+            Self::Time64(_) => "time64",
+            Self::Timestamp { .. } => "timestamp",
+            Self::Duration(_) => "duration",
+            Self::Interval(_) => "interval",
+            Self::Utf8 => "utf8",
+            Self::LargeUtf8 => "large-utf8",
+            Self::Binary => "binary",
+            Self::LargeBinary => "large-binary",
+            Self::FixedSizeBinary(_) => "fixed-size-binary",
+            Self::Struct(_) => "struct",
+            Self::List(_) | Self::FixedSizeList(..) => "list",
+            Self::LargeList(_) => "large-list",
+            Self::Map(..) => "map",
+        }
+    }
+}
+
 impl fmt::Display for TimeUnit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -192,7 +230,7 @@ impl fmt::Display for DataType {
             Self::LargeList(field) => write!(f, "large-list<{}>", field.data_type),
             Self::FixedSizeList(field, width) => write!(f, "list<{}; {width}>", field.data_type),
             Self::Map(field, _) => write!(f, "map<{}>", field.data_type),
-            plain => f.write_str(&format!("{plain:?}").to_lowercase()),
+            plain => f.write_str(plain.word()),
         }
     }
 }
@@ -206,7 +244,7 @@ mod tests {
         let point = DataType::Struct(vec![Field::new("x", DataType::Float64, false), Field::new("y", DataType::Int64, true)]);
         assert_eq!(DataType::List(Box::new(Field::new("item", point, true))).to_string(), "list<struct<x: float64, y: int64>>");
         assert_eq!(DataType::Timestamp { unit: TimeUnit::Microsecond, zone: Some("UTC".into()) }.to_string(), "timestamp(us, UTC)");
-        assert_eq!(DataType::LargeUtf8.to_string(), "largeutf8");
+        assert_eq!(DataType::LargeUtf8.to_string(), "large-utf8");
     }
 
     #[test]
