@@ -12,6 +12,9 @@ use crate::tree::{Slot, Stmt};
 use std::collections::HashMap;
 use wasm_encoder::{InstructionSink, ValType};
 
+/// Instructions of a block, in bytes, beyond which rows are left to the scalar loop: it takes longer to compile than it
+/// can save, and every operation of a block has a local variable.
+const BLOCK_BYTES_MAX: usize = 16 << 10;
 const TRUE: Lanes = Lanes::Both(u64::MAX);
 const FALSE: Lanes = Lanes::Both(0);
 
@@ -68,9 +71,10 @@ impl Row<'_, '_> {
         let mut trial = Vector::new(self, index, block, HashMap::new());
         let is_possible = trial.block().is_some();
         let wanted = trial.folds;
+        let is_small = self.code.size() - size <= BLOCK_BYTES_MAX;
         self.code.truncate(size);
         self.code.release(&mark);
-        if !is_possible {
+        if !is_possible || !is_small {
             return false;
         }
         let step = i32::try_from(block).unwrap_or(16);

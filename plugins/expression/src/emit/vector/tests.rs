@@ -284,6 +284,8 @@ fn what_vectors_cannot_do_is_left_to_rows() {
         let kernel = emit::emit(&program).unwrap();
         wasmparser::validate(&link::link(&kernel.module, kernel.data_bytes).unwrap()).unwrap();
     }
+    let long = format!("x => {}", ["x % 7"; 300].join(" + "));
+    assert!(!has_vectors(&crate::compile(&pipeline(&long)).unwrap().component));
     // The numbers may be too large for the quick form: the same function in its exact form.
     let mut kernel = Kernel::new(&pipeline("x => x * 2 + 1"));
     let words: Vec<u64> = (0..40).map(|row| if row == 20 { (1 << 62) - 1 } else { row }).collect();

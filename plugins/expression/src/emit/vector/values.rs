@@ -127,7 +127,7 @@ impl Vector<'_, '_, '_> {
         let pair = self.pair(inner)?;
         let value = match (&inner.kind.ty, &kind.ty) {
             (Ty::Nil, Ty::Bool | Ty::Int | Ty::Float | Ty::Time) => FALSE,
-            (Ty::Int, Ty::Float) => self.to_float(pair.value, self.row.bound(inner)),
+            (Ty::Int, Ty::Float) => self.floats(pair.value, self.row.bound(inner)),
             (Ty::Bool | Ty::Int | Ty::Float | Ty::Time, _) if inner.kind.ty == kind.ty => pair.value,
             _ => return None,
         };
@@ -193,7 +193,7 @@ impl Vector<'_, '_, '_> {
             Node::Bits(operator, a, b) => self.bitwise(*operator, a, b)?,
             Node::IntToFloat(inner) => {
                 let value = self.value(inner)?;
-                self.to_float(value, self.row.bound(inner))
+                self.floats(value, self.row.bound(inner))
             }
             Node::BoolToInt(inner) => {
                 let inner = self.value(inner)?;
@@ -231,7 +231,8 @@ impl Vector<'_, '_, '_> {
         self.take()
     }
 
-    fn to_float(&mut self, value: Lanes, bound: u128) -> Lanes {
+    /// Integers as doubles.
+    fn floats(&mut self, value: Lanes, bound: u128) -> Lanes {
         if bound >= MAGIC_BOUND {
             return self.each_lane(value, |i| i.f64_convert_i64_s().i64_reinterpret_f64());
         }
