@@ -51,6 +51,10 @@ impl Retired {
         inner.versions.push((next, row));
     }
 
+    fn is_empty(&self) -> bool {
+        self.inner.lock().versions.is_empty()
+    }
+
     /// Takes the versions that nobody uses.
     fn take(&self, is_used: impl Fn(&DatasetRow) -> bool) -> Vec<DatasetRow> {
         let mut inner = self.inner.lock();
@@ -97,6 +101,9 @@ impl Shared {
 
     /// Removes the versions that nobody reads any more.
     pub(crate) fn sweep_retired(&self) {
+        if self.retired.is_empty() {
+            return;
+        }
         let live: Vec<_> = self.live.read().values().map(|live| live.uses.lock().clone()).collect();
         let is_used = |row: &DatasetRow| {
             let version = Path::new(&row.directory).file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -122,9 +129,17 @@ impl Shared {
         }
     }
 
-    /// Lets versions go that are neither current nor used: a crash came between a commit and the end of the version before
-    /// it. Only while no job lives, for a living one may have made them.
+    /// Removes what a crash left without an owner: results of jobs that are not known, and versions of datasets that are
+    /// neither current nor used. The latter only while no job lives, for a living one may have made them.
     pub(crate) fn clear_orphans(&self) {
+        for entry in std::fs::read_dir(self.store.data_dir().join("results")).into_iter().flatten().map_while(Result::ok) {
+            let owner = entry.file_name().to_str().and_then(|name| name.parse::<JobId>().ok());
+            if let Some(job) = owner.filter(|job| self.store.job(*job).is_none())
+                && let Err(error) = self.engine.remove_result(job)
+            {
+                tracing::warn!(%job, %error, "a result without a job could not be removed");
+            }
+        }
         if !self.store.unfinished().is_empty() {
             return;
         }

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -48,8 +48,8 @@ pub(crate) struct Shared {
     pub(crate) inspections: Semaphore,
     /// Held while a plugin is added.
     pub(crate) adding: tokio::sync::Mutex<()>,
-    keys: Vec<tokio::sync::Mutex<()>>,
-    datasets: Vec<tokio::sync::Mutex<()>>,
+    keys: Vec<Arc<tokio::sync::Mutex<()>>>,
+    datasets: Vec<Arc<tokio::sync::Mutex<()>>>,
     /// Nothing new is accepted any more.
     pub(crate) drain: CancellationToken,
     /// Running jobs stop and are left for the next start.
@@ -59,7 +59,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(options: Options, store: Store, catalog: Catalog, engine: Engine, sandbox: Sandbox) -> Self {
-        let stripes = || (0..STRIPES).map(|_| tokio::sync::Mutex::new(())).collect();
+        let stripes = || (0..STRIPES).map(|_| Arc::default()).collect();
         Self {
             places: Arc::new(Semaphore::new(options.queue_max + options.running_max)),
             running: Arc::new(Semaphore::new(options.running_max)),
@@ -107,22 +107,22 @@ impl Shared {
     }
 
     /// One request per idempotency key at a time.
-    pub(crate) async fn lock_key(&self, key: &str) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+    pub(crate) async fn lock_key(&self, key: &str) -> Option<OwnedMutexGuard<()>> {
         lock(&self.keys, key).await
     }
 
     /// One commit per dataset at a time.
-    pub(crate) async fn lock_dataset(&self, name: &DatasetName) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+    pub(crate) async fn lock_dataset(&self, name: &DatasetName) -> Option<OwnedMutexGuard<()>> {
         lock(&self.datasets, name.as_str()).await
     }
 }
 
-async fn lock<'a>(stripes: &'a [tokio::sync::Mutex<()>], name: &str) -> Option<tokio::sync::MutexGuard<'a, ()>> {
+async fn lock(stripes: &[Arc<tokio::sync::Mutex<()>>], name: &str) -> Option<OwnedMutexGuard<()>> {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
     let at = usize::try_from(hasher.finish() % STRIPES as u64).unwrap_or_default();
     match stripes.get(at) {
-        Some(stripe) => Some(stripe.lock().await),
+        Some(stripe) => Some(Arc::clone(stripe).lock_owned().await),
         None => None,
     }
 }

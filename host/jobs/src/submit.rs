@@ -14,8 +14,8 @@ use azora_store::{Accepted, Blob, ContextRecord, Event, Keyed, Store};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{OwnedMutexGuard, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Where a recorded request comes from, so that a restart reads it the right way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,16 @@ pub(crate) struct Incoming {
     pub(crate) body: Value,
 }
 
+/// A job that was recorded and started.
+struct Accept {
+    live: Arc<Live>,
+    /// Cancels the job where its caller goes away; only for a job that has nobody but its caller.
+    guard: Option<DropGuard>,
+}
+
+/// The turn of one request among those with its idempotency key.
+type KeyTurn = Option<OwnedMutexGuard<()>>;
+
 pub(crate) fn context_record(options: &ContextOptions) -> ContextRecord {
     ContextRecord { parallelism: options.parallelism, threads: options.threads, memory_bytes: options.memory_bytes }
 }
@@ -56,26 +66,25 @@ impl Shared {
         let Submission { spec, request, idempotency } = submission;
         let incoming = Incoming { spec, origin: Origin::Request, body: request };
         let Some(key) = idempotency else {
-            let (live, _) = self.accept(incoming, None, false).await?;
-            return Ok(Submitted { id: live.id, is_replay: false });
+            let accepted = self.accept(incoming, None, false).await?;
+            return Ok(Submitted { id: accepted.live.id, is_replay: false });
         };
         // Requests with one key come one after the other: the second one finds what the first one recorded.
-        let _turn = self.lock_key(&key.key).await;
+        let turn = self.lock_key(&key.key).await;
         if let Some(row) = self.store.key(&key.key) {
             if row.body_digest != key.body_digest {
                 return Err(Error::KeyMismatch.into());
             }
             return Ok(Submitted { id: row.job, is_replay: true });
         }
-        let (live, _) = self.accept(incoming, Some(key), false).await?;
-        Ok(Submitted { id: live.id, is_replay: false })
+        let accepted = self.accept(incoming, Some((key, turn)), false).await?;
+        Ok(Submitted { id: accepted.live.id, is_replay: false })
     }
 
     /// Runs a job and waits for it. Where nothing is visible before the answer, nothing is made durable before it either,
     /// and the job is cancelled where the caller goes away.
     pub(crate) async fn run(self: &Arc<Self>, incoming: Incoming) -> Result<Ended, Failure> {
-        let (live, is_waited_for) = self.accept(incoming, None, true).await?;
-        let guard = is_waited_for.then(|| live.cancel.clone().drop_guard());
+        let Accept { live, guard } = self.accept(incoming, None, true).await?;
         let outcome = live.wait().await;
         if let Some(guard) = guard {
             guard.disarm();
@@ -87,17 +96,16 @@ impl Shared {
         }
     }
 
-    /// Plans, records and starts a job. Answers it, and whether only its waiting caller keeps it alive.
-    async fn accept(self: &Arc<Self>, incoming: Incoming, key: Option<Idempotency>, may_wait: bool) -> Result<(Arc<Live>, bool), Failure> {
+    /// Plans, records and starts a job.
+    async fn accept(self: &Arc<Self>, incoming: Incoming, key: Option<(Idempotency, KeyTurn)>, may_wait: bool) -> Result<Accept, Failure> {
         let place = self.place()?;
         let context = self.context.options().unwrap_or(self.options.context);
         let ticket = self.retired.begin_plan();
         let planned = self.engine.plan(&incoming.spec, &context, None).await?;
         let is_waited_for = may_wait && planned.is_collected();
-        let id = JobId::generate();
         let uses = Uses::of(planned.pins(), &incoming.spec)?;
         let live = Arc::new(Live {
-            id,
+            id: JobId::generate(),
             name: incoming.spec.name.clone(),
             accepted_at_ms: now_ms(),
             context: context_record(&context),
@@ -111,13 +119,33 @@ impl Shared {
         });
         self.register(&live)?;
         drop(ticket);
-        let registered = Registered { shared: self, id, is_armed: true };
-        self.write_down(&live, &planned, &incoming, key).await?;
-        registered.keep();
+        let guard = is_waited_for.then(|| live.cancel.clone().drop_guard());
+        // A task of its own: a caller that goes away while the job is written down must not leave half of it behind.
+        let begin = self.tasks.spawn(Arc::clone(self).begin(Arc::clone(&live), planned, incoming, key));
+        begin.await.map_err(|error| {
+            tracing::error!(%error, "a job was not begun");
+            Failure::from(Error::Lost)
+        })??;
+        Ok(Accept { live, guard })
+    }
+
+    /// Writes a registered job down and starts its task.
+    async fn begin(
+        self: Arc<Self>,
+        live: Arc<Live>,
+        planned: Planned,
+        incoming: Incoming,
+        key: Option<(Idempotency, KeyTurn)>,
+    ) -> Result<(), Failure> {
+        let (key, _turn) = key.unzip();
+        if let Err(failure) = self.write_down(&live, &planned, &incoming, key).await {
+            self.live.write().remove(&live.id);
+            return Err(failure);
+        }
         live.events.push(live.accepted_at_ms, JobState::Accepted.as_str(), json!({}));
         live.planned(&planned, live.accepted_at_ms);
-        self.start(Arc::clone(&live), incoming.spec, planned, Work::Run);
-        Ok((live, is_waited_for))
+        self.start(live, incoming.spec, planned, Work::Run);
+        Ok(())
     }
 
     /// Makes a job known, unless a plugin that it uses has just been deleted.
@@ -171,27 +199,6 @@ impl Shared {
     /// Starts the task that owns the job from here on.
     pub(crate) fn start(self: &Arc<Self>, live: Arc<Live>, spec: JobSpec, planned: Planned, work: Work) {
         self.tasks.spawn(task::drive(Arc::clone(self), live, spec, planned, work));
-    }
-}
-
-/// Takes a job out of the register again where recording it did not come to its end.
-struct Registered<'a> {
-    shared: &'a Shared,
-    id: JobId,
-    is_armed: bool,
-}
-
-impl Registered<'_> {
-    fn keep(mut self) {
-        self.is_armed = false;
-    }
-}
-
-impl Drop for Registered<'_> {
-    fn drop(&mut self) {
-        if self.is_armed {
-            self.shared.live.write().remove(&self.id);
-        }
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Retention {
     pub ended_jobs_max: usize,
     /// Age at which an ended job is dropped.
     pub ended_age_max: Duration,
+    /// Bytes of all results; the jobs with the oldest ones beyond it are dropped.
+    pub result_bytes_max: u64,
     /// Age at which a key is dropped.
     pub key_age_max: Duration,
     /// Keys; the oldest beyond it are dropped.
@@ -51,6 +53,7 @@ impl Default for Retention {
         Self {
             ended_jobs_max: 10_000,
             ended_age_max: Duration::from_secs(30 * 24 * 3600),
+            result_bytes_max: 10 << 30,
             key_age_max: azora_spec::limits::IDEMPOTENCY_KEEP,
             keys_max: 100_000,
         }

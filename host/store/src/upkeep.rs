@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::record::Pointer;
+use crate::record::{EndedRow, Pointer};
 use crate::store::{Retention, Store};
 use azora_spec::JobId;
 
@@ -46,9 +46,13 @@ impl Store {
         let oldest_ms = now_ms.saturating_sub(millis(retention.ended_age_max));
         let dropped: Vec<JobId> = {
             let tables = self.inner.tables.read();
-            let ended = || tables.jobs.iter().filter_map(|(id, job)| job.row.ended.as_ref().map(|ended| (*id, ended.at_ms)));
-            let surplus = ended().count().saturating_sub(retention.ended_jobs_max);
-            ended().enumerate().filter(|(at, (_, at_ms))| *at < surplus || *at_ms < oldest_ms).map(|(_, (id, _))| id).collect()
+            let ended = tables.jobs.iter().rev().filter_map(|(id, job)| job.row.ended.as_ref().map(|ended| (*id, ended)));
+            let mut result_bytes = 0_u64;
+            let mut is_dropped = |at: usize, ended: &EndedRow| {
+                result_bytes = result_bytes.saturating_add(if ended.has_result { ended.bytes } else { 0 });
+                at >= retention.ended_jobs_max || ended.at_ms < oldest_ms || result_bytes > retention.result_bytes_max
+            };
+            ended.enumerate().filter(|(at, (_, ended))| is_dropped(*at, ended)).map(|(_, (id, _))| id).collect()
         };
         self.append_and_wait(dropped.iter().map(|job| Event::Deleted { job: *job }))?;
         for job in &dropped {

@@ -291,6 +291,20 @@ fn upkeep_drops_the_old_and_keeps_the_journal_small() {
 }
 
 #[test]
+fn the_oldest_results_go_where_all_together_are_too_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let jobs: Vec<JobId> = (0..5).map(|_| JobId::generate()).collect();
+    for job in &jobs {
+        // Each of 50 bytes.
+        write(&store, &[accepted(*job, 1), ended(*job, JobState::Succeeded, 1)]);
+    }
+    let upkeep = store.upkeep(&Retention { result_bytes_max: 120, ..Retention::default() }, 1).unwrap();
+    assert_eq!(upkeep.dropped_jobs, [jobs[2], jobs[1], jobs[0]]);
+    assert!(store.job(jobs[3]).is_some());
+}
+
+#[test]
 fn lists_are_newest_first_and_filtered() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
