@@ -22,6 +22,8 @@ const FALSE: Lanes = Lanes::Both(0);
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Lanes {
     Local(u32),
+    /// The opposite of a local variable; most uses need no instruction for it.
+    Not(u32),
     /// The same constant in both.
     Both(u64),
 }

@@ -31,6 +31,7 @@ impl Vector<'_, '_, '_> {
     pub(super) fn push(&mut self, lanes: Lanes) {
         match lanes {
             Lanes::Local(local) => self.i().local_get(local),
+            Lanes::Not(local) => self.i().local_get(local).v128_not(),
             Lanes::Both(bits) => self.i().v128_const(both(bits, bits)),
         };
     }
@@ -69,6 +70,7 @@ impl Vector<'_, '_, '_> {
             (TRUE, _, _) => a,
             (FALSE, _, _) => b,
             _ if a == b => a,
+            (Lanes::Not(test), _, _) => self.select(Lanes::Local(test), b, a),
             (_, _, FALSE) => self.two(a, test, |i| i.v128_and()),
             (_, FALSE, _) => self.two(b, test, |i| i.v128_andnot()),
             _ => {
@@ -84,7 +86,8 @@ impl Vector<'_, '_, '_> {
     pub(super) fn not(&mut self, a: Lanes) -> Lanes {
         match a {
             Lanes::Both(bits) => Lanes::Both(!bits),
-            Lanes::Local(_) => self.one(a, |i| i.v128_not()),
+            Lanes::Local(local) => Lanes::Not(local),
+            Lanes::Not(local) => Lanes::Local(local),
         }
     }
 
@@ -426,13 +429,8 @@ impl Vector<'_, '_, '_> {
             }
         };
         let ours = both(1 << (self.pair * 2), 1 << (self.pair * 2 + 1));
-        let mut i = self.i();
-        i.local_get(block).v128_const(ours).v128_and().v128_const(ours);
-        if wanted {
-            i.i64x2_eq()
-        } else {
-            i.i64x2_ne()
-        };
-        Some(self.take())
+        self.i().local_get(block).v128_const(ours).v128_and().v128_const(ours).i64x2_eq();
+        let are_set = self.take();
+        Some(if wanted { are_set } else { self.not(are_set) })
     }
 }
