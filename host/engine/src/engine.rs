@@ -69,8 +69,7 @@ impl Engine {
             None => input::parallelism(spec, context.parallelism),
         };
         let state = session.state(parallelism);
-        let inputs =
-            Inputs { files: &inner.files, registry: &inner.registry, catalog: &*inner.catalog, options: &inner.options, session: &session };
+        let inputs = Inputs { files: &inner.files, registry: &inner.registry, catalog: &*inner.catalog, options: &inner.options };
         let (relation, input_pins) = inputs.relation(spec, &state, pins.map(|pins| &pins.input)).await?;
         let parts = (inner.sandbox.clone(), Arc::clone(&inner.catalog), Arc::clone(&inner.lambdas));
         let plugins = pins.map(|pins| pins.plugins.clone()).unwrap_or_default();
@@ -81,7 +80,15 @@ impl Engine {
         if pins.is_none() {
             target.sink.check().await?;
         }
-        planned::finish(session, plan_context, applied, target, Pins::new(parallelism, input_pins), spec.options.time_max).await
+        let planned =
+            planned::finish(session, plan_context, applied, target, Pins::new(parallelism, input_pins), spec.options.time_max).await?;
+        match pins {
+            // Tokens of an earlier attempt would name other rows.
+            Some(pins) if pins.partitions != planned.partitions() => {
+                Err(crate::Error::Broken("a job is planned the same way again").into())
+            }
+            _ => Ok(planned),
+        }
     }
 
     /// Runs every partition that `context.prepared` lacks, up to `prepare`. One token per partition, in their order.

@@ -9,13 +9,13 @@ mod scan;
 mod text;
 
 use crate::files::{DATA_ROOT, Files};
-use crate::pins::{DatasetPin, FilePin, InputPins};
+use crate::pins::{DatasetPin, FilePin, InputPins, SplitPin};
 use crate::relation::Relation;
-use crate::session::Session;
 use crate::{Catalog, DatasetEntry, Error, Options, failure_of};
 use azora_connect::element::Element;
 use azora_connect::{Registry, Split};
 use azora_spec::{Code, DatasetName, Failure, FileFormat, Input, JobSpec, Operation};
+use datafusion::arrow::datatypes::{DataType, Fields};
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, provider_as_source};
@@ -27,6 +27,9 @@ use std::sync::Arc;
 /// more than it saves.
 const ONE_PARTITION_ROWS_MAX: usize = 1024;
 
+/// Most columns of a source, those inside of structs counted. Planning takes more than linear time in them.
+pub(crate) const COLUMNS_MAX: usize = 10_000;
+
 /// What reading needs of the engine.
 #[derive(Debug)]
 pub(crate) struct Inputs<'a> {
@@ -34,7 +37,6 @@ pub(crate) struct Inputs<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) catalog: &'a dyn Catalog,
     pub(crate) options: &'a Options,
-    pub(crate) session: &'a Session,
 }
 
 /// Partitions that a job aims at.
@@ -80,6 +82,11 @@ impl Inputs<'_> {
         match &spec.input {
             Input::Inline(rows) => Ok((self.inline(rows, state, &spec.operations)?, InputPins::Inline)),
             Input::Dataset(name) => self.dataset(name, state, pins).await,
+            // What was the last dataset when the job was planned may not be it any more.
+            Input::LastDataset if matches!(pins, Some(InputPins::Dataset(_))) => {
+                let pinned = pins.and_then(InputPins::dataset_name).ok_or(Error::Damaged { what: "the pins of a job" })?;
+                self.dataset(&pinned, state, pins).await
+            }
             Input::LastDataset => self.dataset(&last(self.catalog)?, state, pins).await,
             Input::Source { connector, config } if is_file(connector) => {
                 let config = file::Config::read(connector, config)?;
@@ -98,11 +105,13 @@ impl Inputs<'_> {
                 let parallelism = state.config().target_partitions();
                 let splits = match pins {
                     Some(InputPins::Splits { splits }) => {
-                        splits.iter().map(|payload| Split { payload: payload.clone(), rows: None }).collect()
+                        splits.iter().map(|pin| Split { payload: pin.payload.clone(), rows: pin.rows }).collect()
                     }
                     _ => source.plan(parallelism).await?,
                 };
-                let pinned = InputPins::Splits { splits: splits.iter().map(|split| split.payload.clone()).collect() };
+                let pinned = InputPins::Splits {
+                    splits: splits.iter().map(|split| SplitPin { payload: split.payload.clone(), rows: split.rows }).collect(),
+                };
                 let table = scan::SourceTable::new(source, splits, parallelism, scan::Place::Network);
                 Ok((table.relation(state)?, pinned))
             }
@@ -164,7 +173,6 @@ impl Inputs<'_> {
     }
 
     async fn parquet(&self, files: Vec<FilePin>, state: &SessionState) -> Result<Relation, Failure> {
-        let _ = self.session;
         let table = blocking(parquet::ParquetTable::new(Arc::clone(self.files), files)).await?;
         let element = table.element();
         relation(state, Arc::new(table), element)
@@ -179,9 +187,30 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failure> +
     })
 }
 
+/// Refuses more columns than planning can bear.
+fn check_width(fields: &Fields) -> Result<(), Failure> {
+    if flat_count(fields) > COLUMNS_MAX {
+        return Err(Failure::new(
+            Code::DataInvalid,
+            format!("the rows have more than {COLUMNS_MAX} columns, those inside of objects counted"),
+        ));
+    }
+    Ok(())
+}
+
+fn flat_count(fields: &Fields) -> usize {
+    let inside = |of: &DataType| match of {
+        DataType::Struct(fields) => flat_count(fields),
+        DataType::List(item) | DataType::LargeList(item) => flat_count(&Fields::from(vec![Arc::clone(item)])),
+        _ => 0,
+    };
+    fields.iter().map(|field| 1 + inside(field.data_type())).sum()
+}
+
 /// A table's rows as elements.
 fn relation(state: &SessionState, table: Arc<dyn TableProvider>, element: Element) -> Result<Relation, Failure> {
     let schema = element.schema(table.schema().fields().clone());
+    check_width(schema.fields())?;
     let plan =
         LogicalPlanBuilder::scan("input", provider_as_source(table), None).and_then(LogicalPlanBuilder::build).map_err(failure_of)?;
     Ok(Relation { frame: DataFrame::new(state.clone(), plan), schema })

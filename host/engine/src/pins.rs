@@ -1,6 +1,6 @@
 //! What a restart must not decide again, as a small JSON text kept with the job.
 
-use azora_spec::{Code, Digest, Failure};
+use azora_spec::{Code, DatasetName, Digest, Failure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -31,7 +31,23 @@ pub(crate) enum InputPins {
     /// Files below a root.
     Files { files: Vec<FilePin> },
     /// A connector's splits.
-    Splits { splits: Vec<String> },
+    Splits { splits: Vec<SplitPin> },
+}
+
+impl InputPins {
+    pub(crate) fn dataset_name(&self) -> Option<DatasetName> {
+        match self {
+            Self::Dataset(pin) => pin.name.parse().ok(),
+            Self::Inline | Self::Files { .. } | Self::Splits { .. } => None,
+        }
+    }
+}
+
+/// One split. The estimate of its rows decides its partition, so it is part of the decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SplitPin {
+    pub(crate) payload: String,
+    pub(crate) rows: Option<u64>,
 }
 
 /// One version of a dataset.

@@ -26,11 +26,15 @@ use tokio::runtime::{Builder, Handle, Runtime};
 const MEMORY_BYTES_MIN: usize = 8 << 20;
 /// What a sort keeps back for merging what it spilled, where the memory allows it.
 const SORT_RESERVATION_BYTES: usize = 10 << 20;
-/// Rows that a sort concatenates before it sorts them, where the memory allows it: while it does so they are there twice.
-const SORT_IN_PLACE_BYTES: usize = 1 << 20;
-
-/// Memory of a partition for each row of its batches; from 8 MiB on they have their usual size.
-const BYTES_PER_BATCH_ROW: usize = 1 << 10;
+/// Rows up to this size are sorted as one. Sorting piece by piece and merging in memory needs more than was reserved
+/// for the rows, which a context with little memory does not have.
+const SORT_WHOLE_BYTES: usize = 32 << 20;
+/// Smallest piece in which rows are sorted.
+const SORT_PIECE_BYTES: usize = 1 << 20;
+/// Most spilled runs that one merge reads: without a bound the first sort to merge takes the memory of the others.
+const MERGE_RUNS_MAX: usize = 16;
+/// Memory of a partition for each row of its batches; from 16 MiB on they have their usual size.
+const BYTES_PER_BATCH_ROW: usize = 2 << 10;
 /// Smallest batches.
 const BATCH_ROWS_MIN: usize = 512;
 
@@ -77,7 +81,8 @@ impl Session {
         std::fs::create_dir_all(&spill).map_err(|error| Error::storage("make the spill directory", error))?;
         let disk = DiskManagerBuilder::default()
             .with_mode(DiskManagerMode::Directories(vec![spill]))
-            .with_max_temp_directory_size(engine.spill_bytes_max);
+            .with_max_temp_directory_size(engine.spill_bytes_max)
+            .with_max_spill_merge_fan_in(MERGE_RUNS_MAX);
         let memory = options.memory_bytes.max(MEMORY_BYTES_MIN);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
@@ -118,7 +123,7 @@ impl Session {
         }
         // Each partition sorts at the same time. A third of the memory for merging was enough where an eighth failed.
         options.execution.sort_spill_reservation_bytes = SORT_RESERVATION_BYTES.min(share / 3);
-        options.execution.sort_in_place_threshold_bytes = SORT_IN_PLACE_BYTES.min(share / 64);
+        options.execution.sort_in_place_threshold_bytes = share.clamp(SORT_PIECE_BYTES, SORT_WHOLE_BYTES);
         state
     }
 }

@@ -3,11 +3,13 @@
 use crate::{
     Catalog, ContextOptions, DatasetEntry, Engine, JobResult, Options, Planned, PluginEntry, Progress, RunContext, StageUpdate, format,
 };
-use azora_connect::{Receipt, Registry, Token};
+use azora_connect::{MemoryConnector, Receipt, Registry, Token};
 use azora_sandbox::{CompilerCommand, Sandbox};
 use azora_spec::{
     Code, DatasetName, Digest, Failure, FileFormat, Input, JobId, JobOptions, JobSpec, Operation, PluginRef, Sink, WriteMode,
 };
+use datafusion::arrow::array::{Int64Array, RecordBatch};
+use datafusion::arrow::datatypes::DataType;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -49,6 +51,22 @@ impl Catalog for TestCatalog {
     }
 }
 
+/// A connector with one table, so that reading goes the way of networks.
+fn registry() -> Registry {
+    let mut memory = MemoryConnector::default();
+    let batches: Vec<_> = (0..5).map(|at| numbers(at * 100, 100)).collect();
+    memory.insert("numbers", batches[0].schema(), batches);
+    let mut registry = Registry::new();
+    registry.insert(Arc::new(memory));
+    registry
+}
+
+/// A batch of scalars.
+fn numbers(from: i64, rows: i64) -> RecordBatch {
+    let schema = azora_connect::element::scalar(DataType::Int64, false);
+    RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from_iter_values(from..from + rows))]).unwrap()
+}
+
 /// Remembers what it is told.
 #[derive(Debug, Default)]
 pub(crate) struct TestProgress {
@@ -80,7 +98,7 @@ impl Bench {
         let catalog = Arc::new(TestCatalog::default());
         let options = Options { roots: vec![dir.path().join("root")], threads: 2, ..Options::new(dir.path().join("data")) };
         let shared: Arc<dyn Catalog> = Arc::clone(&catalog) as _;
-        let engine = Engine::new(options, SANDBOX.1.clone(), Registry::new(), shared).unwrap();
+        let engine = Engine::new(options, SANDBOX.1.clone(), registry(), shared).unwrap();
         Self { dir, engine, catalog, context: ContextOptions { parallelism: 4, threads: 2, memory_bytes: 256 << 20 } }
     }
 

@@ -211,3 +211,44 @@ async fn tiny_jobs_are_planned_and_run() {
     }
     assert!(!bench.data().join("results").exists(), "a small result stays in its token");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connector_is_read_split_by_split() {
+    let bench = Bench::new();
+    let Value::Object(config) = json!({"table": "numbers"}) else { return };
+    let input = Input::Source { connector: "memory".to_owned(), config };
+    let spec = job(input, Vec::new(), Sink::Collect);
+    let planned = bench.plan(&spec).await.unwrap();
+    assert_eq!(planned.partitions(), 4, "{}", planned.explain());
+    assert_eq!(bench.answer(&spec).await.unwrap(), Value::Array((0..500).map(Value::from).collect()));
+    // A restart reads the same splits.
+    let again = bench.engine.plan(&spec, &bench.context, Some(planned.pins())).await.unwrap();
+    let id = JobId::generate();
+    assert_eq!(bench.run_planned(&again, id).await.unwrap(), bench.run_planned(&planned, id).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_columns_are_refused() {
+    let bench = Bench::new();
+    let wide: serde_json::Map<String, Value> = (0..20_000).map(|at| (format!("c{at}"), Value::from(at))).collect();
+    let wide = Value::Object(wide);
+    assert_eq!(bench.answer(&job(inline(json!([wide])), Vec::new(), Sink::Collect)).await.unwrap_err().code, Code::DataInvalid);
+    assert_eq!(bench.answer(&job(inline(json!([{"inner": wide}])), Vec::new(), Sink::Collect)).await.unwrap_err().code, Code::DataInvalid);
+    bench.put("wide.ndjson", wide.to_string());
+    assert_eq!(bench.read(json!({"path": "wide.ndjson"})).await.unwrap_err().code, Code::DataInvalid);
+    bench.put("wide.csv", vec!["x"; 20_000].join(","));
+    assert_eq!(bench.read(json!({"path": "wide.csv"})).await.unwrap_err().code, Code::FileFormat);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_dataset_of_a_planned_job_stays_the_same() {
+    let bench = Bench::new();
+    let dataset = |name: &str| Sink::Dataset { name: name.parse().unwrap(), mode: WriteMode::Overwrite };
+    bench.run(&job(inline(json!([1])), Vec::new(), dataset("first"))).await.unwrap();
+    let spec = job(Input::LastDataset, Vec::new(), Sink::Collect);
+    let planned = bench.plan(&spec).await.unwrap();
+    bench.run(&job(inline(json!([2])), Vec::new(), dataset("second"))).await.unwrap();
+    let again = bench.engine.plan(&spec, &bench.context, Some(planned.pins())).await.unwrap();
+    assert_eq!(again.pins(), planned.pins());
+    assert_eq!(again.pins().dataset().map(|(name, _)| name), Some("first"));
+}

@@ -65,6 +65,7 @@ impl SourceTable {
 
     pub(crate) fn relation(self, state: &SessionState) -> Result<Relation, Failure> {
         let schema = self.element.schema(self.schema.fields().clone());
+        super::check_width(schema.fields())?;
         let plan = LogicalPlanBuilder::scan("input", provider_as_source(Arc::new(self)), None)
             .and_then(LogicalPlanBuilder::build)
             .map_err(failure_of)?;

@@ -62,10 +62,12 @@ impl Sink for CollectSink {
         // What is visible is decided by the job's record: the tokens in it are the result.
         let mut receipt = Receipt::default();
         for token in tokens {
-            if let Kept::File { rows, bytes, .. } = Kept::read(token)? {
-                receipt.rows += rows;
-                receipt.bytes += bytes;
-            }
+            let (rows, bytes) = match Kept::read(token)? {
+                Kept::Inline(stream) => (decode(&stream)?.iter().map(|batch| batch.num_rows() as u64).sum(), stream.len() as u64),
+                Kept::File { rows, bytes, .. } => (rows, bytes),
+            };
+            receipt.rows += rows;
+            receipt.bytes += bytes;
         }
         Ok(receipt)
     }
@@ -175,15 +177,19 @@ impl Kept {
     }
 }
 
+fn decode(stream: &[u8]) -> Result<Vec<RecordBatch>, Failure> {
+    let damaged = || Failure::from(Error::Damaged { what: "a kept result" });
+    let reader = StreamReader::try_new(stream, None).map_err(|_| damaged())?;
+    reader.collect::<Result<Vec<_>, _>>().map_err(|_| damaged())
+}
+
 /// The rows that tokens name, in the order of the tokens.
 pub(crate) fn result(files: &Files, job: JobId, shape: Shape, schema: SchemaRef, tokens: &[Token]) -> Result<JobResult, Failure> {
-    let damaged = || Failure::from(Error::Damaged { what: "a kept result" });
     let mut result = JobResult { shape, schema, rows: 0, bytes: 0, parts: Vec::with_capacity(tokens.len()) };
     for token in tokens {
         let part = match Kept::read(token)? {
             Kept::Inline(bytes) => {
-                let reader = StreamReader::try_new(bytes.as_slice(), None).map_err(|_| damaged())?;
-                let batches = reader.collect::<Result<Vec<_>, _>>().map_err(|_| damaged())?;
+                let batches = decode(&bytes)?;
                 result.rows += batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>();
                 result.bytes += bytes.len() as u64;
                 Part::Memory(batches)

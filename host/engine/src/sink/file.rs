@@ -8,7 +8,6 @@ use crate::Error;
 use crate::files::{Files, Located};
 use crate::format::{Compression, Encoding};
 use async_trait::async_trait;
-use azora_connect::element::Element;
 use azora_connect::{Receipt, Sink, Token, Writer, WriterId};
 use azora_spec::{Code, Failure, FileFormat, JobId, WriteMode};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -169,6 +168,5 @@ pub(crate) fn check_schema(format: FileFormat, schema: &SchemaRef) -> Result<(),
         let message = format!("{} cannot hold rows without columns", format.as_str());
         return Err(Failure::new(Code::OperationInvalid, message).at("/sink/format"));
     }
-    let _ = Element::of(schema);
     Ok(())
 }

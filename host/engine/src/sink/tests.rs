@@ -1,4 +1,4 @@
-use crate::testing::{Bench, file_sink, inline, job, run_context, source, tree};
+use crate::testing::{Bench, file_sink, inline, job, run_context, tree};
 use crate::{Planned, RunContext};
 use azora_connect::Token;
 use azora_spec::{Code, FileFormat, Input, JobId, JobSpec, Sink, WriteMode};
@@ -234,5 +234,4 @@ async fn no_rows_still_make_a_file_with_columns() {
     let bench = Bench::new();
     bench.run(&spec(inline(json!([])), file_sink("none", FileFormat::Parquet, WriteMode::ErrorIfExists))).await.unwrap();
     assert_eq!(bench.read(json!({"path": "none", "format": "parquet"})).await.unwrap(), json!([]));
-    let _unused = source(json!({}));
 }

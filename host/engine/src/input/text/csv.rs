@@ -1,5 +1,6 @@
 //! CSV as RFC 4180 has it: quoted fields may hold delimiters, quotes (doubled) and ends of lines.
 
+use super::super::COLUMNS_MAX;
 use super::super::file::typed_field;
 use super::blocks::Blocks;
 use super::{Decode, Inner, Part, SAMPLE_BYTES_MAX, Settings, projected};
@@ -12,9 +13,6 @@ use datafusion::arrow::csv::reader::{self, Format};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::collections::HashSet;
 use std::sync::Arc;
-
-/// Most columns of a file.
-const COLUMNS_MAX: usize = 10_000;
 
 /// Names from the header (or `column_1`, … without one), types as told or inferred.
 pub(super) fn schema(inner: &Inner) -> Result<SchemaRef, Failure> {
