@@ -8,7 +8,6 @@ use std::path::Path;
 ///
 /// # Errors
 /// When it was not built; the text says how to.
-#[expect(clippy::disallowed_methods, reason = "the variable is how xtask tells where the guests are")]
 pub fn component(name: &str) -> Result<Vec<u8>> {
     let folder = std::env::var("AZORA_TEST_GUESTS").context("AZORA_TEST_GUESTS is not set: run the tests by `cargo xtask test`")?;
     let path = Path::new(&folder).join(format!("{name}.wasm"));

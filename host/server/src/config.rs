@@ -75,7 +75,6 @@ impl Config {
     ///
     /// # Errors
     /// [`Error`] names the flag, variable or file at fault.
-    #[expect(clippy::disallowed_methods, reason = "this is the only reader of the environment")]
     pub fn load(flags: Flags) -> Result<Self> {
         Self::of(flags, &|name| std::env::var(name).ok())
     }
