@@ -1,6 +1,7 @@
 //! How large an integer may become, so that only sums and products that can overflow are checked.
 
 use super::row::Row;
+use super::value::short_text;
 use crate::tree::{Bits, Expr, IntMath, Node, Stmt};
 
 /// Magnitude of any Int64.
@@ -85,6 +86,7 @@ impl Row<'_, '_> {
             }
             Node::IntMath(operator, a, b) => self.is_safe(*operator, a, b) && self.spend(a, budget) && self.spend(b, budget),
             Node::If(test, a, b) => self.spend(test, budget) && self.spend(a, budget) && self.spend(b, budget),
+            Node::Call(name, arguments) => short_text(name, arguments).is_some_and(|(value, _)| self.spend(value, budget)),
             _ => false,
         }
     }

@@ -173,6 +173,9 @@ impl Row<'_, '_> {
     }
 
     fn push_call(&mut self, name: &'static str, arguments: &[Expr]) {
+        if let Some((value, text)) = short_text(name, arguments) {
+            return self.push_is_text(value, text);
+        }
         // Three strings are joined in one go.
         let joined = match arguments {
             [Expr { node: Node::Call("str_concat", first), .. }, last] if name == "str_concat" => Some(first.iter().chain([last])),
@@ -188,6 +191,28 @@ impl Row<'_, '_> {
             self.code.push(value);
         }
         self.call(name);
+    }
+
+    /// Whether a string is a constant of at most 16 bytes: its length and one or two words of it are compared. What lies
+    /// behind a string is there to be read.
+    fn push_is_text(&mut self, value: &Expr, text: &str) {
+        let bytes = text.as_bytes();
+        let n = bytes.len();
+        let value = self.one(value);
+        self.code.push(value);
+        self.code.i().i64_const(32).i64_shr_u().i64_const(i64::try_from(n).unwrap_or(0)).i64_eq();
+        for start in if n > 8 { vec![0, n - 8] } else { vec![0] } {
+            let mut word = [0; 8];
+            let part = bytes.get(start..n.min(start + 8)).unwrap_or_default();
+            word.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+            self.code.push(value);
+            let mut i = self.code.i();
+            i.i32_wrap_i64().i64_load(mem(u32::try_from(start).unwrap_or(0), 0));
+            if n < 8 {
+                i.i64_const((1 << (n * 8)) - 1).i64_and();
+            }
+            i.i64_const(i64::from_le_bytes(word)).i64_eq().i32_and();
+        }
     }
 
     fn call_or_undefined(&mut self, name: &'static str, arguments: &[Expr]) -> Slots {
@@ -504,6 +529,15 @@ impl Row<'_, '_> {
         }
         out
     }
+}
+
+/// The operands of a comparison of a string with a constant of 1 to 16 bytes.
+pub(super) fn short_text<'e>(name: &str, arguments: &'e [Expr]) -> Option<(&'e Expr, &'e str)> {
+    let (value, text) = match arguments {
+        [value, Expr { node: Node::Str(text), .. }] | [Expr { node: Node::Str(text), .. }, value] => (value, text),
+        _ => return None,
+    };
+    (name == "str_eq" && (1..=16).contains(&text.len())).then_some((value, text.as_str()))
 }
 
 pub(super) fn zero(ty: ValType) -> Op {
