@@ -11,11 +11,11 @@ mod numbers;
 mod plugin;
 mod rows;
 
-use crate::fuse::Chain;
+use crate::fuse::{Chain, known};
 use crate::node::{Exchange, Gather, Glom, IndexMode, Meeting, NodePlanner, Project, SortKey, Source, Total};
 use crate::relation::{Applied, PlanContext, Relation, Shape};
 use azora_connect::element::{self, Element};
-use azora_expression::{End, Step};
+use azora_expression::{End, Lambda, Step};
 use azora_spec::{Code, Failure, Function, Operation, SortOrder};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::dataframe::DataFrame;
@@ -239,9 +239,14 @@ impl Builder<'_> {
             }
             Operation::Fold { zero, function } => {
                 let text = step.lambda(function, "function")?;
-                // The start value comes in once, at the end, so that the answer does not depend on the partitions.
-                let partial = End::Reduce(self.chain.lambda(text, &step.pointer, "function"));
-                self.end(partial, Meeting::Apart)?;
+                // A sum or an extreme may be taken of parts. Any other function need not be associative, and its accumulator
+                // need not be an element: it goes over the elements one by one, as it does in JavaScript.
+                if zero.is_number() && known(text).is_some() && self.end_fits(End::Reduce(Lambda::new(text, 0)))? {
+                    let partial = End::Reduce(self.chain.lambda(text, &step.pointer, "function"));
+                    self.end(partial, Meeting::Apart)?;
+                } else {
+                    self.flush()?;
+                }
                 let seq = self.chain.lambda(text, &step.pointer, "function");
                 let operation = seq.operation;
                 self.end(End::Aggregate { zero: zero.clone(), seq, operation }, Meeting::Together)?;
@@ -368,13 +373,11 @@ impl Builder<'_> {
     }
 
     /// Elements must be pairs.
-    fn pair(&self, step: &OperationAt<'_>) -> Result<(), Failure> {
-        if Element::of(&self.rows.schema) == Element::Tuple && self.rows.schema.fields().len() == 2 {
-            return Ok(());
-        }
-        Err(step
+    fn pair(&mut self, step: &OperationAt<'_>) -> Result<(), Failure> {
+        let failure = step
             .invalid(format!("'{}' works on pairs, and elements are not pairs here", step.operation.name()))
-            .hint("make pairs first: keyBy, or a map to [key, value]"))
+            .hint("make pairs first: keyBy, or a map to [key, value]");
+        self.rows.as_pairs(failure)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::{Builder, HIDDEN, OperationAt};
 use crate::failure_of;
+use crate::fuse::Chain;
 use crate::lambda::{self, Refused};
-use crate::node::{Index, IndexMode, Kernel, Meeting, Mode, Node, Operator, Sort, SortKey, Source, TransformOperator};
+use crate::node::{Index, IndexMode, Kernel, Meeting, Mode, Node, Nothing, Operator, Sort, SortKey, Source, TransformOperator};
 use azora_connect::element::{self, Element};
-use azora_expression::{End, Pipeline, Step};
+use azora_expression::{DiagnosticKind, End, Lambda, Pipeline, Step, Type};
 use azora_sandbox::Column;
 use azora_spec::{Code, Failure, Function};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
@@ -46,6 +47,20 @@ impl Rows {
     /// Adds a hidden column with the place of each row, or thins rows by it.
     pub(super) fn index(&mut self, mode: IndexMode, column: &str) -> Result<(), Failure> {
         self.put(Arc::new(Index { mode, column: column.to_owned() }))
+    }
+
+    /// Makes sure that elements are pairs. No elements at all may be taken for pairs.
+    pub(super) fn as_pairs(&mut self, failure: Failure) -> Result<(), Failure> {
+        let fields = self.schema.fields();
+        match (Element::of(&self.schema), fields.as_ref()) {
+            (Element::Tuple, [_, _]) => Ok(()),
+            (Element::Scalar, [field]) if field.data_type() == &DataType::Null => {
+                let part = Field::new("", DataType::Null, true);
+                self.pass_through(Nothing { failure })?;
+                self.project(element::tuple(&[part.clone(), part]), vec![Source::column(element::VALUE), Source::column(element::VALUE)])
+            }
+            _ => Err(failure),
+        }
     }
 
     /// Names of the element's columns.
@@ -183,7 +198,7 @@ impl Builder<'_> {
         }
         match self.chain.only_parts() {
             Some(parts) => {
-                self.chain = crate::fuse::Chain::default();
+                self.chain = Chain::default();
                 self.parts(&parts)
             }
             None => self.end(End::Rows, Meeting::Apart),
@@ -192,14 +207,10 @@ impl Builder<'_> {
 
     fn parts(&mut self, parts: &[usize]) -> Result<(), Failure> {
         for &at in parts {
-            let fields = self.rows.schema.fields();
-            let field = match fields.get(at) {
-                Some(field) if Element::of(&self.rows.schema) == Element::Tuple && fields.len() == 2 => field.as_ref().clone(),
-                _ => {
-                    return Err(Failure::new(Code::OperationInvalid, "'keys' and 'values' work on pairs, and elements are not pairs here")
-                        .hint("make pairs first: keyBy, or a map to [key, value]"));
-                }
-            };
+            let failure = Failure::new(Code::OperationInvalid, "'keys' and 'values' work on pairs, and elements are not pairs here")
+                .hint("make pairs first: keyBy, or a map to [key, value]");
+            self.rows.as_pairs(failure)?;
+            let field = self.rows.schema.field(at).clone();
             let (schema, sources) = Rows::unpacked(&field, Source::column(field.name()));
             self.rows.project(schema, sources)?;
         }
@@ -217,12 +228,43 @@ impl Builder<'_> {
                 .at(chain.pointer())
                 .hint("name the properties that the new object shall have"));
         }
-        let kernel = self.kernel(chain.pipeline(columns.element, end)).map_err(|refused| refused.at(chain.pointers()))?;
+        let kernel = match self.kernel(chain.pipeline(columns.element.clone(), end.clone())) {
+            Ok(kernel) => kernel,
+            Err(refused) => return self.end_of_nothing(&columns.element, &end, meeting, &chain, refused),
+        };
         let passes_all = kernel.plan().columns.iter().all(|column| matches!(column, Column::Passed { .. }));
         let mode = if is_rows && chain.only_filters() && passes_all { Mode::Keep(Vec::new()) } else { Mode::Replace };
         let schema = if mode == Mode::Replace { self.made_schema(&kernel) } else { Arc::clone(&self.rows.schema) };
         let operator = TransformOperator { kernel, mode, meeting, is_stateless: is_rows, is_one_to_one: false, pointer: chain.pointer() };
         self.rows.replace(operator, schema)
+    }
+
+    /// Where elements have no type, there are none, or nothing but nulls: a lambda that no null can go through is at fault
+    /// only where there is a null.
+    fn end_of_nothing(
+        &mut self,
+        element: &azora_expression::Element,
+        end: &End,
+        meeting: Meeting,
+        chain: &Chain,
+        refused: Refused,
+    ) -> Result<(), Failure> {
+        let is_untyped = matches!(element, azora_expression::Element::Scalar(field) if field.ty == Type::Null);
+        let is_about_types = matches!(&refused, Refused::Diagnostic(diagnostic) if diagnostic.kind != DiagnosticKind::Syntax);
+        let failure = refused.at(chain.pointers());
+        if !is_untyped || !is_about_types {
+            return Err(failure);
+        }
+        self.rows.pass_through(Nothing { failure })?;
+        match end {
+            End::Count | End::Sum => self.end(end.clone(), meeting),
+            // The start value is the answer.
+            End::Aggregate { zero, operation, .. } => {
+                let seq = Lambda::new("(a, x) => a", *operation);
+                self.end(End::Aggregate { zero: zero.clone(), seq, operation: *operation }, meeting)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Binds a pipeline.
@@ -296,7 +338,7 @@ impl Builder<'_> {
             Function::Lambda(text) => text,
             Function::Plugin { .. } => return self.computed_by_plugin(step, function, prefix),
         };
-        let mut chain = crate::fuse::Chain::default();
+        let mut chain = Chain::default();
         chain.push_step(Step::Map, text, &step.pointer, field);
         let columns = lambda::element(&self.rows.schema).map_err(|failure| failure.at(chain.pointer()))?;
         let kernel = self.kernel(chain.pipeline(columns.element, End::Rows)).map_err(|refused| refused.at(chain.pointers()))?;
