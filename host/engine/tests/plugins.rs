@@ -8,7 +8,6 @@ mod support;
 use serde_json::{Value, json};
 use support::Fixture;
 
-#[expect(clippy::disallowed_methods, reason = "the variable is how xtask tells where the guests are")]
 fn textkit() -> Fixture {
     let folder = std::env::var("AZORA_TEST_GUESTS").expect("AZORA_TEST_GUESTS is not set: run the tests by `cargo xtask test`");
     let path = std::path::Path::new(&folder).join("textkit.wasm");
