@@ -43,11 +43,12 @@ pub(super) fn mem(offset: u32, align: u32) -> MemArg {
     MemArg { offset: u64::from(offset), align, memory_index: 0 }
 }
 
-/// Where the values of a column of fixed width are: words or bits, and the bitmap with its mask.
+/// Where the values of a column are: words, bits, or the offsets and bytes of strings; and the bitmap with its mask.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     pub(super) words: Option<u32>,
     pub(super) bits: Option<u32>,
+    pub(super) text: Option<(u32, u32)>,
     pub(super) valid: Option<(u32, u32)>,
 }
 
@@ -251,14 +252,16 @@ impl Row<'_, '_> {
         Some(access.clone())
     }
 
-    /// Where the values of a column of fixed width are.
+    /// Where the values of a column are; none for lists and what has parts.
     pub(super) fn place(&mut self, path: &[usize]) -> Option<Place> {
         let access = self.access(path)?;
         self.unit.touched.extend(path.first());
         let valid = access.valid.map(|valid| (valid.bits, valid.mask));
+        let none = Place { words: None, bits: None, text: None, valid };
         match access.data {
-            Data::Words(words) => Some(Place { words: Some(words), bits: None, valid }),
-            Data::Bool(bits) => Some(Place { words: None, bits: Some(bits), valid }),
+            Data::Words(words) => Some(Place { words: Some(words), ..none }),
+            Data::Bool(bits) => Some(Place { bits: Some(bits), ..none }),
+            Data::Text { offsets, bytes } => Some(Place { text: Some((offsets, bytes)), ..none }),
             _ => None,
         }
     }

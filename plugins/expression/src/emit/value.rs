@@ -196,22 +196,13 @@ impl Row<'_, '_> {
     /// Whether a string is a constant of at most 16 bytes: its length and one or two words of it are compared. What lies
     /// behind a string is there to be read.
     fn push_is_text(&mut self, value: &Expr, text: &str) {
-        let bytes = text.as_bytes();
-        let n = bytes.len();
+        let n = text.len();
         let value = self.one(value);
         self.code.push(value);
         self.code.i().i64_const(32).i64_shr_u().i64_const(i64::try_from(n).unwrap_or(0)).i64_eq();
-        for start in if n > 8 { vec![0, n - 8] } else { vec![0] } {
-            let mut word = [0; 8];
-            let part = bytes.get(start..n.min(start + 8)).unwrap_or_default();
-            word.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+        for (offset, mask, word) in text_words(text) {
             self.code.push(value);
-            let mut i = self.code.i();
-            i.i32_wrap_i64().i64_load(mem(u32::try_from(start).unwrap_or(0), 0));
-            if n < 8 {
-                i.i64_const((1 << (n * 8)) - 1).i64_and();
-            }
-            i.i64_const(i64::from_le_bytes(word)).i64_eq().i32_and();
+            self.code.i().i32_wrap_i64().i64_load(mem(offset, 0)).i64_const(mask).i64_and().i64_const(word).i64_eq().i32_and();
         }
     }
 
@@ -528,6 +519,21 @@ impl Row<'_, '_> {
             out.push(self.code.take(ty));
         }
         out
+    }
+}
+
+/// The one or two words that a string of 1 to 16 bytes consists of: where each is, which bits of it count, and what they are.
+pub(super) fn text_words(text: &str) -> Vec<(u32, i64, i64)> {
+    let bytes = text.as_bytes();
+    let word = |start: usize| {
+        let mut word = [0; 8];
+        word.iter_mut().zip(bytes.iter().skip(start)).for_each(|(to, from)| *to = *from);
+        i64::from_le_bytes(word)
+    };
+    match bytes.len() {
+        n @ 0..8 => vec![(0, (1 << (n * 8)) - 1, word(0))],
+        8 => vec![(0, -1, word(0))],
+        n => vec![(0, -1, word(0)), (u32::try_from(n - 8).unwrap_or(0), -1, word(n - 8))],
     }
 }
 

@@ -5,9 +5,11 @@ use crate::{emit, fuse, link};
 use std::collections::BTreeMap;
 use wasmtime::{Engine, Instance, Memory, Module, Store, TypedFunc};
 
-/// A column of numbers as 64-bit words, and which of them are there.
+/// A column of numbers as 64-bit words or of strings, and which of them are there.
+#[derive(Default)]
 struct Column {
     words: Vec<u64>,
+    texts: Vec<&'static str>,
     valid: Option<Vec<bool>>,
 }
 
@@ -57,8 +59,18 @@ impl Kernel {
         for need in self.needs.clone() {
             let column = &columns[need];
             let bitmap = column.valid.as_ref().map_or_else(Vec::new, |valid| pack(&valid[from..to]));
-            let words: Vec<u8> = column.words[from..to].iter().flat_map(|word| word.to_le_bytes()).collect();
-            for bytes in [bitmap, words] {
+            let mut parts = vec![bitmap];
+            if column.texts.is_empty() {
+                parts.push(column.words[from..to].iter().flat_map(|word| word.to_le_bytes()).collect());
+            } else {
+                let (mut offsets, mut bytes) = (0_u32.to_le_bytes().to_vec(), Vec::new());
+                for text in &column.texts[from..to] {
+                    bytes.extend_from_slice(text.as_bytes());
+                    offsets.extend(u32::try_from(bytes.len()).unwrap().to_le_bytes());
+                }
+                parts.extend([offsets, bytes]);
+            }
+            for bytes in parts {
                 let at = self.place(&bytes);
                 buffers.extend(at.to_le_bytes());
                 buffers.extend(u32::try_from(bytes.len()).unwrap().to_le_bytes());
@@ -163,9 +175,12 @@ fn columns(random: &mut Random, rows: usize, fields: &[Field]) -> Vec<Column> {
             },
             _ => (random.next() % 2001).wrapping_sub(1000),
         };
+        let texts = ["ZA", "", "Z", "ZAZA", "sevenby", "eightbyt", "ninebytes", "ninebytex", "sixteen_letters!"];
+        let pick = |random: &mut Random| texts[usize::try_from(random.next() % 9).unwrap()];
+        let texts = if field.ty == Type::Utf8 { (0..rows).map(|_| pick(random)).collect() } else { Vec::new() };
         let words = (0..rows).map(|_| word(random)).collect();
         let valid = field.nullable.then(|| (0..rows).map(|_| random.next() % 4 != 0).collect());
-        Column { words, valid }
+        Column { words, texts, valid }
     };
     fields.iter().map(column).collect()
 }
@@ -276,6 +291,18 @@ fn rows_of_several_columns() {
 }
 
 #[test]
+fn strings_that_are_compared_with_constants() {
+    for nullable in [false, true] {
+        let fields = [("s", Type::Utf8, nullable), ("a", Type::Int64, nullable)];
+        for text in ["ZA", "Z", "sevenby", "eightbyt", "ninebytes", "sixteen_letters!"] {
+            check(&fields, &[("filter", &format!("r => r.s === '{text}' || r.a > 900"))], &End::Rows);
+            check(&fields, &[("filter", &format!("r => r.s !== '{text}'")), ("map", "r => r.a * 2")], &End::Sum);
+        }
+        check(&fields, &[("filter", "r => r.s === null || r.s == 'ZA'")], &End::Count);
+    }
+}
+
+#[test]
 fn what_vectors_cannot_do_is_left_to_rows() {
     let pipeline =
         |text: &str| Pipeline { input: Element::scalar(Type::Int64, false), steps: vec![Step::Map(Lambda::new(text, 0))], end: End::Rows };
@@ -289,7 +316,7 @@ fn what_vectors_cannot_do_is_left_to_rows() {
     // The numbers may be too large for the quick form: the same function in its exact form.
     let mut kernel = Kernel::new(&pipeline("x => x * 2 + 1"));
     let words: Vec<u64> = (0..40).map(|row| if row == 20 { (1 << 62) - 1 } else { row }).collect();
-    let answer = kernel.process(&[Column { words: words.clone(), valid: None }], 0, 40);
+    let answer = kernel.process(&[Column { words: words.clone(), ..Column::default() }], 0, 40);
     let expected: BTreeMap<usize, u64> = words.iter().map(|word| word * 2 + 1).enumerate().collect();
     assert_eq!(answer.rows.iter().map(|row| row[0].unwrap()).enumerate().collect::<BTreeMap<_, _>>(), expected);
 }

@@ -2,7 +2,7 @@
 
 use super::super::columns::mem;
 use super::{FALSE, Lanes, Pair, TRUE, Vector, both};
-use crate::emit::value::inverse;
+use crate::emit::value::{inverse, short_text, text_words};
 use crate::kind::{Kind, Nulls, Ty};
 use crate::tree::{Bits, Compare, Expr, FloatMath, FloatUnary, IntMath, Node, Stmt};
 use wasm_encoder::{InstructionSink, ValType};
@@ -193,6 +193,10 @@ impl Vector<'_, '_, '_> {
                 })
             }
             Node::Compare(operator, a, b) => self.compare(*operator, a, b)?,
+            Node::Call(name, arguments) => {
+                let (value, text) = short_text(name, arguments)?;
+                self.is_text(value, text)?
+            }
             Node::Bits(operator, a, b) => self.bitwise(*operator, a, b)?,
             Node::IntToFloat(inner) => {
                 let value = self.value(inner)?;
@@ -213,8 +217,11 @@ impl Vector<'_, '_, '_> {
     fn is_nil(&mut self, inner: &Expr, nulls: Nulls) -> Option<Lanes> {
         let is_any = nulls.has(inner.kind.nulls);
         if inner.kind.has_flag() {
-            let pair = self.pair(inner)?;
-            return Some(if is_any { pair.nil.unwrap_or(FALSE) } else { FALSE });
+            let nil = match &inner.node {
+                Node::Column(path) if has_simple_flag(&inner.kind) => self.nil(path, &inner.kind)?,
+                _ => self.pair(inner)?.nil,
+            };
+            return Some(if is_any { nil.unwrap_or(FALSE) } else { FALSE });
         }
         let flag = inner.kind.nulls.flag();
         let is_nil = if is_any { flag != 0 } else { flag == nulls.flag() };
@@ -379,7 +386,7 @@ impl Vector<'_, '_, '_> {
         let place = self.row.place(path)?;
         let value = match (&kind.ty, place.words, place.bits) {
             (Ty::Int | Ty::Float | Ty::Time, Some(words), _) => {
-                let at = self.block_of(words);
+                let at = self.block_of(words, 3);
                 let offset = self.pair * 16;
                 self.i().local_get(at).v128_load(mem(offset, 3));
                 self.take()
@@ -387,21 +394,59 @@ impl Vector<'_, '_, '_> {
             (Ty::Bool, _, Some(bits)) => self.bits_of(bits, None, true)?,
             _ => return None,
         };
-        let nil = match (kind.has_flag(), place.valid) {
-            (false, _) => None,
-            (true, Some((bits, mask))) => Some(self.bits_of(bits, Some(mask), false)?),
-            (true, None) => return None,
-        };
+        let nil = self.nil(path, kind)?;
         Some(Pair { value, nil })
     }
 
-    /// The address of the block's first value in a buffer of words.
-    fn block_of(&mut self, words: u32) -> u32 {
+    /// Where a column is null; nothing where it cannot be. The outer option is empty where vectors cannot tell.
+    fn nil(&mut self, path: &[usize], kind: &Kind) -> Option<Option<Lanes>> {
+        if !kind.has_flag() {
+            return Some(None);
+        }
+        let (bits, mask) = self.row.place(path)?.valid?;
+        Some(Some(self.bits_of(bits, Some(mask), false)?))
+    }
+
+    /// Whether a string of a column is a short constant: looked at lane by lane.
+    fn is_text(&mut self, value: &Expr, text: &str) -> Option<Lanes> {
+        let path = match &value.node {
+            Node::Column(path) => path,
+            Node::Value(inner) => match &inner.node {
+                Node::Column(path) => path,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let (offsets, bytes) = self.row.place(path)?.text?;
+        let at = self.block_of(offsets, 2);
+        let start = self.row.code.local(ValType::I32);
+        let n = i32::try_from(text.len()).ok()?;
+        for lane in 0..2_u8 {
+            let row = (self.pair * 2 + u32::from(lane)) * 4;
+            let mut i = self.i();
+            i.local_get(at).i32_load(mem(row + 4, 2)).local_get(at).i32_load(mem(row, 2)).local_tee(start);
+            i.i32_sub().i32_const(n).i32_eq().local_get(start).local_get(bytes).i32_add().local_set(start);
+            for (offset, mask, word) in text_words(text) {
+                i.local_get(start).i64_load(mem(offset, 0)).i64_const(mask).i64_and().i64_const(word).i64_eq().i32_and();
+            }
+            i.i64_extend_i32_u();
+            if lane == 0 {
+                i.i64x2_splat()
+            } else {
+                i.i64x2_replace_lane(1)
+            };
+        }
+        self.i().i64x2_neg();
+        Some(self.take())
+    }
+
+    /// The address of the block's first value in a buffer whose values have `1 << shift` bytes.
+    fn block_of(&mut self, words: u32, shift: i32) -> u32 {
         if let Some(known) = self.places.get(&words) {
             return *known;
         }
         let (at, index) = (self.row.code.local(ValType::I32), self.index);
-        self.i().local_get(words).local_get(index).i32_const(3).i32_shl().i32_add().local_set(at);
+        self.i().local_get(words).local_get(index).i32_const(shift).i32_shl().i32_add().local_set(at);
         self.places.insert(words, at);
         at
     }
