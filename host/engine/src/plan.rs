@@ -16,7 +16,7 @@ use crate::node::{Exchange, Gather, Glom, IndexMode, Meeting, NodePlanner, Proje
 use crate::relation::{Applied, PlanContext, Relation, Shape};
 use azora_connect::element::{self, Element};
 use azora_expression::{End, Lambda, Step};
-use azora_spec::{Code, Failure, Function, Operation, SortOrder};
+use azora_spec::{Code, Failure, Function, OnError, Operation, SortOrder};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::dataframe::DataFrame;
 use datafusion::physical_planner::ExtensionPlanner;
@@ -24,12 +24,17 @@ use rows::Rows;
 use std::sync::Arc;
 
 /// Columns that an operation adds and drops again start with this.
-const HIDDEN: &str = "__";
+const HIDDEN: &str = "__azora_";
 /// The place of a row, see [`IndexMode::Ordinal`].
-const ORDINAL: &str = "__ordinal";
+const ORDINAL: &str = "__azora_ordinal";
 
 /// What the operations make of the input.
 pub(crate) async fn apply(ctx: &PlanContext, input: Relation, operations: &[Operation]) -> Result<Applied, Failure> {
+    if ctx.options.on_error != OnError::Fail {
+        // Refused rather than ignored: a job that was to skip bad rows must not fail for one after hours.
+        let failure = Failure::new(Code::RequestField, "jobs cannot go on behind a row that fails: only 'fail' is available");
+        return Err(failure.at("/options/onError"));
+    }
     let (_, plan) = input.frame.into_parts();
     let mut builder = Builder { ctx, rows: Rows { plan, schema: input.schema }, chain: Chain::default() };
     let mut answer = Answer::rows();
@@ -313,7 +318,7 @@ impl Builder<'_> {
             let columns = self.rows.names();
             return self.rows.sort(&columns, is_descending, None);
         };
-        let (schema, keys) = (Arc::clone(&self.rows.schema), self.computed(step, function, "function", "__key")?);
+        let (schema, keys) = (Arc::clone(&self.rows.schema), self.computed(step, function, "function", "__azora_key")?);
         self.sort_stably(&keys, order)?;
         self.rows.only(&schema)
     }
@@ -348,7 +353,7 @@ impl Builder<'_> {
     }
 
     fn zip_with_index(&mut self) -> Result<(), Failure> {
-        const INDEX: &str = "__index";
+        const INDEX: &str = "__azora_index";
         let (whole, source) = self.rows.packed(&element::part(0));
         self.rows.index(IndexMode::Position, INDEX)?;
         let schema = element::tuple(&[whole, Field::new(INDEX, DataType::Int64, false)]);

@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// How many, in a column of that name.
-const COUNT: &str = "__count";
+const COUNT: &str = "__azora_count";
 
 impl Builder<'_> {
     pub(super) fn reduce_by_key(
@@ -99,8 +99,8 @@ impl Builder<'_> {
     }
 
     fn sum_by_key(&mut self, step: &OperationAt<'_>, key: Expr, column: Expr, value: &Field) -> Result<(), Failure> {
-        const SUM: &str = "__sum";
-        const NUMBERS: &str = "__numbers";
+        const SUM: &str = "__azora_sum";
+        const NUMBERS: &str = "__azora_numbers";
         let exact = super::numbers::ExactSum::new(column.clone(), value.data_type(), &step.pointer);
         let (partial, part) = (exact.aggregate().alias(SUM), element::part(1));
         let nullable = value.is_nullable();
