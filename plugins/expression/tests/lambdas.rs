@@ -108,9 +108,13 @@ fn node_answers_as_written() {
 const GENERATED: usize = 600;
 const SEED: u64 = 0x5EED_2026;
 
+fn seed() -> u64 {
+    std::env::var("AZORA_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED)
+}
+
 #[test]
 fn generated_functions_answer_as_node_does() {
-    let seed = std::env::var("AZORA_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED);
+    let seed = seed();
     let runner = run::Runner::new();
     let cases = generated::cases(seed, GENERATED);
     let answers = node::answers(&cases);
@@ -163,4 +167,33 @@ fn same(a: &Value, b: &Value) -> bool {
         }
         _ => a == b,
     }
+}
+
+/// Functions that are mangled in each run.
+const MANGLED: usize = 3_000;
+
+#[test]
+fn mangled_functions_are_refused_or_give_valid_components() {
+    let cases = case::all();
+    let mut random = generated::Random::new(seed());
+    let mut n_compiled = 0;
+    for _ in 0..MANGLED {
+        let mut case = cases[random.below(cases.len())].clone();
+        let other = cases[random.below(cases.len())].clone();
+        let donor = other.steps.first().map_or("x => x", |(_, text)| text);
+        for (_, text) in &mut case.steps {
+            *text = generated::mangle(&mut random, text, donor);
+        }
+        match azora_expression::compile(&case.pipeline()) {
+            Err(diagnostic) => {
+                assert!(!diagnostic.message.contains("this function cannot be compiled"), "{:?}: {diagnostic}", case.steps);
+            }
+            Ok(compiled) => {
+                n_compiled += 1;
+                let valid = wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all()).validate_all(&compiled.component);
+                assert!(valid.is_ok(), "{:?}: {:?}", case.steps, valid.err());
+            }
+        }
+    }
+    assert!(n_compiled > MANGLED / 20, "only {n_compiled} of {MANGLED} compiled");
 }

@@ -43,6 +43,10 @@ impl Code {
         self.bytes.len()
     }
 
+    pub(super) fn variables(&self) -> usize {
+        self.locals.len()
+    }
+
     pub(super) fn local(&mut self, ty: ValType) -> u32 {
         let pool = self.pools.entry(ty).or_default();
         let used = self.used.entry(ty).or_default();

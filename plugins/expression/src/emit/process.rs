@@ -19,6 +19,8 @@ const PARAMS: u32 = 5;
 
 /// Magnitudes of Int columns that a quick look at a batch may establish, as powers of two, the widest first.
 const QUICK_BITS: [u32; 15] = [62, 61, 60, 56, 52, 48, 44, 40, 36, 32, 31, 30, 28, 24, 20];
+/// Local variables of one function; WebAssembly's own limit is 50,000.
+const VARIABLES_MAX: usize = 40_000;
 /// Instructions of a row, in bytes, up to which a loop does 16 rows (8 rows) each time around.
 const SMALL_ROW: usize = 200;
 const MEDIUM_ROW: usize = 500;
@@ -164,7 +166,9 @@ impl Row<'_, '_> {
             self.all_rows(index, rows, shape);
             return;
         }
-        let bits = QUICK_BITS.into_iter().find(|bits| self.measure(1 << bits).checks == tight.checks).unwrap_or(20);
+        // The narrower the values, the fewer checks are left.
+        let first = QUICK_BITS.partition_point(|bits| self.measure(1 << *bits).checks > tight.checks);
+        let bits = QUICK_BITS.get(first).copied().unwrap_or(20);
         self.push_is_within(rows, bits);
         self.code.start_if();
         let shape = self.measure(1 << bits);
@@ -399,7 +403,10 @@ fn may_yield(statement: &Stmt) -> bool {
 }
 
 impl Row<'_, '_> {
-    fn finish(self) -> Function {
+    fn finish(mut self) -> Function {
+        if self.code.variables() > VARIABLES_MAX {
+            self.broken("it takes too many variables");
+        }
         let code: Code = self.code;
         code.finish()
     }

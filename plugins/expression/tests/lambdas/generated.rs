@@ -21,7 +21,7 @@ impl Random {
         self.0
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() % limit as u64).unwrap()
     }
 
@@ -170,4 +170,35 @@ pub(crate) fn cases(seed: u64, count: usize) -> Vec<Case> {
             }
         })
         .collect()
+}
+
+/// Drops, doubles, swaps and borrows words.
+pub(crate) fn mangle(random: &mut Random, text: &str, donor: &str) -> String {
+    let mut words = words(text);
+    let donated = self::words(donor);
+    for _ in 0..=random.below(2) {
+        let (a, b) = (random.below(words.len().max(1)), random.below(words.len().max(1)));
+        if words.is_empty() {
+            break;
+        }
+        match random.below(4) {
+            0 => drop(words.remove(a)),
+            1 => words.insert(a, words[b].clone()),
+            2 => words.swap(a, b),
+            _ if !donated.is_empty() => words[a].clone_from(&donated[random.below(donated.len())]),
+            _ => {}
+        }
+    }
+    words.concat()
+}
+
+fn words(text: &str) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for c in text.chars() {
+        match out.last_mut() {
+            Some(last) if c.is_alphanumeric() && last.ends_with(char::is_alphanumeric) => last.push(c),
+            _ => out.push(c.to_string()),
+        }
+    }
+    out
 }
