@@ -157,7 +157,8 @@ impl Server {
         self.send(reqwest::Method::POST, "/spark/init", Some(&json!({})))?;
         let source = json!({"type": "file", "format": "parquet", "path": path});
         let operations = json!([{"type": "aggregate", "aggregates": ["count", "sum", "bitXor", "countDistinct"]}]);
-        let (status, answer) = self.send(reqwest::Method::POST, "/rdd/process", Some(&json!({"source": source, "operations": operations})))?;
+        let (status, answer) =
+            self.send(reqwest::Method::POST, "/rdd/process", Some(&json!({"source": source, "operations": operations})))?;
         ensure!(status == 200, "reading the output answered {status}: {answer}");
         Ok(answer["result"].clone())
     }
@@ -202,6 +203,7 @@ fn job(place: &Place, name: &str) -> Value {
             {"type": "map", "function": {"plugin": "hostile", "function": "double"}},
         ],
         "sink": {"type": "parquet", "path": place.outputs().join(name)},
+        "options": {"parallelism": FILES},
     })
 }
 
@@ -273,7 +275,10 @@ fn sweep(kills: u64, seed: u64) -> Result<()> {
         ensure!(place.parts(name)? == place.parts("undisturbed")?, "{name} has other files than the undisturbed job");
     }
     place.check_visible()?;
-    let left: Vec<_> = fs::read_dir(place.outputs())?.filter_map(|entry| entry.ok().map(|entry| entry.file_name())).filter(|name| name.to_string_lossy().starts_with('.')).collect();
+    let left: Vec<_> = fs::read_dir(place.outputs())?
+        .filter_map(|entry| entry.ok().map(|entry| entry.file_name()))
+        .filter(|name| name.to_string_lossy().starts_with('.'))
+        .collect();
     ensure!(left.is_empty(), "staging was left behind: {left:?}");
     eprintln!("{} jobs, {kills} kills, {attempts} runs, an undisturbed job took {usual:?}", ids.len());
     Ok(())
@@ -282,7 +287,7 @@ fn sweep(kills: u64, seed: u64) -> Result<()> {
 #[test]
 fn what_was_acknowledged_is_there_after_a_kill() -> Result<()> {
     let place = Place::new()?;
-    let mut ids = Vec::new();
+    let mut ids: Vec<String> = Vec::new();
     for round in 0..10 {
         let server = place.start()?;
         for id in &ids {
