@@ -4,6 +4,7 @@ use crate::failure;
 use crate::search::find;
 use crate::text::{Text, Writer, slots};
 use crate::units::{count, cut};
+use crate::vector::{self, STEP};
 
 /// The longest string that JavaScript has, in UTF-16 units; here it bounds bytes, which are never fewer.
 const BYTES_MAX: u64 = (1 << 29) - 24;
@@ -26,8 +27,13 @@ pub extern "C" fn str_concat(a: u64, b: u64) -> u64 {
         return 0;
     }
     let mut out = Writer::new(a.bytes + b.bytes);
-    out.text(a);
-    out.text(b);
+    if a.bytes + b.bytes <= STEP {
+        vector::join2(out.place(), a.at, a.bytes, b.at);
+        out.advance(a.bytes + b.bytes);
+    } else {
+        out.text(a);
+        out.text(b);
+    }
     out.finish().packed()
 }
 
@@ -38,10 +44,16 @@ pub extern "C" fn str_concat3(a: u64, b: u64, c: u64) -> u64 {
     if !fits(a.bytes as u64 + b.bytes as u64 + c.bytes as u64) {
         return 0;
     }
-    let mut out = Writer::new(a.bytes + b.bytes + c.bytes);
-    out.text(a);
-    out.text(b);
-    out.text(c);
+    let bytes = a.bytes + b.bytes + c.bytes;
+    let mut out = Writer::new(bytes);
+    if bytes <= STEP {
+        vector::join3(out.place(), a.at, a.bytes, b.at, b.bytes, c.at);
+        out.advance(bytes);
+    } else {
+        out.text(a);
+        out.text(b);
+        out.text(c);
+    }
     out.finish().packed()
 }
 

@@ -4,6 +4,7 @@ use crate::arena;
 use crate::decimal::Decimal;
 use crate::failure;
 use crate::text::{Text, Writer};
+use crate::vector;
 
 /// Digits behind the point, or in all, that may be asked for.
 const DIGITS_MAX: i32 = 100;
@@ -11,6 +12,8 @@ const DIGITS_MAX: i32 = 100;
 const FIXED_MAX: f64 = 1e21;
 /// Whole numbers below it are exact and written digit by digit.
 const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+/// Whole numbers below it have at most eight digits.
+const SMALL_MAX: i64 = 100_000_000;
 /// The longest 64-bit integer has 20 characters.
 const INTEGER_MAX: usize = 20;
 /// Room for what `toString(radix)` writes on each side of the point: 1074 binary digits, and 1023.
@@ -33,6 +36,9 @@ fn name(x: f64) -> Option<u64> {
 /// `String(x)` for an Int64.
 #[unsafe(no_mangle)]
 pub extern "C" fn int_to_str(x: i64) -> u64 {
+    if (0..SMALL_MAX).contains(&x) {
+        return small(x as u32);
+    }
     // Written from the last digit on, so the string begins somewhere inside of what is taken.
     let place = arena::take(INTEGER_MAX);
     let mut at = INTEGER_MAX;
@@ -59,6 +65,23 @@ pub extern "C" fn int_to_str(x: i64) -> u64 {
         put(b'-');
     }
     Text { at: place.wrapping_add(at), bytes: INTEGER_MAX - at }.packed()
+}
+
+/// The digits of a number below [`SMALL_MAX`], gathered in a word.
+#[inline(always)]
+fn small(mut left: u32) -> u64 {
+    let place = arena::take(8);
+    let (mut digits, mut bytes) = (0, 0);
+    loop {
+        digits = digits << 8 | (b'0' as u64 + (left % 10) as u64);
+        bytes += 1;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    vector::put(place, digits);
+    Text { at: place, bytes }.packed()
 }
 
 /// `String(x)` for a Float64.

@@ -1,7 +1,8 @@
 //! 16 bytes at a time. The only file with vector instructions.
 
 use core::arch::wasm32::{
-    i8x16_gt, u8x16_bitmask, u8x16_eq, u8x16_ge, u8x16_lt, u8x16_splat, u8x16_sub, v128, v128_and, v128_load, v128_store, v128_xor,
+    i8x16_gt, u8x16, u8x16_bitmask, u8x16_eq, u8x16_ge, u8x16_lt, u8x16_splat, u8x16_sub, u8x16_swizzle, u64x2, v128, v128_and, v128_load,
+    v128_or, v128_store, v128_xor,
 };
 
 /// Bytes per step.
@@ -102,6 +103,42 @@ pub fn copy(from: *const u8, to: *mut u8, bytes: usize) {
 fn copy_more(from: *const u8, to: *mut u8, bytes: usize) {
     // SAFETY: the caller owns both places; the new one is fresh.
     unsafe { core::ptr::copy_nonoverlapping(from.wrapping_add(BLOCK), to.wrapping_add(BLOCK), bytes - BLOCK) }
+}
+
+/// The place of each byte.
+const PLACES: v128 = u8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+
+/// The bytes before `end`; zeros behind.
+#[inline(always)]
+fn before(bytes: v128, end: usize) -> v128 {
+    v128_and(bytes, u8x16_lt(PLACES, u8x16_splat(end as u8)))
+}
+
+/// The bytes moved up by `by` places; zeros before.
+#[inline(always)]
+fn up(bytes: v128, by: usize) -> v128 {
+    u8x16_swizzle(bytes, u8x16_sub(PLACES, u8x16_splat(by as u8)))
+}
+
+/// Writes two strings of together at most 16 bytes one behind the other. One store: whoever reads the result at once need
+/// not wait for two of them to reach memory.
+#[inline(always)]
+pub fn join2(to: *mut u8, a: *const u8, a_bytes: usize, b: *const u8) {
+    store(to, v128_or(before(load(a), a_bytes), up(load(b), a_bytes)));
+}
+
+/// The same for three strings.
+#[inline(always)]
+pub fn join3(to: *mut u8, a: *const u8, a_bytes: usize, b: *const u8, b_bytes: usize, c: *const u8) {
+    let both = a_bytes + b_bytes;
+    let first = v128_or(before(load(a), a_bytes), before(up(load(b), a_bytes), both));
+    store(to, v128_or(first, up(load(c), both)));
+}
+
+/// Writes up to 8 bytes, as 16 for the same reason.
+#[inline(always)]
+pub fn put(to: *mut u8, bytes: u64) {
+    store(to, u64x2(bytes, 0));
 }
 
 /// Copies 16 bytes with the ASCII letters from `low` on (26 of them) in the other case.
