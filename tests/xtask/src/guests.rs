@@ -41,18 +41,14 @@ pub(crate) struct Built {
 }
 
 /// Finds a toolchain: a compiler with the target installed, else one with the source of its standard library. Where
-/// there is none and `may_install` is set, it is installed.
+/// there is none and `may_install` is set, Debian's is installed; the person's own toolchains are left as they are.
 pub(crate) fn toolchain(may_install: bool) -> Result<Toolchain> {
     if let Some(found) = probe() {
         steps::say(&format!("   {found}"));
         return Ok(found);
     }
     if may_install {
-        // Both ways may be closed: rustup's server is not everywhere within reach, nor is everyone root on Debian.
-        let by_rustup = Command::new("rustup").args(["target", "add", TARGET]).stderr(Stdio::null()).status();
-        if !by_rustup.is_ok_and(|status| status.success()) {
-            steps::install("guests are compiled to WebAssembly", &DEBIAN_PACKAGES).map_err(|error| error.context(fixes()))?;
-        }
+        steps::install("guests are compiled to WebAssembly", &DEBIAN_PACKAGES).map_err(|error| error.context(fixes()))?;
         if let Some(found) = probe() {
             steps::say(&format!("   {found}"));
             return Ok(found);
