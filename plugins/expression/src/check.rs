@@ -101,14 +101,14 @@ pub(crate) fn apply(
 /// `Number(value)` outside any function.
 pub(crate) fn number(slots: &mut Vec<Kind>, value: Expr) -> Result<Expr, Fault> {
     let mut checker = Checker { slots, scopes: Vec::new(), wide: HashMap::new(), assigned: HashSet::new(), returns: Vec::new(), nodes: 0 };
-    checker.to_number(value, Span::default()).map_err(outside)
+    checker.number_of(value, Span::default()).map_err(outside)
 }
 
 /// A tuple or list as a list, outside any function.
 pub(crate) fn list(slots: &mut Vec<Kind>, value: Expr, span: Span) -> Result<Expr, Fault> {
     let mut checker = Checker { slots, scopes: Vec::new(), wide: HashMap::new(), assigned: HashSet::new(), returns: Vec::new(), nodes: 0 };
     let value = checker.require(value, span, "flatMap got null for a list").map_err(outside)?;
-    checker.to_list(value, span).map_err(outside)
+    checker.list_of(value, span).map_err(outside)
 }
 
 /// The n-th part of a struct or tuple that is there.
@@ -178,7 +178,7 @@ impl Checker<'_> {
             (Body::Statements(statements), Want::Value) => self.body(statements, function.span, out)?,
             (Body::Statements(statements), Want::Truth) => {
                 let value = self.body(statements, function.span, out)?;
-                self.to_bool(value, function.span)?
+                self.truth_of(value)?
             }
         };
         self.scopes.pop();
@@ -284,7 +284,7 @@ impl Checker<'_> {
             }
             if let Some(part) = parts.get(at) {
                 let value = self.expression(part)?;
-                pieces.push(self.to_str(value, part.span)?);
+                pieces.push(self.text_of(value, part.span)?);
             }
         }
         Ok(concat(pieces))

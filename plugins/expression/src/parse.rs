@@ -26,7 +26,7 @@ pub(crate) fn parse(text: &str) -> Result<Function> {
     let reader = Reader { shift, length, depth: 0 };
     let parsed = Parser::new(&allocator, &wrapped, SourceType::ts()).parse();
     if let Some(error) = parsed.diagnostics.errors().next() {
-        let at = error.labels.iter().next().map_or(length, |label| u32::try_from(label.offset()).unwrap_or(length));
+        let at = error.labels.iter().next().map_or(length, |label| label.offset());
         let span = reader.span(oxc_span::Span::new(at, at));
         let fault = Fault::new(DiagnosticKind::Syntax, span, lower_first(&error.message));
         return Err(match &error.help {

@@ -8,7 +8,7 @@ use crate::tree::{Compare, Expr, FloatMath, Node};
 
 impl Checker<'_> {
     /// `Number(value)`: Int where that is exact, else Float.
-    pub(super) fn to_number(&mut self, value: Expr, span: Span) -> Check<Expr> {
+    pub(super) fn number_of(&mut self, value: Expr, span: Span) -> Check<Expr> {
         if !value.kind.is_sure() {
             let nulls = value.kind.nulls;
             if value.kind.ty == Ty::Nil && nulls != Nulls::BOTH {
@@ -17,7 +17,7 @@ impl Checker<'_> {
             return self.with(value, |me, value| {
                 let number = match value.kind.ty {
                     Ty::Nil => Expr::float(f64::NAN),
-                    _ => me.to_number(present(value.clone()), span)?,
+                    _ => me.number_of(present(value.clone()), span)?,
                 };
                 let mut all = number;
                 if nulls.has(Nulls::NULL) {
@@ -47,14 +47,14 @@ impl Checker<'_> {
         }
     }
 
-    pub(super) fn to_float(&mut self, value: Expr, span: Span) -> Check<Expr> {
-        let number = self.to_number(value, span)?;
+    pub(super) fn float_of(&mut self, value: Expr, span: Span) -> Check<Expr> {
+        let number = self.number_of(value, span)?;
         Ok(float(number))
     }
 
     /// ToInt32 and ToUint32 start from here: the low 32 bits of the answer count.
-    pub(super) fn to_bits(&mut self, value: Expr, span: Span) -> Check<Expr> {
-        let number = self.to_number(value, span)?;
+    pub(super) fn bits_of(&mut self, value: Expr, span: Span) -> Check<Expr> {
+        let number = self.number_of(value, span)?;
         Ok(match number.kind.ty {
             Ty::Int => number,
             _ => Expr::new(Ty::Int.sure(), Node::Extend(Expr::call(Ty::Bool, "f64_to_int32", vec![number]).boxed())),
@@ -62,8 +62,8 @@ impl Checker<'_> {
     }
 
     /// A whole number for an argument that is one by its nature, such as a count of digits.
-    pub(super) fn to_int(&mut self, value: Expr, span: Span) -> Check<Expr> {
-        let number = self.to_number(value, span)?;
+    pub(super) fn int_of(&mut self, value: Expr, span: Span) -> Check<Expr> {
+        let number = self.number_of(value, span)?;
         Ok(match number.kind.ty {
             Ty::Int => number,
             _ => Expr::new(Ty::Int.sure(), Node::FloatToInt(number.boxed())),
@@ -71,7 +71,7 @@ impl Checker<'_> {
     }
 
     /// `String(value)`.
-    pub(super) fn to_str(&mut self, value: Expr, span: Span) -> Check<Expr> {
+    pub(super) fn text_of(&mut self, value: Expr, span: Span) -> Check<Expr> {
         if !value.kind.is_sure() {
             let nulls = value.kind.nulls;
             if value.kind.ty == Ty::Nil && nulls != Nulls::BOTH {
@@ -80,7 +80,7 @@ impl Checker<'_> {
             return self.with(value, |me, value| {
                 let mut all = match value.kind.ty {
                     Ty::Nil => Expr::str("undefined"),
-                    _ => me.to_str(present(value.clone()), span)?,
+                    _ => me.text_of(present(value.clone()), span)?,
                 };
                 if nulls.has(Nulls::NULL) {
                     all = me.choose(is_nil(value.clone(), Nulls::NULL), Expr::str("null"), all, span)?;
@@ -99,7 +99,7 @@ impl Checker<'_> {
             (Ty::Float, _) => Ok(Expr::call(Ty::Str, "num_to_str", vec![value])),
             (Ty::Bool, _) => self.choose(value, Expr::str("true"), Expr::str("false"), span),
             (Ty::List(_) | Ty::Tuple(_), _) => {
-                let list = self.to_list(value, span)?;
+                let list = self.list_of(value, span)?;
                 self.join(list, Expr::str(","), span)
             }
             (Ty::Struct(_), _) => Ok(Expr::str("[object Object]")),
@@ -110,7 +110,7 @@ impl Checker<'_> {
     }
 
     /// `Boolean(value)`.
-    pub(super) fn to_bool(&mut self, value: Expr, span: Span) -> Check<Expr> {
+    pub(super) fn truth_of(&mut self, value: Expr) -> Check<Expr> {
         if !value.kind.is_sure() {
             if value.kind.ty == Ty::Nil {
                 return Ok(Expr::bool(false));
@@ -118,7 +118,7 @@ impl Checker<'_> {
             return self.with(value, |me, value| {
                 let nulls = value.kind.nulls;
                 let some = not(is_nil(value.clone(), nulls));
-                let truthy = me.to_bool(present(value), span)?;
+                let truthy = me.truth_of(present(value))?;
                 Ok(and(some, truthy))
             });
         }
@@ -149,7 +149,7 @@ impl Checker<'_> {
             Syntax::Unary(Unary::Not, inner) => Ok(not(self.condition(inner)?)),
             _ => {
                 let value = self.expression(ast)?;
-                self.to_bool(value, ast.span)
+                self.truth_of(value)
             }
         }
     }
@@ -170,7 +170,7 @@ impl Checker<'_> {
     }
 
     /// A tuple as a list, a list as it is.
-    pub(super) fn to_list(&mut self, value: Expr, span: Span) -> Check<Expr> {
+    pub(super) fn list_of(&mut self, value: Expr, span: Span) -> Check<Expr> {
         match &value.kind.ty {
             Ty::List(_) => Ok(value),
             Ty::Tuple(parts) => match crate::kind::unify_all(parts) {

@@ -115,7 +115,7 @@ impl Checker<'_> {
             "String" => match name {
                 "fromCharCode" | "fromCodePoint" if arguments.len() == 1 => {
                     let code = self.first(arguments)?;
-                    let code = self.to_float(code, span)?;
+                    let code = self.float_of(code, span)?;
                     Expr::call(Ty::Str, if name == "fromCharCode" { "str_from_char_code" } else { "str_from_code_point" }, vec![code])
                 }
                 _ => return unknown_global(object, name, ["fromCharCode", "fromCodePoint"]),
@@ -151,28 +151,28 @@ impl Checker<'_> {
             "String" if arguments.is_empty() => Ok(Expr::str("")),
             "Number" => {
                 let value = self.first(arguments)?;
-                self.to_number(value, span)
+                self.number_of(value, span)
             }
             "String" => {
                 let value = self.first(arguments)?;
-                self.to_str(value, span)
+                self.text_of(value, span)
             }
             "Boolean" => {
                 let value = self.first(arguments)?;
-                self.to_bool(value, span)
+                self.truth_of(value)
             }
             "parseFloat" => {
                 let value = self.first(arguments)?;
-                let text = self.to_str(value, span)?;
+                let text = self.text_of(value, span)?;
                 Ok(Expr::call(Ty::Float, "parse_float", vec![text]))
             }
             "parseInt" => {
                 let value = self.first(arguments)?;
-                let text = self.to_str(value, span)?;
+                let text = self.text_of(value, span)?;
                 let radix = match arguments.get(1) {
                     Some(radix) => {
                         let radix = self.expression(radix)?;
-                        self.to_bits(radix, span)?
+                        self.bits_of(radix, span)?
                     }
                     None => Expr::int(0),
                 };
@@ -181,7 +181,7 @@ impl Checker<'_> {
             }
             "isNaN" | "isFinite" => {
                 let value = self.first(arguments)?;
-                let number = self.to_number(value, span)?;
+                let number = self.number_of(value, span)?;
                 self.number_test(name, number)
             }
             _ => self.unknown_name(name, span),
@@ -262,7 +262,7 @@ impl Checker<'_> {
         }
         let mut numbers = Vec::new();
         for (value, span) in self.arguments(arguments)? {
-            numbers.push(self.to_number(value, span)?);
+            numbers.push(self.number_of(value, span)?);
         }
         let mut numbers = numbers.into_iter();
         let first = numbers.next().unwrap_or_else(|| Expr::float(f64::NAN));
@@ -294,11 +294,11 @@ impl Checker<'_> {
             "sign" => Ok(Expr::call(Ty::Float, "math_sign", vec![float(first)])),
             "imul" => {
                 let second = second.unwrap_or_else(|| Expr::int(0));
-                let (a, b) = (self.to_bits(first, span)?, self.to_bits(second, span)?);
+                let (a, b) = (self.bits_of(first, span)?, self.bits_of(second, span)?);
                 Ok(bits(Bits::Multiply, a, b))
             }
             "clz32" => {
-                let value = self.to_bits(first, span)?;
+                let value = self.bits_of(first, span)?;
                 Ok(bits(Bits::LeadingZeros, value, Expr::int(0)))
             }
             "hypot" => match (arguments.len(), second, numbers.next()) {
@@ -322,7 +322,7 @@ impl Checker<'_> {
     fn extreme(&mut self, is_min: bool, arguments: &[Ast]) -> Check<Expr> {
         let mut numbers = Vec::new();
         for (value, span) in self.arguments(arguments)? {
-            numbers.push(self.to_number(value, span)?);
+            numbers.push(self.number_of(value, span)?);
         }
         if numbers.is_empty() {
             return Ok(Expr::float(if is_min { f64::INFINITY } else { f64::NEG_INFINITY }));

@@ -164,7 +164,7 @@ impl<'p> Checker<'p> {
     /// `base[index]` of a value that is there.
     pub(super) fn element(&mut self, base: Expr, index: Expr, span: Span) -> Check<Expr> {
         if base.kind.ty == Ty::Str {
-            let position = self.to_float(index, span)?;
+            let position = self.float_of(index, span)?;
             return Ok(Expr::new(Ty::Str.sure().with(Nulls::UNDEFINED), Node::CallOrUndefined("str_index", vec![base, position])));
         }
         match (&base.kind.ty, &index.node) {
@@ -177,7 +177,7 @@ impl<'p> Checker<'p> {
                 self.property(base, &name, span)
             }
             (Ty::List(_) | Ty::Tuple(_), _) if index.kind.ty.is_number() && index.kind.is_sure() => {
-                let list = self.to_list(base, span)?;
+                let list = self.list_of(base, span)?;
                 Ok(list_get(list, index))
             }
             (Ty::Struct(_), _) => {

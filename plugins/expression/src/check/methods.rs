@@ -75,9 +75,9 @@ impl Checker<'_> {
         match &base.kind.ty {
             Ty::Str => self.string_method(base, name, arguments, span),
             Ty::Int | Ty::Float => self.number_method(base, name, arguments, span),
-            Ty::Bool if name == "toString" => self.to_str(base, span),
+            Ty::Bool if name == "toString" => self.text_of(base, span),
             Ty::List(_) | Ty::Tuple(_) => self.list_method(base, name, arguments, span),
-            Ty::Time if matches!(name, "getTime" | "valueOf") => self.to_number(base, span),
+            Ty::Time if matches!(name, "getTime" | "valueOf") => self.number_of(base, span),
             _ => unknown_method(&base.kind, name, &[], span),
         }
     }
@@ -93,7 +93,7 @@ impl Checker<'_> {
             "concat" => {
                 let mut pieces = vec![base];
                 for (argument, span) in given {
-                    pieces.push(self.to_str(argument, span)?);
+                    pieces.push(self.text_of(argument, span)?);
                 }
                 return Ok(concat(pieces));
             }
@@ -111,8 +111,8 @@ impl Checker<'_> {
         for argument in *wanted {
             let value = given.next().filter(|(value, _)| value.kind != Kind::UNDEFINED);
             values.push(match (argument, value) {
-                (Argument::Text | Argument::TextOr(_), Some((value, span))) => self.to_str(value, span)?,
-                (Argument::Number(_), Some((value, span))) => self.to_float(value, span)?,
+                (Argument::Text | Argument::TextOr(_), Some((value, span))) => self.text_of(value, span)?,
+                (Argument::Number(_), Some((value, span))) => self.float_of(value, span)?,
                 (Argument::Text, None) => Expr::str("undefined"),
                 (Argument::TextOr(default), None) => Expr::str(*default),
                 (Argument::Number(default), None) => Expr::float(*default),
@@ -133,9 +133,9 @@ impl Checker<'_> {
         let first = given.next().filter(|(value, _)| value.kind != Kind::UNDEFINED);
         let function = match (name, &first) {
             ("valueOf", _) => return Ok(base),
-            ("toString", None) => return self.to_str(base, span),
-            ("toString", Some((Expr { node: Node::Int(10), .. }, _))) => return self.to_str(base, span),
-            ("toPrecision", None) => return self.to_str(base, span),
+            ("toString", None) => return self.text_of(base, span),
+            ("toString", Some((Expr { node: Node::Int(10), .. }, _))) => return self.text_of(base, span),
+            ("toPrecision", None) => return self.text_of(base, span),
             ("toString", _) => "num_to_radix",
             ("toFixed", _) => "num_to_fixed",
             ("toPrecision", _) => "num_to_precision",
@@ -151,7 +151,7 @@ impl Checker<'_> {
             _ => return unknown_method(&base.kind, name, &NUMBER_METHODS, span),
         };
         let digits = match first {
-            Some((value, span)) => self.to_int(value, span)?,
+            Some((value, span)) => self.int_of(value, span)?,
             None => Expr::int(0),
         };
         let digits = Expr::new(Ty::Bool.sure(), Node::Narrow(digits.boxed()));
@@ -162,7 +162,7 @@ impl Checker<'_> {
         if !LIST_METHODS.contains(&name) {
             return unknown_method(&base.kind, name, &LIST_METHODS, span);
         }
-        let list = self.to_list(base, span)?;
+        let list = self.list_of(base, span)?;
         if let ("map" | "filter" | "some" | "every", [Ast { node: Syntax::Function(function), .. }]) = (name, arguments) {
             return self.callback(list, name, function, span);
         }
@@ -170,11 +170,11 @@ impl Checker<'_> {
         match (name, given.next()) {
             ("join", None) => self.join(list, Expr::str(","), span),
             ("join", Some((separator, span))) => {
-                let separator = self.to_str(separator, span)?;
+                let separator = self.text_of(separator, span)?;
                 self.join(list, separator, span)
             }
             ("at", Some((index, span))) => {
-                let index = self.to_int(index, span)?;
+                let index = self.int_of(index, span)?;
                 self.with(list, |me, list| {
                     me.with(index, |me, index| {
                         let length = Expr::new(Ty::Int.sure(), Node::ListLen(list.clone().boxed()));
@@ -244,12 +244,12 @@ impl Checker<'_> {
             let slot = self.slot(&element);
             let item = Expr::new((*element).clone(), Node::Local(slot));
             let text = if element.is_sure() {
-                self.to_str(item, span)?
+                self.text_of(item, span)?
             } else {
                 let nil = super::convert::is_nil(item.clone(), Nulls::BOTH);
                 let text = match element.ty {
                     Ty::Nil => Expr::str(""),
-                    _ => self.to_str(super::convert::present(item), span)?,
+                    _ => self.text_of(super::convert::present(item), span)?,
                 };
                 self.choose(nil, Expr::str(""), text, span)?
             };

@@ -10,9 +10,9 @@ use crate::tree::{Bits, Compare, Expr, FloatMath, FloatUnary, IntMath, Node};
 impl Checker<'_> {
     pub(super) fn unary(&mut self, operator: Unary, value: Expr, span: Span) -> Check<Expr> {
         match operator {
-            Unary::Plus => self.to_number(value, span),
+            Unary::Plus => self.number_of(value, span),
             Unary::Minus => {
-                let number = self.to_number(value, span)?;
+                let number = self.number_of(value, span)?;
                 Ok(match (&number.kind.ty, &number.node) {
                     (_, Node::Int(0)) => Expr::float(-0.0),
                     (_, Node::Int(known)) => Expr::int(-known),
@@ -21,9 +21,9 @@ impl Checker<'_> {
                     _ => Expr::new(Ty::Float.sure(), Node::FloatUnary(FloatUnary::Neg, number.boxed())),
                 })
             }
-            Unary::Not => Ok(not(self.to_bool(value, span)?)),
+            Unary::Not => Ok(not(self.truth_of(value)?)),
             Unary::BitNot => {
-                let value = self.to_bits(value, span)?;
+                let value = self.bits_of(value, span)?;
                 Ok(bits(Bits::Xor, value, Expr::int(-1)))
             }
             Unary::Void => Ok(Expr::undefined()),
@@ -60,7 +60,7 @@ impl Checker<'_> {
             Binary::Sub => self.arithmetic(IntMath::Sub, FloatMath::Sub, a, b, span),
             Binary::Mul => self.arithmetic(IntMath::Mul, FloatMath::Mul, a, b, span),
             Binary::Div => {
-                let (a, b) = (self.to_float(a, span)?, self.to_float(b, span)?);
+                let (a, b) = (self.float_of(a, span)?, self.float_of(b, span)?);
                 Ok(float_math(FloatMath::Div, a, b))
             }
             Binary::Rem => self.remainder(a, b, span),
@@ -89,7 +89,7 @@ impl Checker<'_> {
         }
         let is_surely_text = |value: &Expr| is_text(value) && value.kind.is_sure();
         if is_surely_text(&a) || is_surely_text(&b) {
-            let (a, b) = (self.to_str(a, span)?, self.to_str(b, span)?);
+            let (a, b) = (self.text_of(a, span)?, self.text_of(b, span)?);
             return Ok(concat(vec![a, b]));
         }
         // Text unless every nullable string is null in this row; then JavaScript would answer a number, which has no
@@ -101,7 +101,7 @@ impl Checker<'_> {
                     false => Expr::bool(true),
                 };
                 let is_text = not(and(no_text(&a), no_text(&b)));
-                let (a, b) = (me.to_str(a, span)?, me.to_str(b, span)?);
+                let (a, b) = (me.text_of(a, span)?, me.text_of(b, span)?);
                 let text = concat(vec![a, b]);
                 let message = "`+` on a null string gives a number here, which a column of strings cannot hold; write `?? ''` behind it";
                 Ok(Expr::new(Ty::Str.sure(), Node::Require(is_text.boxed(), message, text.boxed())))
@@ -110,7 +110,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn arithmetic(&mut self, int: IntMath, real: FloatMath, a: Expr, b: Expr, span: Span) -> Check<Expr> {
-        let (a, b) = (self.to_number(a, span)?, self.to_number(b, span)?);
+        let (a, b) = (self.number_of(a, span)?, self.number_of(b, span)?);
         if a.kind.ty == Ty::Int && b.kind.ty == Ty::Int {
             return Ok(int_math(int, a, b));
         }
@@ -118,7 +118,7 @@ impl Checker<'_> {
     }
 
     fn remainder(&mut self, a: Expr, b: Expr, span: Span) -> Check<Expr> {
-        let (a, b) = (self.to_number(a, span)?, self.to_number(b, span)?);
+        let (a, b) = (self.number_of(a, span)?, self.number_of(b, span)?);
         match (&a.kind.ty, &b.node) {
             (Ty::Int, Node::Int(1 | -1)) => Ok(int_math(IntMath::Mul, a, Expr::int(0))),
             (Ty::Int, Node::Int(divisor)) if *divisor != 0 => Ok(Expr::new(Ty::Int.sure(), Node::IntRem(a.boxed(), *divisor))),
@@ -127,7 +127,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn power(&mut self, a: Expr, b: Expr, span: Span) -> Check<Expr> {
-        let (a, b) = (self.to_float(a, span)?, self.to_float(b, span)?);
+        let (a, b) = (self.float_of(a, span)?, self.float_of(b, span)?);
         match b.node {
             Node::Float(2.0) => self.with(a, |_, a| Ok(float_math(FloatMath::Mul, a.clone(), a))),
             _ => Ok(Expr::call(Ty::Float, "math_pow", vec![a, b])),
@@ -135,7 +135,7 @@ impl Checker<'_> {
     }
 
     fn bitwise(&mut self, operator: Bits, a: Expr, b: Expr, span: Span) -> Check<Expr> {
-        let (a, b) = (self.to_bits(a, span)?, self.to_bits(b, span)?);
+        let (a, b) = (self.bits_of(a, span)?, self.bits_of(b, span)?);
         Ok(bits(operator, a, b))
     }
 
@@ -144,7 +144,7 @@ impl Checker<'_> {
             return Ok(compare(operator, a, b));
         }
         if a.kind.ty != Ty::Str || b.kind.ty != Ty::Str {
-            let (a, b) = (self.to_number(a, span)?, self.to_number(b, span)?);
+            let (a, b) = (self.number_of(a, span)?, self.number_of(b, span)?);
             return Ok(compare_numbers(operator, a, b));
         }
         if a.kind.is_sure() && b.kind.is_sure() {
@@ -154,7 +154,7 @@ impl Checker<'_> {
             me.with(b, |me, b| {
                 let texts = compare_strings(operator, present(a.clone()), present(b.clone()));
                 let any_nil = or(is_nil(a.clone(), a.kind.nulls), is_nil(b.clone(), b.kind.nulls));
-                let (a, b) = (me.to_number(a, span)?, me.to_number(b, span)?);
+                let (a, b) = (me.number_of(a, span)?, me.number_of(b, span)?);
                 let numbers = compare_numbers(operator, a, b);
                 me.choose(any_nil, numbers, texts, span)
             })
@@ -212,7 +212,7 @@ impl Checker<'_> {
                 )
             }
             _ if is_loose => {
-                let (a, b) = (self.to_number(a, span)?, self.to_number(b, span)?);
+                let (a, b) = (self.number_of(a, span)?, self.number_of(b, span)?);
                 Ok(compare_numbers(Compare::Equal, a, b))
             }
             _ => Ok(Expr::bool(false)),
@@ -236,12 +236,12 @@ impl Checker<'_> {
             }),
             Logical::Or if a.kind.ty == Ty::Nil => Ok(b),
             Logical::Or => self.with(a, |me, a| {
-                let test = me.to_bool(a.clone(), span)?;
+                let test = me.truth_of(a.clone())?;
                 me.choose(test, present(a), b, span)
             }),
             Logical::And if a.kind.ty == Ty::Nil => Ok(a),
             Logical::And => self.with(a, |me, a| {
-                let test = me.to_bool(a.clone(), span)?;
+                let test = me.truth_of(a.clone())?;
                 let falsy = me.falsy(a, span)?;
                 me.choose(test, b, falsy, span)
             }),

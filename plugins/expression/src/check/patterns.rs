@@ -29,7 +29,7 @@ impl Checker<'_> {
                 let base = self.require(value, *span, "cannot destructure null")?;
                 let base = self.hold(base, out);
                 for (name, inner) in properties {
-                    let part = self.property(base.clone(), name, pattern_span(inner, *span))?;
+                    let part = self.property(base.clone(), name, pattern_span(inner))?;
                     let part = self.hold(part, out);
                     self.bind(inner, part, is_const, out)?;
                 }
@@ -122,9 +122,9 @@ impl Checker<'_> {
     }
 }
 
-fn pattern_span(pattern: &Pattern, outer: Span) -> Span {
+fn pattern_span(pattern: &Pattern) -> Span {
     match pattern {
         Pattern::Name(_, span) | Pattern::Object { span, .. } | Pattern::Array { span, .. } => *span,
-        Pattern::Default(inner, _) => pattern_span(inner, outer),
+        Pattern::Default(inner, _) => pattern_span(inner),
     }
 }

@@ -101,7 +101,7 @@ impl Checker<'_> {
             }
             Statement::Throw(message, span) => {
                 let message = self.expression(message)?;
-                let text = self.to_str(message, *span)?;
+                let text = self.text_of(message, *span)?;
                 out.push(Stmt::Throw(text));
                 Ok(())
             }

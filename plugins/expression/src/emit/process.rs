@@ -181,10 +181,9 @@ impl Row<'_, '_> {
 
     fn all_rows(&mut self, index: u32, rows: u32, shape: Shape) {
         self.code.i().i32_const(0).local_set(index);
-        let unroll: u32 = match shape.bytes {
-            _ if !shape.is_straight => 1,
-            ..=SMALL_ROW => 16,
-            ..=MEDIUM_ROW => 8,
+        let unroll: u32 = match (shape.is_straight, shape.bytes) {
+            (true, 0..=SMALL_ROW) => 16,
+            (true, bytes) if bytes <= MEDIUM_ROW => 8,
             _ => 1,
         };
         // No operation is checked there, so the rows may be done at once.
