@@ -179,7 +179,7 @@ fn columns(random: &mut Random, rows: usize, fields: &[Field]) -> Vec<Column> {
         let pick = |random: &mut Random| texts[usize::try_from(random.next() % 9).unwrap()];
         let texts = if field.ty == Type::Utf8 { (0..rows).map(|_| pick(random)).collect() } else { Vec::new() };
         let words = (0..rows).map(|_| word(random)).collect();
-        let valid = field.nullable.then(|| (0..rows).map(|_| random.next() % 4 != 0).collect());
+        let valid = field.nullable.then(|| (0..rows).map(|_| !random.next().is_multiple_of(4)).collect());
         Column { words, texts, valid }
     };
     fields.iter().map(column).collect()
