@@ -324,6 +324,27 @@ fn a_signal_drains_and_the_next_start_goes_on() -> Result<()> {
 }
 
 #[test]
+fn a_plugin_stays_while_a_job_needs_it() -> Result<()> {
+    let place = Place::new()?;
+    let server = place.start()?;
+    server.upload(component()?)?;
+    let ids: Vec<String> = (0..4).map(|at| server.submit(&job(&place, &format!("using{at}")))).collect::<Result<_>>()?;
+    let delete = || server.send(reqwest::Method::DELETE, "/api/v1/plugins/hostile", None);
+    let (status, problem) = delete()?;
+    ensure!((status, problem["code"].as_str()) == (409, Some("plugin.in_use")), "deleting it answered {status}: {problem}");
+    server.kill()?;
+    let server = place.start()?;
+    for id in &ids {
+        ensure!(server.ended(id)?["state"] == "succeeded");
+    }
+    let (status, answer) = server.send(reqwest::Method::DELETE, "/api/v1/plugins/hostile", None)?;
+    ensure!(status < 300, "deleting it answered {status}: {answer}");
+    let (status, problem) = server.send(reqwest::Method::POST, "/api/v1/jobs", Some(&job(&place, "without")))?;
+    ensure!((status, problem["code"].as_str()) == (400, Some("plugin.unknown")), "a job without its plugin answered {status}: {problem}");
+    Ok(())
+}
+
+#[test]
 fn a_second_server_on_the_same_data_is_told_so() -> Result<()> {
     let place = Place::new()?;
     let server = place.start()?;
