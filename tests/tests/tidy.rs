@@ -139,6 +139,7 @@ fn is_generated(path: &Path) -> bool {
 fn every_file_says_what_lives_in_it() {
     let wrong: Vec<String> = all_sources()
         .into_iter()
+        .filter(|path| !is_generated(path))
         .filter(|path| !std::fs::read_to_string(path).expect("a source").starts_with("//!"))
         .map(|path| path.display().to_string())
         .collect();

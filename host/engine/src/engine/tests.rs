@@ -1,3 +1,5 @@
+//! Jobs through the whole engine, from a spec to its rows. Single parts are tested beside their code.
+
 use crate::testing::{Bench, TestProgress, file_sink, inline, job, run_context, source};
 use crate::{ContextOptions, Pins, Progress, RunContext};
 use azora_spec::{Code, FileFormat, Input, JobId, JobSpec, Operation, Sink, SortOrder, WriteMode};

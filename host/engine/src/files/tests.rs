@@ -1,3 +1,5 @@
+//! Paths that try to leave the roots. What files hold is tested with the inputs.
+
 use super::{Files, list};
 use crate::Options;
 use azora_spec::Code;

@@ -1,3 +1,5 @@
+//! Every format a result can be fetched in, read back. Content negotiation is the API crate's.
+
 use super::{stream, to_json_value};
 use crate::testing::{Bench, inline, job};
 use crate::{Engine, JobResult, Shape};

@@ -1,3 +1,5 @@
+//! Two-phase sinks: commit, abort, both repeated, and crashes between. Encoders are tested with the formats.
+
 use crate::testing::{Bench, file_sink, inline, job, run_context, tree};
 use crate::{Planned, RunContext};
 use azora_connect::Token;

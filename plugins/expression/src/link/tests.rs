@@ -1,3 +1,5 @@
+//! Linked modules, validated and run.
+
 use super::{Error, link};
 use crate::runtime::{data_base, runtime};
 use wasmtime::{Engine, Instance, Module, Store};

@@ -1,3 +1,5 @@
+//! The checked-in runtime and its table of functions. What the functions answer is compared with Node elsewhere.
+
 use super::{data_base, runtime, signature};
 use wasm_encoder::ValType::{F64, I32, I64};
 

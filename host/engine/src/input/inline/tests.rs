@@ -1,3 +1,5 @@
+//! Inline JSON rows and the columns they become.
+
 use super::{batch, split, wants_pairs};
 use azora_connect::element::{Element, is_tuple};
 use azora_spec::{Code, Operation, SortOrder};

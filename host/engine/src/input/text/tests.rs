@@ -1,3 +1,5 @@
+//! CSV, JSON and plain text as people really write them, whole and in byte ranges.
+
 use crate::testing::{Bench, job, source};
 use azora_spec::{Code, Sink};
 use serde_json::{Value, json};
