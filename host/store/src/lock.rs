@@ -9,7 +9,16 @@ use std::path::Path;
 /// Holds the directory until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Closing is not enough: a child that was forked and has not yet called exec holds the same open file.
+    fn drop(&mut self) {
+        if let Err(error) = flock(&self.file, FlockOperation::Unlock) {
+            tracing::warn!(%error, "the data directory could not be unlocked");
+        }
+    }
 }
 
 impl Lock {
@@ -39,6 +48,6 @@ impl Lock {
         if let Err(error) = write(&mut file) {
             tracing::warn!(%error, "the owner of the data directory could not be noted");
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }

@@ -93,6 +93,7 @@ impl World {
 
     pub(crate) fn start_with(dir: &Path, outside: &Arc<Outside>, change: impl FnOnce(&mut Options)) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        until_released(&dir.join("data/LOCK"));
         let store = Store::open(&azora_store::Options::new(dir.join("data"))).unwrap();
         let catalog = Catalog::new(store.clone());
         let compiler = CompilerCommand { program: "/nonexistent".into(), args: Vec::new() };
@@ -152,6 +153,14 @@ impl World {
             }
             panic!("the job ended without {kind}");
         });
+    }
+}
+
+/// Waits for the life before: the engine's own threads let go of the store some time after the handle is dropped.
+fn until_released(lock: &Path) {
+    if let Ok(file) = std::fs::File::open(lock) {
+        file.lock().unwrap();
+        file.unlock().unwrap();
     }
 }
 
