@@ -73,7 +73,8 @@ pub fn tuple(fields: &[Field]) -> SchemaRef {
 /// A field that holds a tuple.
 #[must_use]
 pub fn tuple_field(name: &str, fields: &[Field], is_nullable: bool) -> Field {
-    Field::new(name, DataType::Struct(numbered(fields)), is_nullable).with_metadata(HashMap::from([(TUPLE_KEY.to_owned(), "true".to_owned())]))
+    Field::new(name, DataType::Struct(numbered(fields)), is_nullable)
+        .with_metadata(HashMap::from([(TUPLE_KEY.to_owned(), "true".to_owned())]))
 }
 
 /// Whether a field holds a tuple.

@@ -60,7 +60,12 @@ impl Source for MemorySource {
     }
 
     async fn plan(&self, _parallelism: usize) -> Result<Vec<Split>, Failure> {
-        Ok(self.batches.iter().enumerate().map(|(at, batch)| Split { payload: at.to_string(), rows: Some(batch.num_rows() as u64) }).collect())
+        Ok(self
+            .batches
+            .iter()
+            .enumerate()
+            .map(|(at, batch)| Split { payload: at.to_string(), rows: Some(batch.num_rows() as u64) })
+            .collect())
     }
 
     async fn open(&self, split: &Split, position: Option<&Position>, request: ReadRequest) -> Result<Box<dyn Reader>, Failure> {

@@ -162,7 +162,7 @@ pub(crate) fn build(guest: &Path, out: &Path) -> Result<Built> {
 fn module(messages: &[u8]) -> Option<PathBuf> {
     let lines = messages.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
     let files = lines.flat_map(|message| message["filenames"].as_array().cloned().unwrap_or_default());
-    files.filter_map(|file| file.as_str().filter(|file| file.ends_with(".wasm")).map(PathBuf::from)).last()
+    files.filter_map(|file| file.as_str().filter(|file| file.ends_with(".wasm")).map(PathBuf::from)).next_back()
 }
 
 fn encode(core: &[u8]) -> Result<Vec<u8>> {

@@ -10,7 +10,10 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
         steps::install("lambdas are compared with Node", &["nodejs"])?;
     }
     let built = build_guests()?;
-    steps::run("Testing the workspace", steps::cargo().args(["test", "--workspace", "--no-fail-fast"]).args(rest).env("AZORA_TEST_GUESTS", &built))
+    steps::run(
+        "Testing the workspace",
+        steps::cargo().args(["test", "--workspace", "--no-fail-fast"]).args(rest).env("AZORA_TEST_GUESTS", &built),
+    )
 }
 
 /// What a change must pass before review.
