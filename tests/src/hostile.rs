@@ -135,7 +135,7 @@ fn wrap(root: &Path, text: &str) -> Result<Vec<u8>> {
     let package = resolve.push_str("corpus.wit", WORLD)?;
     let world = resolve.select_world(&[package], Some("hostile"))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
-    Ok(ComponentEncoder::default().module(&module)?.encode()?)
+    ComponentEncoder::default().module(&module)?.encode()
 }
 
 fn upload(name: &str, code: &str, bytes: Vec<u8>) -> Case {

@@ -13,6 +13,7 @@ mod fuse;
 mod input;
 mod lambda;
 mod local;
+mod memory;
 mod node;
 mod options;
 mod pins;

@@ -1,6 +1,7 @@
 //! What all jobs of one context share: memory, spill directory, computing threads and the DataFusion configuration.
 
 use crate::files::Files;
+use crate::memory::SharedPool;
 use crate::{ContextOptions, Error, Options, failure_of};
 use async_trait::async_trait;
 use azora_spec::{Failure, limits};
@@ -9,7 +10,6 @@ use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::context::{QueryPlanner, SessionState};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
@@ -85,7 +85,7 @@ impl Session {
             .with_max_spill_merge_fan_in(MERGE_RUNS_MAX);
         let memory = options.memory_bytes.max(MEMORY_BYTES_MIN);
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
+            .with_memory_pool(Arc::new(SharedPool::new(memory)))
             .with_disk_manager_builder(disk)
             .build_arc()
             .map_err(failure_of)?;

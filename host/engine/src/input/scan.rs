@@ -182,7 +182,7 @@ impl ExecutionPlan for SourceExec {
         let schema = self.schema();
         let request = ReadRequest {
             projection: self.projection.clone(),
-            batch_rows: context.session_config().batch_size().min(limits::BATCH_ROWS).max(1),
+            batch_rows: context.session_config().batch_size().clamp(1, limits::BATCH_ROWS),
             batch_bytes: BATCH_BYTES,
         };
         let reading = Reading {
