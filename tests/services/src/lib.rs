@@ -1,0 +1,10 @@
+//! Real servers for tests: each starts on a free port of 127.0.0.1 with its data in a temporary folder, and is gone with
+//! the test process, also where that is killed. What connectors do with them lives in the connectors' own tests.
+//!
+//! A server that cannot be had is an error that names it and its packages, never a silent skip.
+
+mod process;
+mod redis;
+
+pub use process::{Process, free_port};
+pub use redis::Redis;
