@@ -4,6 +4,7 @@
 
 use crate::abi::{self, Answer, FirstParams, GroupedParams, OpenParams};
 use crate::batch::Lowered;
+use crate::calls::Calls;
 use crate::component::Component;
 use crate::error::{Error, Fault, Result};
 use crate::instance::{failed, refused, typed};
@@ -14,7 +15,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use azora_spec::limits::GuestLimits;
 use std::sync::Arc;
-use std::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::{Func, TypedFunc};
 
@@ -74,7 +74,7 @@ impl Aggregate {
         if answer != bound.answer {
             return Err(guest.fault("open", Fault::Output { reason: "another plan than the one that it was bound with".to_owned() }));
         }
-        Ok(AggregateInstance { guest, bound, groups: 0, stats: Stats::default(), is_dead: false })
+        Ok(AggregateInstance { guest, bound, groups: 0, calls: Calls::default() })
     }
 }
 
@@ -145,8 +145,7 @@ pub struct AggregateInstance {
     guest: AggregateGuest,
     bound: Arc<Bound>,
     groups: u32,
-    stats: Stats,
-    is_dead: bool,
+    calls: Calls,
 }
 
 impl std::fmt::Debug for AggregateInstance {
@@ -196,8 +195,7 @@ impl AggregateInstance {
     /// What the instance used so far. Its memory is what the states take.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let state = self.guest.store.data();
-        Stats { memory_bytes: state.memory_bytes(), log_lines_dropped: state.log_lines_dropped(), ..self.stats }
+        self.calls.stats(self.guest.store.data())
     }
 
     /// What the guest logged, oldest first, within its bound.
@@ -220,39 +218,26 @@ impl AggregateInstance {
             return Err(Error::Input { reason: "groups that do not fit the rows".to_owned() });
         }
         let lowered = Lowered::of(batch, schema)?;
-        self.stats.rows_in += batch.num_rows() as u64;
-        self.stats.bytes_in += lowered.bytes() as u64;
-        self.call(|instance| instance.guest.hand_in(call, function, &lowered, groups, total_groups))?;
+        self.calls.hand_in(batch.num_rows(), lowered.bytes());
+        self.calls.run(|_| self.guest.hand_in(call, function, &lowered, groups, total_groups))?;
         self.groups = total_groups;
         Ok(())
     }
 
     fn hand_out(&mut self, call: &'static str, function: Func, schema: &SchemaRef, first: Option<u32>) -> Result<RecordBatch> {
         let due = first.map_or(self.groups, |first| first.min(self.groups));
-        self.call(|instance| {
-            let batch = instance.guest.hand_out(call, function, first.map(|_| due))?;
-            instance.stats.bytes_out += checked::bytes(&batch) as u64;
-            let batch = checked::batch(schema, batch, instance.guest.store.data().limits());
-            let batch = batch.map_err(|fault| instance.guest.fault(call, fault))?;
+        let (guest, groups) = (&mut self.guest, &mut self.groups);
+        self.calls.run(|stats| {
+            let batch = guest.hand_out(call, function, first.map(|_| due))?;
+            stats.bytes_out += checked::bytes(&batch) as u64;
+            let batch = checked::batch(schema, batch, guest.store.data().limits()).map_err(|fault| guest.fault(call, fault))?;
             if batch.num_rows() != due as usize {
                 let reason = format!("{} rows for {due} groups", batch.num_rows());
-                return Err(instance.guest.fault(call, Fault::Output { reason }));
+                return Err(guest.fault(call, Fault::Output { reason }));
             }
-            instance.stats.rows_out += u64::from(due);
-            instance.groups -= due;
+            stats.rows_out += u64::from(due);
+            *groups -= due;
             Ok(batch)
         })
-    }
-
-    fn call<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        if self.is_dead {
-            return Err(Error::Input { reason: "the instance failed before".to_owned() });
-        }
-        let begun = Instant::now();
-        let result = body(self);
-        self.stats.calls += 1;
-        self.stats.guest_ns = self.stats.guest_ns.saturating_add(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
-        self.is_dead = result.is_err();
-        result
     }
 }

@@ -3,15 +3,15 @@
 
 use crate::abi::{self, Answer, OpenParams, ProcessParams};
 use crate::batch::Lowered;
+use crate::calls::Calls;
 use crate::component::Component;
 use crate::error::{Error, Fault, GuestCode, Result};
 use crate::store::{self, State};
-use crate::transform::{Bound, LogLine, Processed, Stats};
+use crate::transform::{Bound, LogLine, Plan, Processed, Stats};
 use crate::{CancelFlag, checked, text};
 use arrow::array::RecordBatch;
 use azora_spec::limits::GuestLimits;
 use std::sync::Arc;
-use std::time::Instant;
 use wasmtime::Store;
 use wasmtime::component::{ComponentNamedList, Func, Lift, Lower, TypedFunc};
 
@@ -31,13 +31,12 @@ pub(crate) struct Guest {
 pub struct Instance {
     guest: Guest,
     bound: Arc<Bound>,
-    stats: Stats,
-    is_dead: bool,
+    calls: Calls,
 }
 
 impl std::fmt::Debug for Instance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Instance").field("function", &self.bound.function).field("stats", &self.stats).finish_non_exhaustive()
+        f.debug_struct("Instance").field("function", &self.bound.function).field("calls", &self.calls).finish_non_exhaustive()
     }
 }
 
@@ -81,6 +80,14 @@ impl Guest {
         store::begin(&mut self.store)?;
         let (answer,) = finish.call(&mut self.store, ()).map_err(|error| self.explain("finish", error))?;
         answer.map_err(|failure| failed(&self.store, "finish", failure))
+    }
+
+    /// What the guest made, as the plan has it.
+    fn checked(&self, call: &'static str, batch: abi::BatchOut, plan: &Plan, stats: &mut Stats) -> Result<RecordBatch> {
+        stats.bytes_out += checked::bytes(&batch) as u64;
+        let made = checked::batch(&plan.made, batch, self.store.data().limits()).map_err(|fault| self.fault(call, fault))?;
+        stats.rows_out += made.num_rows() as u64;
+        Ok(made)
     }
 
     fn explain(&self, call: &'static str, error: wasmtime::Error) -> Error {
@@ -136,7 +143,7 @@ impl Instance {
         if answer != bound.answer {
             return Err(guest.fault("open", Fault::Output { reason: "another plan than the one that it was bound with".to_owned() }));
         }
-        Ok(Self { guest, bound, stats: Stats::default(), is_dead: false })
+        Ok(Self { guest, bound, calls: Calls::default() })
     }
 
     /// Hands in the needed columns of one batch, in the plan's order.
@@ -146,13 +153,13 @@ impl Instance {
     pub fn process(&mut self, needed: &RecordBatch) -> Result<Processed> {
         let lowered = Lowered::of(needed, &self.bound.needed)?;
         let rows = needed.num_rows();
-        self.stats.rows_in += rows as u64;
-        self.stats.bytes_in += lowered.bytes() as u64;
-        self.call(|instance| {
-            let output = instance.guest.process(&lowered, rows)?;
-            let made = instance.checked("process", output.batch)?;
-            let kept = checked::kept(output.kept, rows, made.num_rows(), instance.bound.plan.is_passing());
-            let kept = kept.map_err(|fault| instance.guest.fault("process", fault))?;
+        self.calls.hand_in(rows, lowered.bytes());
+        let (guest, plan) = (&mut self.guest, &self.bound.plan);
+        self.calls.run(|stats| {
+            let output = guest.process(&lowered, rows)?;
+            let made = guest.checked("process", output.batch, plan, stats)?;
+            let kept = checked::kept(output.kept, rows, made.num_rows(), plan.is_passing());
+            let kept = kept.map_err(|fault| guest.fault("process", fault))?;
             Ok(Processed { made, kept })
         })
     }
@@ -162,46 +169,26 @@ impl Instance {
     /// # Errors
     /// As [`Self::process`].
     pub fn finish(&mut self) -> Result<Option<RecordBatch>> {
-        self.call(|instance| {
-            let Some(batch) = instance.guest.finish()? else { return Ok(None) };
-            if instance.bound.plan.is_passing() {
+        let (guest, plan) = (&mut self.guest, &self.bound.plan);
+        self.calls.run(|stats| {
+            let Some(batch) = guest.finish()? else { return Ok(None) };
+            if plan.is_passing() {
                 let reason = "rows from finish, though its plan passes columns".to_owned();
-                return Err(instance.guest.fault("finish", Fault::Output { reason }));
+                return Err(guest.fault("finish", Fault::Output { reason }));
             }
-            instance.checked("finish", batch).map(Some)
+            guest.checked("finish", batch, plan, stats).map(Some)
         })
     }
 
     /// What the instance used so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let state = self.guest.store.data();
-        Stats { memory_bytes: state.memory_bytes(), log_lines_dropped: state.log_lines_dropped(), ..self.stats }
+        self.calls.stats(self.guest.store.data())
     }
 
     /// What the guest logged, oldest first, within its bound.
     #[must_use]
     pub fn log(&self) -> &[LogLine] {
         self.guest.store.data().log()
-    }
-
-    fn checked(&mut self, call: &'static str, batch: abi::BatchOut) -> Result<RecordBatch> {
-        self.stats.bytes_out += checked::bytes(&batch) as u64;
-        let made = checked::batch(&self.bound.plan.made, batch, self.guest.store.data().limits());
-        let made = made.map_err(|fault| self.guest.fault(call, fault))?;
-        self.stats.rows_out += made.num_rows() as u64;
-        Ok(made)
-    }
-
-    fn call<T>(&mut self, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        if self.is_dead {
-            return Err(Error::Input { reason: "the instance failed before".to_owned() });
-        }
-        let begun = Instant::now();
-        let result = body(self);
-        self.stats.calls += 1;
-        self.stats.guest_ns = self.stats.guest_ns.saturating_add(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
-        self.is_dead = result.is_err();
-        result
     }
 }

@@ -6,6 +6,7 @@
 mod abi;
 mod aggregate;
 mod batch;
+mod calls;
 mod cancel;
 mod checked;
 mod compile;
