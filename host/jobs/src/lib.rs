@@ -33,7 +33,7 @@ pub use azora_engine::{JobResult, Shape, format};
 pub use catalog::Catalog;
 pub use error::Error;
 pub use handle::{Handle, start};
-pub use options::{Decode, Options, PARTITIONS_SHOWN_MAX, TRY_ROWS_MAX};
+pub use options::{Decode, Options, PARTITIONS_SHOWN_MAX};
 pub use views::{
     ColumnView, ContextRequest, ContextView, DatasetView, Ended, FunctionView, HealthView, Idempotency, IngestRequest, IngestView,
     JobEvent, JobView, ListQuery, OutputView, Page, PartitionView, PluginView, StageView, Submission, Submitted, TryRequest,

@@ -12,8 +12,6 @@ pub type Decode = Arc<dyn Fn(&Value) -> Result<JobSpec, Failure> + Send + Sync>;
 
 /// Most partitions of a stage that a view lists one by one.
 pub const PARTITIONS_SHOWN_MAX: usize = 64;
-/// Most rows of a trial of a plugin's function.
-pub const TRY_ROWS_MAX: usize = 1000;
 
 /// Settings of the service, fixed for its life.
 #[derive(Clone)]

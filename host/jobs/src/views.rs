@@ -1,7 +1,8 @@
 //! What callers of [`crate::Handle`] see: plain structs, made on request. How they look as JSON is decided in `azora-api`.
 
-use azora_spec::{DatasetName, Digest, Failure, JobId, JobSpec, JobState, PluginName, WriteMode};
-use serde_json::{Map, Value};
+pub use azora_spec::wire::{ContextRequest, IngestRequest, TryRequest};
+use azora_spec::{DatasetName, Digest, Failure, JobId, JobSpec, JobState, PluginName};
+use serde_json::Value;
 
 /// A job to be recorded and run.
 #[derive(Debug, Clone)]
@@ -227,19 +228,6 @@ pub struct ColumnView {
     pub is_nullable: bool,
 }
 
-/// A trial of a function on a few rows.
-#[derive(Debug, Clone, Default)]
-pub struct TryRequest {
-    /// Which function; may be absent where the plugin has exactly one.
-    pub function: Option<String>,
-    /// Its configuration.
-    pub config: Map<String, Value>,
-    /// The rows, at most [`crate::TRY_ROWS_MAX`].
-    pub rows: Vec<Value>,
-    /// The columns that it gets, in order; matched by name where absent.
-    pub columns: Option<Vec<String>>,
-}
-
 /// A stored dataset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatasetView {
@@ -257,29 +245,6 @@ pub struct DatasetView {
     pub job: JobId,
     /// Whether it is the one that jobs without input read.
     pub is_last: bool,
-}
-
-/// What `/spark/init` asks for. Absent fields get the seed's defaults.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ContextRequest {
-    /// A name for people.
-    pub app_name: Option<String>,
-    /// `local`, `local[k]` or `local[*]`.
-    pub master: Option<String>,
-    /// Memory of all jobs of the context together, such as `2g` or `512m`.
-    pub executor_memory: Option<String>,
-    /// Kept and shown; local executors are threads.
-    pub executor_cores: Option<u32>,
-    /// Kept and shown; counts executors where the master is not local.
-    pub num_executors: Option<u32>,
-    /// Partitions of a job that does not ask for its own number.
-    pub default_parallelism: Option<u32>,
-    /// Kept and shown.
-    pub ingestion_engines: Option<Vec<String>>,
-    /// Kept and shown.
-    pub enable_streaming: Option<bool>,
-    /// Kept and shown.
-    pub enable_ml: Option<bool>,
 }
 
 /// An open context: the nine fields resolved, and what they came to.
@@ -307,21 +272,6 @@ pub struct ContextView {
     pub executors: usize,
     /// `executor_memory` in bytes.
     pub memory_bytes: usize,
-}
-
-/// A source to be kept as a dataset.
-#[derive(Debug, Clone)]
-pub struct IngestRequest {
-    /// The connector's name.
-    pub connector: String,
-    /// Its configuration.
-    pub config: Map<String, Value>,
-    /// Partitions; 8 where absent, as the seed has it.
-    pub parallelism: Option<usize>,
-    /// The dataset's name; generated where absent.
-    pub dataset: Option<DatasetName>,
-    /// What happens to a dataset of that name.
-    pub mode: WriteMode,
 }
 
 /// What an ingest made.

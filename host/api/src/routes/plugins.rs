@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::{FromRequest, Multipart, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use azora_jobs::{PluginView, TryRequest};
+use azora_jobs::PluginView;
 use azora_spec::{Code, Failure, PluginName, PluginRef, wire};
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -126,8 +126,7 @@ pub(crate) async fn attempt_version(State(app): State<App>, Path((name, version)
 }
 
 async fn run(app: &App, reference: &PluginRef, body: &Json) -> Result {
-    let read = wire::TryRequest::read(&body.value)?;
-    let request = TryRequest { function: read.function, config: read.config, rows: read.rows, columns: read.columns };
+    let request = wire::TryRequest::read(&body.value)?;
     let answers = app.handle.try_plugin(reference, request).await?;
     Ok(ok(&json!({ "result": answers })))
 }

@@ -8,7 +8,7 @@ use crate::reply::{json_text, ok, output, time};
 use crate::routes::result;
 use axum::extract::State;
 use axum::response::Response;
-use azora_jobs::{ContextRequest, ContextView, Ended, IngestRequest};
+use azora_jobs::{ContextView, Ended};
 use azora_spec::wire::{self, Unknown};
 use azora_spec::{Code, Failure, JobId};
 use serde_json::{Value, json};
@@ -21,18 +21,7 @@ pub(crate) async fn health(State(app): State<App>) -> Response {
 
 /// `POST /spark/init`.
 pub(crate) async fn init(State(app): State<App>, OptionalJson(body): OptionalJson) -> Result {
-    let read = wire::ContextRequest::read(&body)?;
-    let context = app.handle.init_context(ContextRequest {
-        app_name: read.app_name,
-        master: read.master,
-        executor_memory: read.executor_memory,
-        executor_cores: read.executor_cores,
-        num_executors: read.num_executors,
-        default_parallelism: read.default_parallelism,
-        ingestion_engines: read.ingestion_engines,
-        enable_streaming: read.enable_streaming,
-        enable_ml: read.enable_ml,
-    })?;
+    let context = app.handle.init_context(wire::ContextRequest::read(&body)?)?;
     Ok(ok(&json!({ "success": true, "message": "Spark context initialized", "config": config(&context) })))
 }
 
@@ -71,14 +60,7 @@ fn require_context(app: &App, message: &str) -> Result<(), Failure> {
 /// `POST /ingest`.
 pub(crate) async fn ingest(State(app): State<App>, body: Json) -> Result {
     require_context(&app, "Spark context not initialized. Call /spark/init first")?;
-    let read = wire::IngestRequest::read(&body.value)?;
-    let request = IngestRequest {
-        connector: read.connector,
-        config: read.config,
-        parallelism: read.parallelism,
-        dataset: read.dataset,
-        mode: read.mode,
-    };
+    let request = wire::IngestRequest::read(&body.value)?;
     let view = app.handle.ingest(request).await.map_err(|failure| locate(&body.value, failure))?;
     let metadata = json!({ "source": view.source, "records": view.rows, "timestamp": view.at_ms, "partitions": view.partitions });
     Ok(ok(&json!({

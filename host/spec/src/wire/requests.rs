@@ -159,7 +159,7 @@ impl StreamingRequest {
 }
 
 /// `POST /api/v1/plugins/{name}/try`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TryRequest {
     /// The function; the plugin's only one where absent.
     pub function: Option<String>,
