@@ -2,6 +2,7 @@
 
 mod money;
 mod names;
+mod numbers;
 mod places;
 mod text;
 mod time;
@@ -23,4 +24,5 @@ plugin! {
         time::bucket,
         time::Sessions,
     ],
+    aggregates: [numbers::GeometricMean],
 }

@@ -70,18 +70,20 @@ impl Engine {
         };
         let state = session.state(parallelism);
         let inputs = Inputs { files: &inner.files, registry: &inner.registry, catalog: &*inner.catalog, options: &inner.options };
-        let (relation, input_pins) = inputs.relation(spec, &state, pins.map(|pins| &pins.input)).await?;
+        let (relation, input_pins) = inputs.of_job(spec, &state, pins.map(|pins| &pins.input)).await?;
+        let (others, other_pins) = inputs.others(&spec.operations, &state, pins.map(|pins| pins.others.as_slice())).await?;
         let parts = (inner.sandbox.clone(), Arc::clone(&inner.catalog), Arc::clone(&inner.lambdas));
         let plugins = pins.map(|pins| pins.plugins.clone()).unwrap_or_default();
         let plan_context = PlanContext::new(parts, state, spec.options.clone(), plugins);
-        let applied = plan::apply(&plan_context, relation, &spec.operations).await?;
+        let applied = plan::apply(&plan_context, relation, others, &spec.operations).await?;
         let sinks = Sinks { files: &inner.files, registry: &inner.registry, catalog: &inner.catalog };
         let target = sinks.target(&spec.sink, &applied).await?;
         if pins.is_none() {
             target.sink.check().await?;
         }
         let planned =
-            planned::finish(session, plan_context, applied, target, Pins::new(parallelism, input_pins), spec.options.time_max).await?;
+            planned::finish(session, plan_context, applied, target, Pins::new(parallelism, input_pins, other_pins), spec.options.time_max)
+                .await?;
         match pins {
             // Tokens of an earlier attempt would name other rows.
             Some(pins) if pins.partitions != planned.partitions() => {
@@ -124,7 +126,7 @@ impl Engine {
         planned.target().dataset.as_ref().map(|name| sink::dataset::entry(&self.inner.files, name, job)).transpose()
     }
 
-    /// A dataset's version by the name of its directory, as [`Pins::dataset`] gives it. Its files are looked at: a catalog
+    /// A dataset's version by the name of its directory, as [`Pins::datasets`] gives it. Its files are looked at: a catalog
     /// that lost its records can be made again from them.
     ///
     /// # Errors

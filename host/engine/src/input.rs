@@ -4,6 +4,7 @@ mod arrow_file;
 mod file;
 pub(crate) mod inline;
 mod json_type;
+mod others;
 mod parquet;
 mod scan;
 mod text;
@@ -44,10 +45,15 @@ pub(crate) fn parallelism(spec: &JobSpec, default: usize) -> usize {
     let shows_partitions = |operation: &Operation| {
         matches!(operation, Operation::Glom | Operation::Repartition(_) | Operation::Coalesce(_) | Operation::MapPartitions(_))
     };
-    match (spec.options.parallelism, &spec.input) {
-        (Some(parallelism), _) => parallelism.max(1),
-        (None, Input::Inline(rows)) if rows.len() <= ONE_PARTITION_ROWS_MAX && !spec.operations.iter().any(shows_partitions) => 1,
-        (None, _) => default.max(1),
+    let is_small = |input: &Input| matches!(input, Input::Inline(rows) if rows.len() <= ONE_PARTITION_ROWS_MAX);
+    let is_easy = |operation: &Operation| match operation {
+        Operation::Combine { other, .. } => is_small(&other.input) && !other.operations.iter().any(shows_partitions),
+        operation => !shows_partitions(operation),
+    };
+    match spec.options.parallelism {
+        Some(parallelism) => parallelism.max(1),
+        None if is_small(&spec.input) && spec.operations.iter().all(is_easy) => 1,
+        None => default.max(1),
     }
 }
 
@@ -72,15 +78,27 @@ fn last(catalog: &dyn Catalog) -> Result<DatasetName, Failure> {
 }
 
 impl Inputs<'_> {
-    /// The rows as a plan, and what was decided about them.
-    pub(crate) async fn relation(
+    /// A job's first rows as a plan, and what was decided about them.
+    pub(crate) async fn of_job(
         &self,
         spec: &JobSpec,
         state: &SessionState,
         pins: Option<&InputPins>,
     ) -> Result<(Relation, InputPins), Failure> {
-        match &spec.input {
-            Input::Inline(rows) => Ok((self.inline(rows, state, &spec.operations)?, InputPins::Inline)),
+        self.relation(&spec.input, inline::wants_pairs(&spec.operations), state, pins).await
+    }
+
+    /// The rows of an input as a plan, and what was decided about them. `pairs` is about rows in the request, see
+    /// [`inline::batch`].
+    pub(crate) async fn relation(
+        &self,
+        input: &Input,
+        pairs: bool,
+        state: &SessionState,
+        pins: Option<&InputPins>,
+    ) -> Result<(Relation, InputPins), Failure> {
+        match input {
+            Input::Inline(rows) => Ok((self.inline(rows, pairs, state)?, InputPins::Inline)),
             Input::Dataset(name) => self.dataset(name, state, pins).await,
             // What was the last dataset when the job was planned may not be it any more.
             Input::LastDataset if matches!(pins, Some(InputPins::Dataset(_))) => {
@@ -118,8 +136,8 @@ impl Inputs<'_> {
         }
     }
 
-    fn inline(&self, rows: &[serde_json::Value], state: &SessionState, operations: &[Operation]) -> Result<Relation, Failure> {
-        let (schema, batch) = inline::batch(rows, inline::wants_pairs(operations))?;
+    fn inline(&self, rows: &[serde_json::Value], pairs: bool, state: &SessionState) -> Result<Relation, Failure> {
+        let (schema, batch) = inline::batch(rows, pairs)?;
         let partitions = inline::split(&batch, state.config().target_partitions());
         let table = MemTable::try_new(batch.schema(), partitions).map_err(failure_of)?;
         relation(state, Arc::new(table), Element::of(&schema))

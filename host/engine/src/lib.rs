@@ -28,6 +28,7 @@ mod sink;
 mod stages;
 #[cfg(test)]
 mod testing;
+mod udf;
 
 pub use catalog::{Catalog, DatasetEntry, PluginEntry};
 pub use engine::Engine;

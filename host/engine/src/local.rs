@@ -36,6 +36,7 @@ impl Runner for LocalRunner {
         let cancel = context.cancel.child_token();
         // Whatever way this future ends, nothing of it goes on.
         let _stop = cancel.clone().drop_guard();
+        planned.current_run().begin(cancel.clone());
         let plan = reset_plan_states(Arc::clone(planned.plan())).map_err(failure_of)?;
         let stages = Stages::of(&plan);
         let mut tasks = start(planned, &context, &plan, &stages, &cancel);

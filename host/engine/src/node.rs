@@ -7,6 +7,7 @@
 //! [`Assembled`]), out of the optimizer's reach.
 
 mod exchange;
+mod fit;
 mod gather;
 mod glom;
 mod histogram;
@@ -20,8 +21,10 @@ mod runs;
 mod sort;
 mod total;
 mod transform;
+pub(crate) mod two;
 
 pub(crate) use exchange::Exchange;
+pub(crate) use fit::Fit;
 pub(crate) use gather::Gather;
 pub(crate) use glom::Glom;
 pub(crate) use histogram::Histogram;
@@ -291,6 +294,9 @@ impl NodeExec {
 /// the optimizer.
 pub(crate) fn settle(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let settled = plan.transform_up(|plan| {
+        if let Some(two) = plan.downcast_ref::<two::TwoExec>() {
+            return Ok(two.settled(settle)?.map_or_else(|| Transformed::no(Arc::clone(&plan)), Transformed::yes));
+        }
         let Some(node) = plan.downcast_ref::<NodeExec>() else { return Ok(Transformed::no(plan)) };
         Ok(match &node.inner {
             None => Transformed::no(plan),
@@ -378,8 +384,10 @@ impl ExtensionPlanner for NodePlanner {
         _: &dyn Session,
         _: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        match (node.as_any().downcast_ref::<Node>(), inputs) {
-            (Some(node), [input]) => NodeExec::plan(Arc::clone(&node.operator), Arc::clone(input)).map(Some),
+        let any = node.as_any();
+        match (any.downcast_ref::<Node>(), any.downcast_ref::<two::TwoNode>(), inputs) {
+            (Some(node), _, [input]) => NodeExec::plan(Arc::clone(&node.operator), Arc::clone(input)).map(Some),
+            (_, Some(node), [left, right]) => node.physical(left, right).map(Some),
             _ => Ok(None),
         }
     }

@@ -4,8 +4,10 @@ use azora_spec::{Code, DatasetName, Digest, Failure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The only version of the text so far. A reader refuses newer ones.
-const VERSION: u32 = 1;
+/// The newest version of the text. A reader refuses newer ones.
+const VERSION: u32 = 2;
+/// The version of a text without second inputs, which is the same as before there were any.
+const VERSION_ONE_INPUT: u32 = 1;
 
 /// Decisions of the first planning: files with their sizes, splits, plugin digests, the number of partitions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +18,9 @@ pub struct Pins {
     /// Partitions of the last stage: as many tokens.
     pub(crate) partitions: usize,
     pub(crate) input: InputPins,
+    /// What was decided about the second inputs of operations, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) others: Vec<InputPins>,
     /// Reference as in the request → `sha256:…`.
     pub(crate) plugins: BTreeMap<String, String>,
 }
@@ -71,8 +76,9 @@ pub(crate) struct FilePin {
 }
 
 impl Pins {
-    pub(crate) fn new(parallelism: usize, input: InputPins) -> Self {
-        Self { version: VERSION, parallelism, partitions: 0, input, plugins: BTreeMap::new() }
+    pub(crate) fn new(parallelism: usize, input: InputPins, others: Vec<InputPins>) -> Self {
+        let version = if others.is_empty() { VERSION_ONE_INPUT } else { VERSION };
+        Self { version, parallelism, partitions: 0, input, others, plugins: BTreeMap::new() }
     }
 
     /// The digests of the plugins that the job uses.
@@ -84,13 +90,12 @@ impl Pins {
         self.plugins.values().map(|text| Digest::parse(text).ok_or_else(damaged)).collect()
     }
 
-    /// The dataset version that the job reads, as (name, name of the version's directory).
-    #[must_use]
-    pub fn dataset(&self) -> Option<(&str, &str)> {
-        match &self.input {
-            InputPins::Dataset(pin) => Some((&pin.name, &pin.version)),
+    /// The dataset versions that the job reads, as (name, name of the version's directory).
+    pub fn datasets(&self) -> impl Iterator<Item = (&str, &str)> {
+        std::iter::once(&self.input).chain(&self.others).filter_map(|input| match input {
+            InputPins::Dataset(pin) => Some((pin.name.as_str(), pin.version.as_str())),
             InputPins::Inline | InputPins::Files { .. } | InputPins::Splits { .. } => None,
-        }
+        })
     }
 
     /// Partitions of the last stage: as many tokens.

@@ -5,11 +5,14 @@
 //! none (operations by key, `distinct`, `countByValue`), rows come in ascending order of their key or value, nulls last,
 //! unless only operations follow to which order means nothing.
 
+mod aggregate;
+mod combine;
 mod config;
 mod keyed;
 mod numbers;
 mod plugin;
 mod rows;
+mod unify;
 
 use crate::fuse::{Chain, known};
 use crate::node::{Exchange, Gather, Glom, IndexMode, Meeting, NodePlanner, Project, SortKey, Source, Total};
@@ -20,6 +23,7 @@ use azora_spec::{Code, Failure, Function, OnError, Operation, SortOrder};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::dataframe::DataFrame;
 use datafusion::physical_planner::ExtensionPlanner;
+pub(crate) use plugin::fitted;
 use rows::Rows;
 use std::sync::Arc;
 
@@ -28,27 +32,32 @@ const HIDDEN: &str = "__azora_";
 /// The place of a row, see [`IndexMode::Ordinal`].
 const ORDINAL: &str = "__azora_ordinal";
 
-/// What the operations make of the input.
-pub(crate) async fn apply(ctx: &PlanContext, input: Relation, operations: &[Operation]) -> Result<Applied, Failure> {
+/// What the operations make of the input. `others` are the second inputs of those that have one, in their order.
+pub(crate) async fn apply(ctx: &PlanContext, input: Relation, others: Vec<Relation>, operations: &[Operation]) -> Result<Applied, Failure> {
     if ctx.options.on_error != OnError::Fail {
         // Refused rather than ignored: a job that was to skip bad rows must not fail for one after hours.
         let failure = Failure::new(Code::RequestField, "jobs cannot go on behind a row that fails: only 'fail' is available");
         return Err(failure.at("/options/onError"));
     }
-    let (_, plan) = input.frame.into_parts();
-    let mut builder = Builder { ctx, rows: Rows { plan, schema: input.schema }, chain: Chain::default() };
+    let mut builder = Builder::new(ctx, input, others);
+    let answer = apply_all(&mut builder, operations, "/operations")?;
+    let Rows { plan, schema } = builder.rows;
+    let frame = DataFrame::new(ctx.state.clone(), plan);
+    Ok(Applied { relation: Relation { frame, schema }, shape: answer.shape, on_empty: answer.on_empty })
+}
+
+/// Applies operations that stand at a place in the request. Nothing waits afterwards.
+fn apply_all(builder: &mut Builder<'_>, operations: &[Operation], pointer: &str) -> Result<Answer, Failure> {
     let mut answer = Answer::rows();
     for (at, operation) in operations.iter().enumerate() {
         let rest = operations.get(at + 1..).unwrap_or_default();
-        let step = OperationAt { operation, pointer: format!("/operations/{at}"), is_order_seen: is_order_seen(rest) };
+        let step = OperationAt { operation, pointer: format!("{pointer}/{at}"), is_order_seen: is_order_seen(rest) };
         if let Some(given) = builder.operation(&step)? {
             answer = given;
         }
     }
     builder.flush()?;
-    let Rows { plan, schema } = builder.rows;
-    let frame = DataFrame::new(ctx.state.clone(), plan);
-    Ok(Applied { relation: Relation { frame, schema }, shape: answer.shape, on_empty: answer.on_empty })
+    Ok(answer)
 }
 
 /// The planners of this crate's nodes.
@@ -79,6 +88,7 @@ fn is_order_seen(rest: &[Operation]) -> bool {
             | Operation::Histogram(_)
             | Operation::IsEmpty
             | Operation::Aggregates(_)
+            | Operation::AggregateWith(_)
             | Operation::CountByKey
             | Operation::CountByValue
             | Operation::Distinct
@@ -147,6 +157,15 @@ struct Builder<'a> {
     ctx: &'a PlanContext,
     rows: Rows,
     chain: Chain,
+    /// Second inputs of the operations that are to come.
+    others: std::vec::IntoIter<Relation>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(ctx: &'a PlanContext, input: Relation, others: Vec<Relation>) -> Self {
+        let (_, plan) = input.frame.into_parts();
+        Self { ctx, rows: Rows { plan, schema: input.schema }, chain: Chain::default(), others: others.into_iter() }
+    }
 }
 
 impl Builder<'_> {
@@ -190,6 +209,8 @@ impl Builder<'_> {
             | Operation::KeyBy(function) => self.plugin(step, function)?,
             Operation::GroupByKey => self.group_by_key(step)?,
             Operation::AggregateByKey { zero, seq, comb: _ } => self.aggregate_by_key(step, zero, seq)?,
+            Operation::AggregateWith(function) => return self.aggregate_with(step, function).map(Some),
+            Operation::AggregateByKeyWith(function) => self.aggregate_by_key_with(step, function)?,
             Operation::CountByKey => return self.count_by_key(step).map(Some),
             Operation::CountByValue => return self.count_by_value(step).map(Some),
             Operation::Distinct => self.distinct(step)?,
@@ -225,6 +246,7 @@ impl Builder<'_> {
             Operation::Repartition(partitions) => self.repartition(*partitions)?,
             Operation::Coalesce(partitions) => self.rows.pass_through(Gather::coalesce(*partitions))?,
             Operation::Glom => self.glom()?,
+            Operation::Combine { how, other } => self.combine(step, *how, other)?,
             Operation::Collect | Operation::Write => return Ok(Some(Answer::rows())),
             other => return Err(step.invalid(format!("'{}' cannot stand here", other.name()))),
         }

@@ -2,7 +2,7 @@
 
 use crate::concat::ConcatExec;
 use crate::pins::Pins;
-use crate::relation::{Applied, PlanContext, Shape};
+use crate::relation::{Applied, CurrentRun, PlanContext, Shape};
 use crate::session::Session;
 use crate::sink::{Kind, Target, description};
 use crate::{Error, failure_of};
@@ -33,6 +33,7 @@ struct Inner {
     pins: Pins,
     description: String,
     time_max: Duration,
+    run: Arc<CurrentRun>,
 }
 
 impl Planned {
@@ -99,6 +100,10 @@ impl Planned {
         &self.inner.config
     }
 
+    pub(crate) fn current_run(&self) -> &CurrentRun {
+        &self.inner.run
+    }
+
     pub(crate) fn time_max(&self) -> Duration {
         self.inner.time_max
     }
@@ -129,10 +134,11 @@ pub(crate) async fn finish(
             format!("the job has {} partitions, at most {} are allowed", pins.partitions, limits::PARTITIONS_MAX),
         ));
     }
+    let run = Arc::clone(&context.run);
     pins.plugins = context.into_plugins();
     let description = description::write(&target, &shape, &relation.schema)?;
     let schema = relation.schema;
-    Ok(Planned { inner: Arc::new(Inner { session, config, plan, schema, shape, on_empty, target, pins, description, time_max }) })
+    Ok(Planned { inner: Arc::new(Inner { session, config, plan, schema, shape, on_empty, target, pins, description, time_max, run }) })
 }
 
 /// The plan's columns must be the ones that the relation promises, up to metadata and nullability.

@@ -55,6 +55,7 @@ pub(crate) struct PlanContext {
     /// How many partitions the job aims at.
     pub(crate) partitions: usize,
     pub(crate) options: JobOptions,
+    pub(crate) run: Arc<CurrentRun>,
     plugins: Mutex<BTreeMap<String, String>>,
 }
 
@@ -66,7 +67,7 @@ impl PlanContext {
         plugins: BTreeMap<String, String>,
     ) -> Self {
         let partitions = state.config().target_partitions();
-        Self { sandbox, catalog, lambdas, state, partitions, options, plugins: Mutex::new(plugins) }
+        Self { sandbox, catalog, lambdas, state, partitions, options, run: Arc::default(), plugins: Mutex::new(plugins) }
     }
 
     /// The plugin of a reference: the one that an earlier planning of the job got, else the catalog's.
@@ -97,4 +98,20 @@ pub(crate) struct RunScope {
     pub(crate) cancel: CancellationToken,
     /// Where network connectors run; computing threads must not wait for them.
     pub(crate) io: tokio::runtime::Handle,
+}
+
+/// The run of a plan that is under way, for functions that DataFusion starts without telling them of their task.
+#[derive(Debug, Default)]
+pub(crate) struct CurrentRun(Mutex<CancellationToken>);
+
+impl CurrentRun {
+    /// A run begins that ends when this is set.
+    pub(crate) fn begin(&self, cancel: CancellationToken) {
+        *self.0.lock() = cancel;
+    }
+
+    /// Set when the run under way is cancelled, has failed elsewhere, or is over its time.
+    pub(crate) fn cancel(&self) -> CancellationToken {
+        self.0.lock().clone()
+    }
 }

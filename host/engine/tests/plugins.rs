@@ -1,18 +1,26 @@
 //! Functions of an uploaded component in jobs: arguments, configuration, every kind, and what is refused.
 //!
-//! The component is the one of `examples/transform-rust`, built by `cargo xtask guests`.
+//! The component is the one of `examples/transform-rust`, built by `cargo xtask guests`; some tests take `tests/guests/types`.
 
 #[path = "support/fixture.rs"]
 mod support;
 
+use datafusion::arrow::array::{Float64Array, Int64Array, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use support::Fixture;
 
-fn textkit() -> Fixture {
+fn guest(name: &str) -> Vec<u8> {
     let folder = std::env::var("AZORA_TEST_GUESTS").expect("AZORA_TEST_GUESTS is not set: run the tests by `cargo xtask test`");
-    let path = std::path::Path::new(&folder).join("textkit.wasm");
-    let bytes = std::fs::read(&path).unwrap_or_else(|_| panic!("{} is missing: run `cargo xtask guests`", path.display()));
-    Fixture::with_plugin(bytes)
+    let path = std::path::Path::new(&folder).join(format!("{name}.wasm"));
+    std::fs::read(&path).unwrap_or_else(|_| panic!("{} is missing: run `cargo xtask guests`", path.display()))
+}
+
+fn textkit() -> Fixture {
+    Fixture::with_plugin(guest("textkit"))
 }
 
 fn job(data: Value, operations: Value) -> Value {
@@ -83,4 +91,119 @@ fn what_does_not_fit_is_refused() {
     let point = json!([{"lat": 1.5, "lon": 2.5}]);
     check(point.clone(), within(json!({"lat": "north", "lon": 1.0})), "request.field", "/operations/0/config/lat", "number");
     check(point, within(json!({"lat": 1.0})), "request.field", "/operations/0/config", "lon");
+}
+
+/// Key and value of the rows that aggregates are tested on.
+fn pairs(rows: i64, keys: i64) -> impl Iterator<Item = (i64, f64)> {
+    (0..rows).map(move |row| (row * 7919 % keys, 1.0 + (row * 37 % 101) as f64 / 10.0))
+}
+
+/// The geometric means of the same rows, natively.
+fn geometric_means(rows: i64, keys: i64) -> BTreeMap<i64, f64> {
+    let mut sums: BTreeMap<i64, (f64, f64)> = BTreeMap::new();
+    for (key, x) in pairs(rows, keys) {
+        let (sum, count) = sums.entry(key).or_default();
+        *sum += x.ln();
+        *count += 1.0;
+    }
+    sums.into_iter().map(|(key, (sum, count))| (key, (sum / count).exp())).collect()
+}
+
+fn check_means(answer: &Value, rows: i64, keys: i64) {
+    let expect = geometric_means(rows, keys);
+    let answer = answer.as_array().unwrap();
+    assert_eq!(answer.len(), expect.len());
+    for (pair, (key, mean)) in answer.iter().zip(expect) {
+        let found = pair[1].as_f64().unwrap();
+        assert_eq!(pair[0], key);
+        assert!((found - mean).abs() <= 1e-12 * mean, "key {key}: {found} is not {mean}");
+    }
+}
+
+/// Equality up to rounding.
+fn is_close(expect: &Value, answer: &Value) -> bool {
+    match (expect, answer) {
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_close(a, b)),
+        (Value::Number(a), Value::Number(b)) => (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() < 1e-9,
+        _ => expect == answer,
+    }
+}
+
+#[test]
+fn an_aggregate_by_key_is_what_it_is_natively() {
+    let fixture = textkit();
+    let data: Vec<Value> = pairs(5_000, 37).map(|(key, x)| json!([key, x])).collect();
+    let mean = json!({"type": "aggregateByKey", "plugin": "textkit", "function": "geometric_mean"});
+    for partitions in [1, 3, 16] {
+        check_means(&fixture.run(&job(json!(data), json!([mean])), partitions).unwrap(), 5_000, 37);
+    }
+    let all: Vec<Value> = [2.0, 8.0, 4.0].map(Value::from).to_vec();
+    let check = |data: Value, operations: Value, expect: Value| {
+        for partitions in [1, 2, 16] {
+            let answer = fixture.run(&job(data.clone(), operations.clone()), partitions).unwrap();
+            assert!(is_close(&expect, &answer), "{operations}, {partitions} partitions: {answer} is not {expect}");
+        }
+    };
+    let of_all = json!({"type": "aggregate", "plugin": "textkit", "function": "geometric_mean"});
+    check(json!(all), json!([of_all]), json!(4.0));
+    check(json!([]), json!([of_all]), Value::Null);
+    check(json!([null, 9, null, 4]), json!([of_all]), json!(6.0));
+    let columns = json!({"type": "aggregate", "plugin": "textkit", "function": "geometric_mean", "columns": ["price"]});
+    check(json!([{"id": 1, "price": 3}, {"id": 2, "price": 27.0}]), json!([columns]), json!(9.0));
+    let by_country = json!([{"type": "keyBy", "function": "r => r.c"}, {"type": "aggregateByKey", "function": {"plugin": "textkit", "function": "geometric_mean", "columns": ["p"]}}]);
+    check(json!([{"c": "ZA", "p": 4}, {"c": "NG", "p": 5}, {"c": "ZA", "p": 9}]), by_country, json!([["NG", 5.0], ["ZA", 6.0]]));
+    let lambdas_behind = json!([mean, {"type": "map", "function": "p => Math.round(p[1]) + p[0]"}]);
+    check(json!([[1, 4], [2, 5], [1, 9]]), lambdas_behind, json!([7, 7]));
+}
+
+#[test]
+fn an_aggregate_over_more_groups_than_memory_spills() {
+    const ROWS: i64 = 400_000;
+    const KEYS: i64 = 150_000;
+    let fixture = Fixture::with_plugin_and_memory(guest("textkit"), 16 << 20);
+    let path = fixture.files.path().join("pairs.parquet");
+    let schema = Arc::new(Schema::new(vec![Field::new("k", DataType::Int64, false), Field::new("x", DataType::Float64, false)]));
+    let (keys, values): (Vec<i64>, Vec<f64>) = pairs(ROWS, KEYS).unzip();
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(Int64Array::from(keys)), Arc::new(Float64Array::from(values))]);
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), schema, None).unwrap();
+    writer.write(&batch.unwrap()).unwrap();
+    writer.close().unwrap();
+    let request = json!({"source": {"type": "parquet", "path": path.to_str().unwrap()}, "operations": [
+        {"type": "map", "function": "r => [r.k, r.x]"},
+        {"type": "aggregateByKey", "plugin": "textkit", "function": "geometric_mean"},
+    ]});
+    check_means(&fixture.run(&request, 2).unwrap(), ROWS, KEYS);
+}
+
+#[test]
+fn aggregates_that_do_not_fit_or_fail_are_refused() {
+    let fixture = textkit();
+    let check = |data: Value, operation: Value, code: &str, pointer: &str, part: &str| {
+        let failure = fixture.run(&job(data, json!([operation])), 2).unwrap_err();
+        let text = format!("{} {}", failure.message, failure.hint.clone().unwrap_or_default());
+        assert_eq!((failure.code.as_str(), failure.pointer.as_deref()), (code, Some(pointer)), "{failure:?}");
+        assert!(text.contains(part), "{text}");
+        failure
+    };
+    let of_all = |function: &str| json!({"type": "aggregate", "plugin": "textkit", "function": function});
+    check(json!(["a"]), of_all("geometric_mean"), "plugin.refused", "/operations/0/columns", "Float64");
+    check(json!([1]), of_all("haversine"), "plugin.function_unknown", "/operations/0/function", "needs aggregate");
+    check(json!([1]), of_all("geometric_men"), "plugin.function_unknown", "/operations/0/function", "geometric_mean");
+    check(
+        json!([1]),
+        json!({"type": "map", "plugin": "textkit", "function": "geometric_mean"}),
+        "plugin.function_unknown",
+        "/operations/0/function",
+        "is of kind aggregate",
+    );
+    check(json!([1]), json!({"type": "aggregate", "function": "(a, b) => a"}), "operation.invalid", "/operations/0/function", "'seq'");
+    check(
+        json!([1]),
+        json!({"type": "aggregateByKey", "plugin": "textkit", "function": "geometric_mean"}),
+        "operation.invalid",
+        "/operations/0",
+        "pairs",
+    );
+    let failed = check(json!([4, -1, 9]), of_all("geometric_mean"), "plugin.failed", "/operations/0", "-1 is none");
+    assert_eq!(failed.blame(), azora_spec::Blame::Plugin);
 }

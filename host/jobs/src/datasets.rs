@@ -108,7 +108,7 @@ impl Shared {
         let is_used = |row: &DatasetRow| {
             let version = Path::new(&row.directory).file_name().and_then(|name| name.to_str()).unwrap_or_default();
             live.iter().any(|uses| {
-                let reads = uses.dataset.as_ref().is_some_and(|(name, used)| name == row.name.as_str() && used == version);
+                let reads = uses.datasets.iter().any(|(name, used)| name == row.name.as_str() && used == version);
                 uses.is_unknown || reads || uses.appends_to.as_ref() == Some(&row.name)
             })
         };

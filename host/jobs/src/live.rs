@@ -55,8 +55,8 @@ pub(crate) struct Live {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Uses {
     pub(crate) plugins: Vec<Digest>,
-    /// Name and version of the dataset that it reads.
-    pub(crate) dataset: Option<(String, String)>,
+    /// Names and versions of the datasets that it reads.
+    pub(crate) datasets: Vec<(String, String)>,
     /// The dataset whose present versions it adds to.
     pub(crate) appends_to: Option<DatasetName>,
     /// Not known yet: a recovered job before it is planned.
@@ -70,8 +70,8 @@ impl Uses {
             Sink::Dataset { name, mode: WriteMode::Append } => Some(name.clone()),
             _ => None,
         };
-        let dataset = pins.dataset().map(|(name, version)| (name.to_owned(), version.to_owned()));
-        Ok(Self { plugins: pins.plugins()?, dataset, appends_to, is_unknown: false })
+        let datasets = pins.datasets().map(|(name, version)| (name.to_owned(), version.to_owned())).collect();
+        Ok(Self { plugins: pins.plugins()?, datasets, appends_to, is_unknown: false })
     }
 }
 

@@ -1,7 +1,6 @@
 //! A plugin's function on a few rows: a job that is never recorded.
 
 use crate::error::Error;
-use crate::options::TRY_ROWS_MAX;
 use crate::shared::{Shared, blocking};
 use crate::views::TryRequest;
 use azora_connect::Token;
@@ -32,8 +31,8 @@ impl Progress for Unheard {
 impl Shared {
     /// Calls a function on some rows and answers what it made of them.
     pub(crate) async fn try_plugin(&self, reference: &PluginRef, request: TryRequest) -> Result<Value, Failure> {
-        if request.rows.len() > TRY_ROWS_MAX {
-            return Err(Error::Field { pointer: "/rows", message: format!("a trial takes at most {TRY_ROWS_MAX} rows") }.into());
+        if request.rows.len() > TryRequest::ROWS_MAX {
+            return Err(Error::Field { pointer: "/rows", message: format!("a trial takes at most {} rows", TryRequest::ROWS_MAX) }.into());
         }
         let _place = self.place()?;
         let row = self.catalog.row(reference)?;
@@ -79,13 +78,7 @@ fn spec(digest: &str, manifest: &Manifest, request: TryRequest) -> Result<JobSpe
         FunctionKind::Filter => Operation::Filter(function),
         FunctionKind::FlatMap => Operation::FlatMap(function),
         FunctionKind::MapPartitions => Operation::MapPartitions(function),
-        FunctionKind::Aggregate => {
-            return Err(Failure::new(
-                Code::PluginFunctionUnknown,
-                format!("'{}' is an aggregate, which cannot be tried yet", declared.name),
-            )
-            .at("/function"));
-        }
+        FunctionKind::Aggregate => Operation::AggregateWith(function),
     };
     let options = JobOptions { parallelism: Some(1), time_max: TRY_TIME_MAX, ..JobOptions::default() };
     Ok(JobSpec { name: None, input: Input::Inline(request.rows), operations: vec![operation], sink: Sink::Collect, options })

@@ -4,6 +4,7 @@
 //! No engine, no sandbox, no HTTP and no disk: clients, tests and the store use this crate without them.
 
 mod code;
+mod combination;
 mod digest;
 mod failure;
 mod id;
@@ -15,6 +16,7 @@ mod state;
 pub mod wire;
 
 pub use code::{Blame, Code};
+pub use combination::{Combination, OtherInput};
 pub use digest::Digest;
 pub use failure::{Failure, Position};
 pub use id::{DatasetName, JobId, PluginName, PluginRef, RequestId};

@@ -13,6 +13,10 @@ pub const JSON_DEPTH_MAX: usize = 64;
 pub const JSON_COST_BYTES_MAX: usize = 512 << 20;
 /// Most operations in one job.
 pub const OPERATIONS_MAX: usize = 256;
+/// Most second inputs (`join`, `union`, …) of one job.
+pub const OTHER_INPUTS_MAX: usize = 16;
+/// Most pairs that one `cartesian` makes.
+pub const CARTESIAN_ROWS_MAX: u64 = 1_000_000_000;
 /// Longest lambda, in bytes.
 pub const LAMBDA_BYTES_MAX: usize = 64 << 10;
 /// Deepest nesting of brackets and operators in a lambda; counted before parsing.

@@ -1,6 +1,6 @@
 //! The RDD operations, by the names that Spark gave them.
 
-use crate::{Code, Failure, PluginRef};
+use crate::{Code, Combination, Failure, OtherInput, PluginRef};
 use serde_json::{Map, Value};
 
 /// What an operation calls.
@@ -142,6 +142,10 @@ pub enum Operation {
         /// `(accumulator, accumulator) => accumulator`; may be absent: rows of a key meet in one partition.
         comb: Option<Function>,
     },
+    /// All elements become one, by an aggregate of a plugin.
+    AggregateWith(Function),
+    /// The values of each key become one, by an aggregate of a plugin.
+    AggregateByKeyWith(Function),
     /// How often each key occurs, as pairs.
     CountByKey,
     /// How often each element occurs, as pairs.
@@ -217,6 +221,13 @@ pub enum Operation {
     Coalesce(usize),
     /// One list per partition.
     Glom,
+    /// Both inputs become one.
+    Combine {
+        /// How.
+        how: Combination,
+        /// The second input.
+        other: Box<OtherInput>,
+    },
 }
 
 /// One entry of [`Operation::Aggregates`].
@@ -264,10 +275,10 @@ impl Operation {
             Self::Values => "values",
             Self::Reduce(_) => "reduce",
             Self::Fold { .. } => "fold",
-            Self::Aggregate { .. } | Self::Aggregates(_) => "aggregate",
+            Self::Aggregate { .. } | Self::Aggregates(_) | Self::AggregateWith(_) => "aggregate",
             Self::ReduceByKey { .. } => "reduceByKey",
             Self::GroupByKey => "groupByKey",
-            Self::AggregateByKey { .. } => "aggregateByKey",
+            Self::AggregateByKey { .. } | Self::AggregateByKeyWith(_) => "aggregateByKey",
             Self::CountByKey => "countByKey",
             Self::CountByValue => "countByValue",
             Self::Distinct => "distinct",
@@ -296,6 +307,7 @@ impl Operation {
             Self::Repartition(_) => "repartition",
             Self::Coalesce(_) => "coalesce",
             Self::Glom => "glom",
+            Self::Combine { how, .. } => how.name(),
         }
     }
 
@@ -308,6 +320,7 @@ impl Operation {
                 | Self::Fold { .. }
                 | Self::Aggregate { .. }
                 | Self::Aggregates(_)
+                | Self::AggregateWith(_)
                 | Self::CountByKey
                 | Self::CountByValue
                 | Self::TakeSample { .. }

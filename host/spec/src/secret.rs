@@ -1,11 +1,9 @@
 //! A text that must not be shown.
 
-use serde::Deserialize;
 use std::fmt;
 
 /// A secret. It prints as `***` and cannot be serialised.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {

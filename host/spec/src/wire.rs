@@ -4,6 +4,7 @@
 //! or a [`crate::Failure`] with a JSON Pointer, what was expected, what was there, and where possible what was meant.
 //! How answers look in JSON is the business of `azora-api`.
 
+mod combination;
 mod fields;
 mod function;
 mod input;
@@ -14,7 +15,7 @@ mod requests;
 mod sink;
 mod suggest;
 
-pub use fields::{Fields, Unknown, shown};
+pub use fields::Unknown;
 pub use job::job_spec;
 pub use json::parse;
 pub use requests::{ContextRequest, DataFrameRequest, IngestRequest, StreamingRequest, TryRequest};

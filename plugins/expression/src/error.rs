@@ -2,27 +2,19 @@
 
 use std::fmt;
 
-/// The kind of fault. All but [`DiagnosticKind::Unsupported`] mean that the function is wrong whatever runs it.
+/// The kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DiagnosticKind {
-    /// Not JavaScript: Node would answer with a `SyntaxError` before it runs anything.
+    /// Not JavaScript.
     Syntax,
-    /// Node would throw a `TypeError` on every element of this type that comes by, with no branch around the place.
+    /// JavaScript that can't work on elements of this type.
     Type,
-    /// A name that is defined nowhere, or a property that elements of this type never have.
+    /// A name or property that does not exist.
     UnknownName,
-    /// Valid, but beyond what the typed compiler takes; the only kind that an interpreter may run instead.
+    /// Valid, but beyond what the typed compiler takes.
     Unsupported,
-    /// The text is over a limit on length, nesting or words, which hold for any way of running it.
+    /// Over a limit on length, nesting or size.
     TooLarge,
-}
-
-impl DiagnosticKind {
-    /// Whether the function is valid as far as can be told, so that an interpreter of JavaScript may run it.
-    #[must_use]
-    pub const fn is_for_interpreter(self) -> bool {
-        matches!(self, Self::Unsupported)
-    }
 }
 
 /// A fault in a lambda, for the person who wrote it.

@@ -2,7 +2,7 @@
 
 use crate::testing::{Bench, TestProgress, file_sink, inline, job, run_context, source};
 use crate::{ContextOptions, Pins, Progress, RunContext};
-use azora_spec::{Code, FileFormat, Input, JobId, JobSpec, Operation, Sink, SortOrder, WriteMode};
+use azora_spec::{Code, Combination, FileFormat, Input, JobId, JobSpec, Operation, OtherInput, Sink, SortOrder, WriteMode};
 use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use futures::TryStreamExt;
@@ -253,5 +253,37 @@ async fn the_last_dataset_of_a_planned_job_stays_the_same() {
     bench.run(&job(inline(json!([2])), Vec::new(), dataset("second"))).await.unwrap();
     let again = bench.engine.plan(&spec, &bench.context, Some(planned.pins())).await.unwrap();
     assert_eq!(again.pins(), planned.pins());
-    assert_eq!(again.pins().dataset().map(|(name, _)| name), Some("first"));
+    assert_eq!(again.pins().datasets().map(|(name, _)| name).collect::<Vec<_>>(), ["first"]);
+}
+
+/// What a second input was is pinned: a job goes on with it, and never with a newer one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_input_is_pinned() {
+    let bench = Bench::new();
+    let dataset = |name: &str| Sink::Dataset { name: name.parse().unwrap(), mode: WriteMode::Overwrite };
+    bench.run(&job(inline(json!([1, 2])), Vec::new(), dataset("left"))).await.unwrap();
+    bench.run(&job(inline(json!([2, 3])), Vec::new(), dataset("right"))).await.unwrap();
+    bench.put("more.csv", "v\n4\n");
+    let union = |input| Operation::Combine { how: Combination::Union, other: Box::new(OtherInput { input, operations: Vec::new() }) };
+    let values = Operation::Map(azora_spec::Function::Lambda("r => r.v".to_owned()));
+    let file = OtherInput { input: source(json!({"path": "more.csv"})), operations: vec![values] };
+    let operations = vec![
+        union(Input::Dataset("right".parse().unwrap())),
+        Operation::Combine { how: Combination::Union, other: Box::new(file) },
+        Operation::Sum,
+    ];
+    let spec = job(Input::Dataset("left".parse().unwrap()), operations, Sink::Collect);
+    let planned = bench.engine.plan(&spec, &bench.context, None).await.unwrap();
+    let kept = Pins::from_json(&planned.pins().to_json().unwrap()).unwrap();
+    assert_eq!(kept.datasets().map(|(name, _)| name).collect::<Vec<_>>(), ["left", "right"]);
+    bench.run(&job(inline(json!([100])), Vec::new(), dataset("right"))).await.unwrap();
+    let again = bench.engine.plan(&spec, &bench.context, Some(&kept)).await.unwrap();
+    assert_eq!((again.pins(), again.explain()), (planned.pins(), planned.explain()));
+    let id = JobId::generate();
+    let tokens = bench.run_planned(&again, id).await.unwrap();
+    let result = bench.engine.result(id, again.description(), &tokens).unwrap();
+    assert_eq!(crate::format::to_json_value(&result, 100).await.unwrap(), json!(1 + 2 + 2 + 3 + 4));
+    bench.put("more.csv", "v\n4\n5\n");
+    let changed = bench.engine.plan(&spec, &bench.context, Some(&kept)).await.unwrap_err();
+    assert_eq!(changed.code, Code::DataInvalid, "{changed:?}");
 }

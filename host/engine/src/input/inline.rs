@@ -2,7 +2,7 @@
 
 use super::json_type::{JsonType, array};
 use azora_connect::element::{self, Element, VALUE};
-use azora_spec::{Code, Failure, Operation, limits};
+use azora_spec::{Code, Combination, Failure, Operation, limits};
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Field, Fields, Schema, SchemaRef};
 use serde_json::Value;
@@ -80,7 +80,7 @@ pub(crate) fn split(batch: &RecordBatch, partitions: usize) -> Vec<Vec<RecordBat
 }
 
 /// Whether the operations take the inline elements themselves as pairs, so that `[1, 2]` is one.
-pub(crate) fn wants_pairs(operations: &[Operation]) -> bool {
+pub(crate) fn wants_pairs<'a>(operations: impl IntoIterator<Item = &'a Operation>) -> bool {
     for operation in operations {
         match operation {
             Operation::MapValues(_)
@@ -89,8 +89,12 @@ pub(crate) fn wants_pairs(operations: &[Operation]) -> bool {
             | Operation::ReduceByKey { key: None, .. }
             | Operation::GroupByKey
             | Operation::AggregateByKey { .. }
+            | Operation::AggregateByKeyWith(_)
             | Operation::CountByKey
             | Operation::SortByKey(_) => return true,
+            Operation::Combine { how, .. } if how.is_by_key() => return true,
+            // Elements of both sides go on as they are.
+            Operation::Combine { how: Combination::Union | Combination::Intersection | Combination::Subtract, .. } => {}
             Operation::Filter(_)
             | Operation::Distinct
             | Operation::SortBy { .. }

@@ -149,7 +149,7 @@ impl Builder<'_> {
         self.rows.replace(runs, element::tuple(&[key, value]))
     }
 
-    fn by_key_in_order(&mut self, step: &OperationAt<'_>) -> Result<(), Failure> {
+    pub(super) fn by_key_in_order(&mut self, step: &OperationAt<'_>) -> Result<(), Failure> {
         if step.is_order_seen { self.rows.sort(&[element::part(0)], false, None) } else { Ok(()) }
     }
 
@@ -196,7 +196,7 @@ impl Builder<'_> {
 
 impl Rows {
     /// Columns to sort by in place of one: itself, or its leaves, added as hidden columns.
-    fn leaves(&mut self, column: &str) -> Result<Vec<String>, Failure> {
+    pub(super) fn leaves(&mut self, column: &str) -> Result<Vec<String>, Failure> {
         let present = self.plan.schema().as_arrow().clone();
         let field = present.field_with_name(column).map_err(|error| failure_of(error.into()))?;
         let mut leaves = Vec::new();

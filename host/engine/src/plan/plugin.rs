@@ -13,16 +13,16 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// The parts of [`Function::Plugin`].
-struct Asked<'a> {
-    plugin: &'a PluginRef,
+pub(super) struct Asked<'a> {
+    pub(super) plugin: &'a PluginRef,
     function: Option<&'a str>,
-    config: &'a Map<String, Value>,
+    pub(super) config: &'a Map<String, Value>,
     columns: Option<&'a [String]>,
     keep_as: Option<&'a str>,
 }
 
 impl<'a> Asked<'a> {
-    fn of(function: &'a Function) -> Option<Self> {
+    pub(super) fn of(function: &'a Function) -> Option<Self> {
         match function {
             Function::Lambda(_) => None,
             Function::Plugin { plugin, function, config, columns, keep_as } => {
@@ -33,9 +33,9 @@ impl<'a> Asked<'a> {
 }
 
 /// One column that a function gets: its name in the plan, and its type as the function wants it.
-struct Argument {
-    column: String,
-    field: Field,
+pub(super) struct Argument {
+    pub(super) column: String,
+    pub(super) field: Field,
 }
 
 impl Builder<'_> {
@@ -264,7 +264,12 @@ fn made_column(kernel: &Kernel, name: &str) -> (Vec<String>, Field, Source) {
 }
 
 /// The function that is meant.
-fn chosen<'a>(step: &OperationAt<'_>, asked: &Asked<'_>, manifest: &'a Manifest, kind: FunctionKind) -> Result<&'a FunctionDecl, Failure> {
+pub(super) fn chosen<'a>(
+    step: &OperationAt<'_>,
+    asked: &Asked<'_>,
+    manifest: &'a Manifest,
+    kind: FunctionKind,
+) -> Result<&'a FunctionDecl, Failure> {
     let pointer = format!("{}/function", step.pointer);
     let names = || manifest.functions.iter().map(|decl| decl.name.as_str());
     let decl = match (asked.function, manifest.functions.as_slice()) {
@@ -300,7 +305,7 @@ fn chosen<'a>(step: &OperationAt<'_>, asked: &Asked<'_>, manifest: &'a Manifest,
 }
 
 /// Checks a configuration against the function's JSON Schema.
-fn check_config(step: &OperationAt<'_>, asked: &Asked<'_>, decl: &FunctionDecl) -> Result<(), Failure> {
+pub(super) fn check_config(step: &OperationAt<'_>, asked: &Asked<'_>, decl: &FunctionDecl) -> Result<(), Failure> {
     let pointer = format!("{}/config", step.pointer);
     let Some(schema) = &decl.config_schema else {
         if asked.config.is_empty() {
@@ -316,7 +321,7 @@ fn check_config(step: &OperationAt<'_>, asked: &Asked<'_>, decl: &FunctionDecl) 
 }
 
 /// The columns that become a function's arguments.
-fn arguments(
+pub(super) fn arguments(
     step: &OperationAt<'_>,
     asked: &Asked<'_>,
     decl: &FunctionDecl,
@@ -374,7 +379,7 @@ fn arguments(
 }
 
 /// The type in which a column crosses, where it can without loss.
-fn fitted(given: &DataType, wanted: &DataType) -> Option<DataType> {
+pub(crate) fn fitted(given: &DataType, wanted: &DataType) -> Option<DataType> {
     if given.equals_datatype(wanted) {
         return Some(wanted.clone());
     }

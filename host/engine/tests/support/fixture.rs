@@ -87,6 +87,11 @@ impl Fixture {
         Self::with(256 << 20, &[], Some(bytes))
     }
 
+    /// The same with another memory.
+    pub(crate) fn with_plugin_and_memory(bytes: Vec<u8>, memory_bytes: usize) -> Self {
+        Self::with(memory_bytes, &[], Some(bytes))
+    }
+
     fn with(memory_bytes: usize, roots: &[PathBuf], plugin: Option<Vec<u8>>) -> Self {
         let (data, files) = (TempDir::new().unwrap(), TempDir::new().unwrap());
         // Cargo builds it with the tests of the sandbox, two folders above those of the tests.

@@ -1,6 +1,6 @@
 //! A whole job: `POST /rdd/process` and `POST /api/v1/jobs` take the same shape.
 
-use crate::limits::{JOB_TIME_MAX, OPERATIONS_MAX, PARTITIONS_MAX};
+use crate::limits::{JOB_TIME_MAX, OPERATIONS_MAX, OTHER_INPUTS_MAX, PARTITIONS_MAX};
 use crate::wire::fields::{Fields, Unknown, child, expected};
 use crate::wire::suggest::closest;
 use crate::wire::{input, operation, sink};
@@ -69,6 +69,11 @@ fn operations(fields: &mut Fields<'_>) -> Result<Read, Failure> {
         let (operation, sink) = operation::read(value, pointer)?;
         operations.push(operation);
         written = sink.map(|sink| (at, sink));
+    }
+    let others = operations.iter().filter(|operation| matches!(operation, Operation::Combine { .. })).count();
+    if others > OTHER_INPUTS_MAX {
+        let message = format!("{others} operations with a second input, at most {OTHER_INPUTS_MAX} are allowed");
+        return Err(Failure::new(Code::RequestField, message).at(pointer).hint("write parts to datasets, and combine those"));
     }
     Ok((operations, written))
 }

@@ -3,8 +3,8 @@
 use crate::limits::PARTITIONS_MAX;
 use crate::wire::fields::{Fields, Unknown, child, expected, shown};
 use crate::wire::suggest::closest;
-use crate::wire::{function, input, sink};
-use crate::{Buckets, Code, DatasetName, Failure, FileFormat, NamedAggregate, Operation, Sink, SortOrder};
+use crate::wire::{combination, function, input, sink};
+use crate::{Buckets, Code, Combination, DatasetName, Failure, FileFormat, NamedAggregate, Operation, Sink, SortOrder};
 use serde_json::Value;
 
 /// How many elements `take`, `takeOrdered` and `top` give where the request does not say.
@@ -58,18 +58,6 @@ const NAMES: &[&str] = &[
     "repartition",
     "coalesce",
     "glom",
-    "saveAsTextFile",
-    "saveAsParquet",
-    "saveAsParquetFile",
-    "saveAsCsv",
-    "saveAsNdjson",
-    "saveAsJson",
-    "saveAsDataset",
-    "saveAsTable",
-];
-
-/// Operations of Spark that need a second input.
-const TWO_INPUTS: &[&str] = &[
     "join",
     "leftOuterJoin",
     "rightOuterJoin",
@@ -78,9 +66,17 @@ const TWO_INPUTS: &[&str] = &[
     "union",
     "intersection",
     "subtract",
+    "subtractByKey",
     "cartesian",
     "zip",
-    "subtractByKey",
+    "saveAsTextFile",
+    "saveAsParquet",
+    "saveAsParquetFile",
+    "saveAsCsv",
+    "saveAsNdjson",
+    "saveAsJson",
+    "saveAsDataset",
+    "saveAsTable",
 ];
 
 /// Reads one operation, and the sink where it names one.
@@ -136,6 +132,8 @@ fn plain(name: &str, fields: &mut Fields<'_>) -> Result<Operation, Failure> {
         "values" => Operation::Values,
         "reduce" => Operation::Reduce(main(fields)?),
         "fold" => Operation::Fold { zero: zero(fields)?, function: function::required(fields, name, &["function", "op"])? },
+        "aggregate" if names_plugin(fields) => Operation::AggregateWith(main(fields)?),
+        "aggregateByKey" if names_plugin(fields) => Operation::AggregateByKeyWith(main(fields)?),
         "aggregate" => return aggregate(fields),
         "aggregateByKey" => {
             let (zero, seq) = (zero(fields)?, function::required(fields, name, &["seq", "seqOp"])?);
@@ -160,8 +158,16 @@ fn plain(name: &str, fields: &mut Fields<'_>) -> Result<Operation, Failure> {
         "unpersist" => Operation::Unpersist(dataset(fields)?),
         "repartition" => Operation::Repartition(partitions(fields)?),
         "coalesce" => Operation::Coalesce(partitions(fields)?),
-        _ => return short(name, fields),
+        _ => match Combination::parse(name) {
+            Some(how) => Operation::Combine { how, other: Box::new(combination::other(fields)?) },
+            None => return short(name, fields),
+        },
     })
+}
+
+/// Whether an aggregate of a plugin is meant.
+fn names_plugin(fields: &Fields<'_>) -> bool {
+    fields.has("plugin") || fields.has("function")
 }
 
 /// Operations without a function.
@@ -188,10 +194,6 @@ fn short(name: &str, fields: &mut Fields<'_>) -> Result<Operation, Failure> {
 
 fn unknown(name: &str, fields: &Fields<'_>) -> Failure {
     let pointer = fields.pointer("type");
-    if TWO_INPUTS.contains(&name) {
-        let message = format!("operation '{name}' needs a second input, which jobs cannot name yet");
-        return Failure::new(Code::OperationUnknown, message).at(pointer);
-    }
     let failure = Failure::new(Code::OperationUnknown, format!("unknown operation '{}'", shown(name))).at(pointer);
     match closest(name, NAMES.iter().copied()) {
         Some(known) => failure.hint(format!("did you mean '{known}'?")),

@@ -2,7 +2,8 @@
 
 use super::{ContextRequest, DataFrameRequest, IngestRequest, StreamingRequest, TryRequest, Unknown, job_spec};
 use crate::{
-    Buckets, Code, FileFormat, Function, Input, JobSpec, NamedAggregate, OnError, Operation, PluginRef, Sink, SortOrder, WriteMode,
+    Buckets, Code, Combination, FileFormat, Function, Input, JobSpec, NamedAggregate, OnError, Operation, OtherInput, PluginRef, Sink,
+    SortOrder, WriteMode,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -104,7 +105,8 @@ fn unknown_fields_are_refused_with_a_suggestion_or_ignored() {
 fn unknown_operations_are_refused_with_a_suggestion() {
     refuse_operation(json!({"type": "flatmap", "function": "x => [x]"}), Code::OperationUnknown, "/type", "did you mean 'flatMap'?");
     refuse_operation(json!({"type": "explode"}), Code::OperationUnknown, "/type", "operations are map,");
-    refuse_operation(json!({"type": "join"}), Code::OperationUnknown, "/type", "second input");
+    refuse_operation(json!({"type": "jion", "other": {"data": []}}), Code::OperationUnknown, "/type", "did you mean 'join'?");
+    refuse_operation(json!({"type": "join"}), Code::RequestField, "", "'other' is missing");
     refuse_operation(json!({"type": ""}), Code::RequestField, "/type", "empty");
     refuse_operation(json!({"type": 7}), Code::RequestField, "/type", "expected a string, got the number 7");
     refuse_operation(json!({"typ": "map"}), Code::RequestField, "", "did you mean 'type' by 'typ'?");
@@ -334,4 +336,20 @@ fn the_benchmarks_bodies_are_jobs() {
     check(json!([{"type": "map", "function": "s => fnv1a64(s)"}, {"type": "aggregate", "aggregates": ["bitXor"]}]), &["map", "aggregate"]);
     check(json!([{"type": "filter", "function": "s => s.includes('A')"}, {"type": "countDistinct"}]), &["filter", "countDistinct"]);
     check(json!([{"type": "write", "sink": {"type": "parquet", "path": "/out/w2", "compression": "snappy"}}]), &["write"]);
+}
+
+#[test]
+fn second_inputs_are_read_one_level_deep_and_counted() {
+    let union = |other: Value| json!({"type": "union", "other": other});
+    let spec = job_spec(
+        &json!({"data": [1], "operations": [union(json!({"dataset": "d", "operations": [{"type": "distinct"}]}))]}),
+        Unknown::Refuse,
+    );
+    let spec = spec.expect("a job with a second input");
+    let other = OtherInput { input: Input::Dataset("d".parse().expect("a name")), operations: vec![Operation::Distinct] };
+    assert_eq!(spec.operations, [Operation::Combine { how: Combination::Union, other: Box::new(other) }]);
+    let inner = union(json!({"data": [1], "operations": [union(json!({"data": [2]}))]}));
+    refuse_operation(inner, Code::OperationInvalid, "/other/operations/0", "inside of a second input");
+    let many: Vec<Value> = (0..17).map(|_| union(json!({"data": [1]}))).collect();
+    refuse(&json!({"data": [1], "operations": many}), Code::RequestField, "/operations", "at most 16");
 }
