@@ -52,9 +52,10 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::DatasetNone
         | Code::ConnectorUnknown
         | Code::ConnectorConfig
+        | Code::SecretUnknown
         | Code::PathMissing
         | Code::PathUnusable => StatusCode::BAD_REQUEST,
-        Code::PathOutside | Code::RequestOrigin => StatusCode::FORBIDDEN,
+        Code::PathOutside | Code::NetworkRefused | Code::RequestOrigin => StatusCode::FORBIDDEN,
         Code::RouteUnknown | Code::PluginUnknown | Code::DatasetUnknown | Code::JobUnknown => StatusCode::NOT_FOUND,
         Code::RouteMethod => StatusCode::METHOD_NOT_ALLOWED,
         Code::RequestNotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -70,6 +71,10 @@ const fn status_of(code: Code) -> StatusCode {
         Code::RequestMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::OperationEmpty
         | Code::DataInvalid
+        | Code::ConnectorDenied
+        | Code::ConnectorMissing
+        | Code::ConnectorAnswer
+        | Code::RecordBad
         | Code::LambdaOverflow
         | Code::LambdaThrew
         | Code::LambdaLimit

@@ -7,6 +7,7 @@
 //! | tuple `[a, b]` | `_1`, `_2`, … | `tuple` |
 //!
 //! A tuple inside an element is a struct with children `_1`, `_2`, … whose field has the metadata `azora:tuple` = `true`.
+//! Values that have no one type are a text column of JSON whose field has the metadata `azora:json` = `true`.
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use std::collections::HashMap;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 pub const ELEMENT_KEY: &str = "azora:element";
 /// Key of a struct field's metadata.
 pub const TUPLE_KEY: &str = "azora:tuple";
+/// Key of a text field's metadata, where the texts are JSON.
+pub const JSON_KEY: &str = "azora:json";
 /// The one column of a scalar element.
 pub const VALUE: &str = "value";
 
@@ -81,6 +84,18 @@ pub fn tuple_field(name: &str, fields: &[Field], is_nullable: bool) -> Field {
 #[must_use]
 pub fn is_tuple(field: &Field) -> bool {
     field.metadata().get(TUPLE_KEY).is_some_and(|text| text == "true")
+}
+
+/// A field of JSON texts: for values that have no one type.
+#[must_use]
+pub fn json_field(name: &str) -> Field {
+    Field::new(name, DataType::Utf8, true).with_metadata(HashMap::from([(JSON_KEY.to_owned(), "true".to_owned())]))
+}
+
+/// Whether a field holds JSON texts.
+#[must_use]
+pub fn is_json(field: &Field) -> bool {
+    field.metadata().get(JSON_KEY).is_some_and(|text| text == "true")
 }
 
 /// The column name of a tuple's n-th part, counted from 0.

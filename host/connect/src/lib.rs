@@ -1,16 +1,29 @@
-//! What a connector is: sources, sinks and the conventions of elements over Arrow.
+//! What a connector is: sources, sinks, the conventions of elements over Arrow, and what every connector needs on its way:
+//! JSON to columns, bad records, secrets, and which servers may be reached.
 //!
 //! No engine and no sandbox: a connector crate imports this one and `azora-spec`, and nothing else of ours.
 
+pub mod bad;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod connector;
 pub mod element;
+pub mod json;
 mod memory;
+pub mod network;
 mod registry;
+mod secrets;
+mod setup;
 mod sink;
 mod source;
+pub mod types;
 
-pub use connector::{Connector, ConnectorKind};
+pub use bad::{Rejected, Rejects};
+pub use connector::{Connector, ConnectorKind, Half};
 pub use memory::MemoryConnector;
+pub use network::Policy;
 pub use registry::Registry;
+pub use secrets::Secrets;
+pub use setup::Setup;
 pub use sink::{Receipt, Sink, Token, Writer, WriterId};
 pub use source::{Outcome, Position, ReadRequest, Reader, Source, Split};

@@ -1,25 +1,52 @@
 //! The reference connector: rows in memory, two-phase like the real ones. The conformance suite is tried on it first.
 
-use crate::{Connector, ConnectorKind, Outcome, Position, ReadRequest, Reader, Source, Split};
-use arrow::array::RecordBatch;
+use crate::{Connector, ConnectorKind, Outcome, Position, ReadRequest, Reader, Receipt, Sink, Source, Split, Token, Writer, WriterId};
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use azora_spec::{Code, Failure};
+use azora_spec::wire::{Fields, Unknown, shown};
+use azora_spec::{Code, Failure, JobId};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Named tables in memory, read by `{"table": name}`.
-#[derive(Debug, Default)]
+/// Named tables in memory: `{"table": name}`. A sink makes its table.
+#[derive(Debug, Default, Clone)]
 pub struct MemoryConnector {
-    tables: HashMap<String, (SchemaRef, Arc<[RecordBatch]>)>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    tables: HashMap<String, (SchemaRef, Vec<RecordBatch>)>,
+    /// Rows that are prepared, by table and token.
+    staged: HashMap<(String, String), Vec<RecordBatch>>,
+    /// Jobs and epochs that are committed to a table.
+    committed: HashSet<(String, JobId, u64)>,
 }
 
 impl MemoryConnector {
     /// Adds a table.
-    pub fn insert(&mut self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) {
-        self.tables.insert(name.to_owned(), (schema, batches.into()));
+    pub fn insert(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) {
+        self.lock().tables.insert(name.to_owned(), (schema, batches));
     }
+
+    /// The rows of a table that a reader would see.
+    #[must_use]
+    pub fn rows(&self, name: &str) -> Vec<RecordBatch> {
+        self.lock().tables.get(name).map(|(_, batches)| batches.clone()).unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn table(config: &Map<String, Value>) -> Result<String, Failure> {
+    let mut fields = Fields::config(config);
+    let name = fields.required_text("table")?.to_owned();
+    fields.finish(Unknown::Refuse)?;
+    Ok(name)
 }
 
 #[async_trait]
@@ -29,7 +56,7 @@ impl Connector for MemoryConnector {
     }
 
     fn kind(&self) -> ConnectorKind {
-        ConnectorKind::Source
+        ConnectorKind::Both
     }
 
     fn config_schema(&self) -> Value {
@@ -37,13 +64,18 @@ impl Connector for MemoryConnector {
     }
 
     async fn source(&self, config: &Map<String, Value>) -> Result<Arc<dyn Source>, Failure> {
-        let name = config.get("table").and_then(Value::as_str).unwrap_or_default();
+        let name = table(config)?;
         let (schema, batches) = self
+            .lock()
             .tables
-            .get(name)
+            .get(&name)
             .cloned()
-            .ok_or_else(|| Failure::new(Code::ConnectorConfig, format!("no table '{}'", name.escape_debug())).at("/table"))?;
-        Ok(Arc::new(MemorySource { schema, batches }))
+            .ok_or_else(|| Failure::new(Code::ConnectorMissing, format!("no table '{}'", shown(&name))).at("/table"))?;
+        Ok(Arc::new(MemorySource { schema, batches: batches.into() }))
+    }
+
+    async fn sink(&self, config: &Map<String, Value>) -> Result<Arc<dyn Sink>, Failure> {
+        Ok(Arc::new(MemorySink { connector: self.clone(), table: table(config)? }))
     }
 }
 
@@ -98,8 +130,100 @@ impl Reader for MemoryReader {
         if rows == 0 {
             return Ok(Outcome::End);
         }
+        let rows = rows_within(&self.batch, self.row, rows, self.request.batch_bytes);
         let batch = self.batch.slice(self.row, rows);
         self.row += rows;
         Ok(Outcome::Batch(batch, Position(self.row.to_string())))
     }
 }
+
+/// How many rows from one on are at most so many bytes; at least one.
+fn rows_within(batch: &RecordBatch, from: usize, rows_max: usize, bytes_max: usize) -> usize {
+    let bytes = |rows: usize| -> usize {
+        let slice = batch.slice(from, rows);
+        slice.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(usize::MAX)).fold(0, usize::saturating_add)
+    };
+    let mut rows = rows_max;
+    while rows > 1 && bytes(rows) > bytes_max {
+        rows /= 2;
+    }
+    rows
+}
+
+#[derive(Debug)]
+struct MemorySink {
+    connector: MemoryConnector,
+    table: String,
+}
+
+#[async_trait]
+impl Sink for MemorySink {
+    async fn check(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn open(&self, id: WriterId, _: SchemaRef) -> Result<Box<dyn Writer>, Failure> {
+        Ok(Box::new(MemoryWriter { connector: self.connector.clone(), table: self.table.clone(), id, batches: Vec::new() }))
+    }
+
+    async fn commit(&self, job: JobId, epoch: u64, schema: SchemaRef, tokens: &[Token]) -> Result<Receipt, Failure> {
+        let mut shared = self.connector.lock();
+        let mut receipt = Receipt { outputs: vec![format!("memory://{}", self.table)], ..Receipt::default() };
+        let is_first = !shared.committed.contains(&(self.table.clone(), job, epoch));
+        let mut batches = Vec::new();
+        for token in tokens {
+            let (_, rows) = token.0.rsplit_once(':').ok_or_else(damaged)?;
+            receipt.rows += rows.parse::<u64>().map_err(|_| damaged())?;
+            if is_first {
+                batches.extend(shared.staged.remove(&(self.table.clone(), token.0.clone())).ok_or_else(damaged)?);
+            }
+        }
+        if is_first {
+            shared.committed.insert((self.table.clone(), job, epoch));
+            shared.tables.entry(self.table.clone()).or_insert_with(|| (schema, Vec::new())).1.extend(batches);
+            forget(&mut shared, &self.table, job, epoch);
+        }
+        Ok(receipt)
+    }
+
+    async fn abort(&self, job: JobId, epoch: u64, _: &[Token]) -> Result<(), Failure> {
+        forget(&mut self.connector.lock(), &self.table, job, epoch);
+        Ok(())
+    }
+}
+
+fn damaged() -> Failure {
+    Failure::new(Code::Internal, "a token that this sink did not make, or that was aborted")
+}
+
+fn forget(shared: &mut Shared, table: &str, job: JobId, epoch: u64) {
+    let prefix = format!("{job}:{epoch}:");
+    shared.staged.retain(|(of, token), _| of != table || !token.starts_with(&prefix));
+}
+
+#[derive(Debug)]
+struct MemoryWriter {
+    connector: MemoryConnector,
+    table: String,
+    id: WriterId,
+    batches: Vec<RecordBatch>,
+}
+
+#[async_trait]
+impl Writer for MemoryWriter {
+    async fn write(&mut self, batch: RecordBatch) -> Result<(), Failure> {
+        self.batches.push(batch);
+        Ok(())
+    }
+
+    async fn prepare(self: Box<Self>) -> Result<Token, Failure> {
+        let WriterId { job, partition, attempt, epoch } = self.id;
+        let rows: usize = self.batches.iter().map(RecordBatch::num_rows).sum();
+        let token = format!("{job}:{epoch}:{partition}:{attempt}:{rows}");
+        self.connector.lock().staged.insert((self.table, token.clone()), self.batches);
+        Ok(Token(token))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Name to connector.
 
 use crate::Connector;
+use azora_spec::wire::{closest, shown};
 use azora_spec::{Code, Failure};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     connectors: BTreeMap<String, Arc<dyn Connector>>,
+    aliases: BTreeMap<String, String>,
 }
 
 impl Registry {
@@ -20,6 +22,9 @@ impl Registry {
 
     /// Adds one; one of the same name is replaced.
     pub fn insert(&mut self, connector: Arc<dyn Connector>) {
+        for alias in connector.aliases() {
+            self.aliases.insert((*alias).to_owned(), connector.name().to_owned());
+        }
         self.connectors.insert(connector.name().to_owned(), connector);
     }
 
@@ -28,11 +33,18 @@ impl Registry {
     /// # Errors
     /// [`Code::ConnectorUnknown`], naming those that are there.
     pub fn get(&self, name: &str) -> Result<Arc<dyn Connector>, Failure> {
-        self.connectors.get(name).cloned().ok_or_else(|| {
-            let known: Vec<&str> = self.connectors.keys().map(String::as_str).collect();
-            Failure::new(Code::ConnectorUnknown, format!("unknown connector '{}'", name.escape_debug()))
-                .hint(format!("connectors are file, {}", known.join(", ")))
+        self.find(name).cloned().ok_or_else(|| {
+            let known: Vec<&str> = std::iter::once("file").chain(self.connectors.keys().map(String::as_str)).collect();
+            let failure = Failure::new(Code::ConnectorUnknown, format!("unknown connector '{}'", shown(name)));
+            match closest(name, known.iter().copied()) {
+                Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
+                None => failure.hint(format!("connectors are {}", known.join(", "))),
+            }
         })
+    }
+
+    fn find(&self, name: &str) -> Option<&Arc<dyn Connector>> {
+        self.connectors.get(name).or_else(|| self.connectors.get(self.aliases.get(name)?))
     }
 
     /// All of them, by name.

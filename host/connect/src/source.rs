@@ -1,5 +1,6 @@
 //! The reading half of a connector: plan splits once, then read each from a position.
 
+use crate::Rejects;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -29,6 +30,16 @@ pub struct ReadRequest {
     pub batch_rows: usize,
     /// Most bytes in a batch, where one row is not more already.
     pub batch_bytes: usize,
+    /// Where records go that are no rows.
+    pub rejects: Rejects,
+}
+
+impl ReadRequest {
+    /// All columns, in batches of at most so many rows and about so many bytes; a bad record fails.
+    #[must_use]
+    pub fn new(batch_rows: usize, batch_bytes: usize) -> Self {
+        Self { projection: None, batch_rows, batch_bytes, rejects: Rejects::default() }
+    }
 }
 
 /// What one read gave.

@@ -165,6 +165,18 @@ codes! {
     ConnectorConfig = "connector.config", Caller;
     /// A connector could not reach its server, or was refused.
     ConnectorUnavailable = "connector.unavailable", System;
+    /// The server that a connector reached did not accept its user, password or key.
+    ConnectorDenied = "connector.denied", Caller;
+    /// The topic, table, bucket, key or address does not exist on the server that a connector reached.
+    ConnectorMissing = "connector.missing", Caller;
+    /// The server that a connector reached answered something that the connector cannot use.
+    ConnectorAnswer = "connector.answer", Caller;
+    /// The operator does not allow connections to this address.
+    NetworkRefused = "network.refused", Caller;
+    /// No secret of this name.
+    SecretUnknown = "secret.unknown", Caller;
+    /// A record of a source cannot be read as a row.
+    RecordBad = "record.bad", Caller;
     /// A path is outside the configured roots.
     PathOutside = "path.outside_roots", Caller;
     /// A path does not exist.

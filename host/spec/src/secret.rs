@@ -1,9 +1,11 @@
 //! A text that must not be shown.
 
+use serde::Deserialize;
 use std::fmt;
 
 /// A secret. It prints as `***` and cannot be serialised.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {

@@ -15,7 +15,7 @@ mod requests;
 mod sink;
 mod suggest;
 
-pub use fields::Unknown;
+pub use fields::{Fields, Unknown, shown};
 pub use job::job_spec;
 pub use json::parse;
 pub use requests::{ContextRequest, DataFrameRequest, IngestRequest, StreamingRequest, TryRequest};

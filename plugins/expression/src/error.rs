@@ -2,19 +2,27 @@
 
 use std::fmt;
 
-/// The kind of fault.
+/// The kind of fault. All but [`DiagnosticKind::Unsupported`] mean that the function is wrong whatever runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DiagnosticKind {
-    /// Not JavaScript.
+    /// Not JavaScript: Node would answer with a `SyntaxError` before it runs anything.
     Syntax,
-    /// JavaScript that can't work on elements of this type.
+    /// Node would throw a `TypeError` on every element of this type that comes by, with no branch around the place.
     Type,
-    /// A name or property that does not exist.
+    /// A name that is defined nowhere, or a property that elements of this type never have.
     UnknownName,
-    /// Valid, but beyond what the typed compiler takes.
+    /// Valid, but beyond what the typed compiler takes; the only kind that an interpreter may run instead.
     Unsupported,
-    /// Over a limit on length, nesting or size.
+    /// The text is over a limit on length, nesting or words, which hold for any way of running it.
     TooLarge,
+}
+
+impl DiagnosticKind {
+    /// Whether the function is valid as far as can be told, so that an interpreter of JavaScript may run it.
+    #[must_use]
+    pub const fn is_for_interpreter(self) -> bool {
+        matches!(self, Self::Unsupported)
+    }
 }
 
 /// A fault in a lambda, for the person who wrote it.

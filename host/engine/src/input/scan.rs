@@ -5,7 +5,7 @@ use crate::relation::{Relation, RunScope};
 use crate::{Error, failure_of};
 use async_trait::async_trait;
 use azora_connect::element::Element;
-use azora_connect::{Outcome, ReadRequest, Reader, Source, Split};
+use azora_connect::{Outcome, ReadRequest, Reader, Rejects, Source, Split};
 use azora_spec::{Failure, limits};
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
@@ -184,6 +184,7 @@ impl ExecutionPlan for SourceExec {
             projection: self.projection.clone(),
             batch_rows: context.session_config().batch_size().clamp(1, limits::BATCH_ROWS),
             batch_bytes: BATCH_BYTES,
+            rejects: Rejects::default(),
         };
         let reading = Reading {
             source: Arc::clone(&self.source),

@@ -1,0 +1,166 @@
+//! Records of a source that cannot be read as rows: what happens to them, how many they were, and why.
+//!
+//! A reader hands each one to the [`Rejects`] of its request. Whether the job then fails, counts it, or keeps it is decided
+//! there and not in the connector.
+
+use azora_spec::wire::shown;
+use azora_spec::{Code, Failure, OnError};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Longest reason that is kept, in characters.
+pub const REASON_CHARS_MAX: usize = 300;
+/// Longest name of a place that is kept, in characters.
+pub const PLACE_CHARS_MAX: usize = 300;
+/// Most bytes of a record that are kept.
+pub const PAYLOAD_BYTES_MAX: usize = 64 << 10;
+/// Most rejected records that wait to be written; a reader that is ahead of it fails.
+pub const WAITING_MAX: usize = 65_536;
+/// Most bytes of rejected records that wait to be written.
+pub const WAITING_BYTES_MAX: usize = 64 << 20;
+
+/// One record that is no row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Where it is, for people: `topic/3/1042`, `orders.json, line 7`.
+    pub place: String,
+    /// Why it is no row.
+    pub reason: String,
+    /// Its bytes, cut at [`PAYLOAD_BYTES_MAX`].
+    pub payload: Vec<u8>,
+}
+
+/// Where readers put rejected records. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Rejects {
+    policy: OnError,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    count: AtomicU64,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    records: VecDeque<Rejected>,
+    bytes: usize,
+}
+
+impl Default for Rejects {
+    fn default() -> Self {
+        Self::new(OnError::Fail)
+    }
+}
+
+impl Rejects {
+    /// A place for rejected records that treats them so.
+    #[must_use]
+    pub fn new(policy: OnError) -> Self {
+        Self { policy, shared: Arc::default() }
+    }
+
+    /// What happens to records.
+    #[must_use]
+    pub const fn policy(&self) -> OnError {
+        self.policy
+    }
+
+    /// Takes a record that is no row.
+    ///
+    /// # Errors
+    /// [`Code::RecordBad`] where the job has to fail: bad records are not allowed, or more of them wait than fit.
+    pub fn reject(&self, place: &str, reason: &str, payload: &[u8]) -> Result<(), Failure> {
+        let (place, reason) = (cut(place, PLACE_CHARS_MAX), cut(reason, REASON_CHARS_MAX));
+        if self.policy == OnError::Fail {
+            return Err(Failure::new(Code::RecordBad, format!("{place}: {reason}"))
+                .hint("set badRecords to 'skip' or 'dead-letter' to read the others"));
+        }
+        self.shared.count.fetch_add(1, Ordering::Relaxed);
+        if self.policy == OnError::Skip {
+            return Ok(());
+        }
+        let payload = payload.get(..PAYLOAD_BYTES_MAX).unwrap_or(payload).to_vec();
+        let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.bytes += place.len() + reason.len() + payload.len();
+        if waiting.records.len() >= WAITING_MAX || waiting.bytes > WAITING_BYTES_MAX {
+            return Err(Failure::new(
+                Code::RecordBad,
+                format!("more than {WAITING_MAX} bad records in a row; the last is {place}: {reason}"),
+            )
+            .hint("is the source of the format that its configuration says?"));
+        }
+        waiting.records.push_back(Rejected { place, reason, payload });
+        Ok(())
+    }
+
+    /// Records rejected so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.shared.count.load(Ordering::Relaxed)
+    }
+
+    /// Takes out what waits to be written.
+    #[must_use]
+    pub fn take(&self) -> Vec<Rejected> {
+        let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.bytes = 0;
+        std::mem::take(&mut waiting.records).into()
+    }
+}
+
+/// A text of at most so many characters, safe in a line of text.
+fn cut(text: &str, characters_max: usize) -> String {
+    match text.char_indices().nth(characters_max) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default().escape_debug()),
+        None => text.escape_debug().to_string(),
+    }
+}
+
+/// Reads the word of a request: `fail`, `skip` or `dead-letter`.
+///
+/// # Errors
+/// [`Code::ConnectorConfig`] for any other.
+pub fn policy(word: &str) -> Result<OnError, Failure> {
+    match word {
+        "fail" => Ok(OnError::Fail),
+        "skip" => Ok(OnError::Skip),
+        "dead-letter" | "deadLetter" => Ok(OnError::DeadLetter),
+        other => Err(Failure::new(Code::ConnectorConfig, format!("unknown treatment of bad records '{}'", shown(other)))
+            .hint("use 'fail', 'skip' or 'dead-letter'")
+            .at("/badRecords")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PAYLOAD_BYTES_MAX, Rejects, WAITING_MAX};
+    use azora_spec::{Code, OnError};
+
+    #[test]
+    fn records_are_refused_counted_or_kept() {
+        let fail = Rejects::new(OnError::Fail).reject("t/0/7", "not valid JSON", b"{").unwrap_err();
+        assert_eq!((fail.code, fail.message.as_str()), (Code::RecordBad, "t/0/7: not valid JSON"));
+        let skip = Rejects::new(OnError::Skip);
+        skip.reject("a", "b", b"c").unwrap();
+        assert_eq!((skip.count(), skip.take().len()), (1, 0));
+        let keep = Rejects::new(OnError::DeadLetter);
+        keep.clone().reject("a", "b\n", &vec![1; PAYLOAD_BYTES_MAX + 5]).unwrap();
+        let kept = keep.take();
+        assert_eq!((keep.count(), kept.len(), kept[0].payload.len()), (1, 1, PAYLOAD_BYTES_MAX));
+        assert_eq!(kept[0].reason, "b\\n");
+        assert!(keep.take().is_empty());
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let keep = Rejects::new(OnError::DeadLetter);
+        for _ in 0..WAITING_MAX {
+            keep.reject("a", "b", b"").unwrap();
+        }
+        assert_eq!(keep.reject("a", "b", b"").unwrap_err().code, Code::RecordBad);
+    }
+}
