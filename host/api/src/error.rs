@@ -77,6 +77,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::RecordBad
         | Code::LambdaOverflow
         | Code::LambdaThrew
+        | Code::LambdaResultType
         | Code::LambdaLimit
         | Code::PluginNotComponent
         | Code::PluginImport

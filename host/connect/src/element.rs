@@ -7,7 +7,9 @@
 //! | tuple `[a, b]` | `_1`, `_2`, … | `tuple` |
 //!
 //! A tuple inside an element is a struct with children `_1`, `_2`, … whose field has the metadata `azora:tuple` = `true`.
-//! Values that have no one type are a text column of JSON whose field has the metadata `azora:json` = `true`.
+//!
+//! Values of several types share a column of text whose field has the metadata `azora:json` = `true`: it holds JSON, as
+//! `JSON.stringify` writes it. Such values compare by that text.
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use std::collections::HashMap;
@@ -86,16 +88,26 @@ pub fn is_tuple(field: &Field) -> bool {
     field.metadata().get(TUPLE_KEY).is_some_and(|text| text == "true")
 }
 
-/// A field of JSON texts: for values that have no one type.
+/// A field of JSON text: each value may be of another type, and null is a value as in any other column.
 #[must_use]
 pub fn json_field(name: &str) -> Field {
     Field::new(name, DataType::Utf8, true).with_metadata(HashMap::from([(JSON_KEY.to_owned(), "true".to_owned())]))
 }
 
-/// Whether a field holds JSON texts.
+/// Whether a field holds JSON text.
 #[must_use]
 pub fn is_json(field: &Field) -> bool {
-    field.metadata().get(JSON_KEY).is_some_and(|text| text == "true")
+    field.data_type() == &DataType::Utf8 && field.metadata().get(JSON_KEY).is_some_and(|text| text == "true")
+}
+
+/// Whether a field or a part of it holds JSON text.
+#[must_use]
+pub fn holds_json(field: &Field) -> bool {
+    match field.data_type() {
+        DataType::Struct(fields) => fields.iter().any(|part| holds_json(part)),
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => holds_json(item),
+        _ => is_json(field),
+    }
 }
 
 /// The column name of a tuple's n-th part, counted from 0.

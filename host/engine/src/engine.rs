@@ -73,8 +73,8 @@ impl Engine {
         let (relation, input_pins) = inputs.of_job(spec, &state, pins.map(|pins| &pins.input)).await?;
         let (others, other_pins) = inputs.others(&spec.operations, &state, pins.map(|pins| pins.others.as_slice())).await?;
         let parts = (inner.sandbox.clone(), Arc::clone(&inner.catalog), Arc::clone(&inner.lambdas));
-        let plugins = pins.map(|pins| pins.plugins.clone()).unwrap_or_default();
-        let plan_context = PlanContext::new(parts, state, spec.options.clone(), plugins);
+        let decided = pins.map(|pins| (pins.plugins.clone(), pins.samples.clone())).unwrap_or_default();
+        let plan_context = PlanContext::new(parts, (state, session.cpu().clone()), spec.options.clone(), decided);
         let applied = plan::apply(&plan_context, relation, others, &spec.operations).await?;
         let sinks = Sinks { files: &inner.files, registry: &inner.registry, catalog: &inner.catalog };
         let target = sinks.target(&spec.sink, &applied).await?;

@@ -45,6 +45,45 @@ impl Chain {
         Lambda::new(text, number)
     }
 
+    /// Takes out the steps from `at` on, with the lambdas of the end, numbered anew.
+    pub(crate) fn split_off(&mut self, at: usize, end: End) -> (Self, End) {
+        let steps = self.steps.split_off(at);
+        let before = self.steps.iter().filter(|step| lambda_of(step).is_some()).count();
+        let pointers = self.pointers.split_off(before.min(self.pointers.len()));
+        let renumbered = |lambda: Lambda| Lambda { operation: lambda.operation.saturating_sub(before), ..lambda };
+        let steps = steps.into_iter().map(|step| match step {
+            Step::Map(lambda) => Step::Map(renumbered(lambda)),
+            Step::Filter(lambda) => Step::Filter(renumbered(lambda)),
+            Step::FlatMap(lambda) => Step::FlatMap(renumbered(lambda)),
+            Step::MapValues(lambda) => Step::MapValues(renumbered(lambda)),
+            Step::KeyBy(lambda) => Step::KeyBy(renumbered(lambda)),
+            Step::Keys | Step::Values => step,
+        });
+        let end = match end {
+            End::Reduce(lambda) => End::Reduce(renumbered(lambda)),
+            End::ReduceRuns(lambda) => End::ReduceRuns(renumbered(lambda)),
+            End::Aggregate { zero, seq, operation } => {
+                End::Aggregate { zero, seq: renumbered(seq), operation: operation.saturating_sub(before) }
+            }
+            End::AggregateRuns { zero, seq, operation } => {
+                End::AggregateRuns { zero, seq: renumbered(seq), operation: operation.saturating_sub(before) }
+            }
+            End::Rows | End::Count | End::Sum | End::Min | End::Max => end,
+        };
+        (Self { steps: steps.collect(), pointers }, end)
+    }
+
+    /// How many steps stand before the lambda of that number.
+    pub(crate) fn steps_before(&self, number: usize) -> usize {
+        let is_it = |step: &Step| lambda_of(step).is_some_and(|lambda| lambda.operation == number);
+        self.steps.iter().position(is_it).unwrap_or(self.steps.len())
+    }
+
+    /// Its steps.
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
@@ -66,12 +105,7 @@ impl Chain {
 
     /// Whether a lambda spreads an object or a list.
     pub(crate) fn spreads(&self) -> bool {
-        self.steps.iter().any(|step| match step {
-            Step::Map(lambda) | Step::Filter(lambda) | Step::FlatMap(lambda) | Step::MapValues(lambda) | Step::KeyBy(lambda) => {
-                lambda.text.contains("...")
-            }
-            Step::Keys | Step::Values => false,
-        })
+        self.steps.iter().filter_map(lambda_of).any(|lambda| lambda.text.contains("..."))
     }
 
     /// Where its lambdas stand.
@@ -87,6 +121,13 @@ impl Chain {
     /// The kernel's description.
     pub(crate) fn pipeline(&self, input: Element, end: End) -> Pipeline {
         Pipeline { input, steps: self.steps.clone(), end }
+    }
+}
+
+fn lambda_of(step: &Step) -> Option<&Lambda> {
+    match step {
+        Step::Map(lambda) | Step::Filter(lambda) | Step::FlatMap(lambda) | Step::MapValues(lambda) | Step::KeyBy(lambda) => Some(lambda),
+        Step::Keys | Step::Values => None,
     }
 }
 

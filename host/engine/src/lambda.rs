@@ -1,16 +1,20 @@
-//! Lambdas to bound components: Arrow schemas as the expression compiler's types and back, compiling, binding, and the
-//! cache that makes a warm job cheap. Which operations become one lambda is decided in `fuse`.
+//! Lambdas to bound components: Arrow schemas as the expression compiler's types and back, compiling, binding (or handing
+//! to the interpreter), and the cache that makes a warm job cheap. Which operations become one lambda is decided in `fuse`.
 
+mod interpret;
+mod sample;
 mod types;
 
+pub(crate) use interpret::{Appeal, Interpreted, Shape, appeal, bound_schema, said};
+pub(crate) use sample::{Found, Wanted, take};
 pub(crate) use types::element;
 
 use crate::node::{Kernel, KernelSource};
 use azora_expression::{Compiled, Diagnostic, DiagnosticKind, End, Lambda, Pipeline, Step};
-use azora_sandbox::{Origin, Sandbox};
+use azora_sandbox::{Component, Origin, Sandbox};
 use azora_spec::limits::GuestLimits;
 use azora_spec::{Code, Digest, Failure, Position};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use lru::LruCache;
 use parking_lot::Mutex;
 use std::num::NonZeroUsize;
@@ -23,13 +27,25 @@ const LAMBDAS_MAX: NonZeroUsize = match NonZeroUsize::new(1024) {
 };
 /// The column that marks the first row of each run, behind the pair's columns.
 pub(crate) const START: &str = "__start";
+/// The configuration of a compiled chain: all of it is in its code.
+pub(crate) const COMPILED_CONFIG: &str = "{}";
 /// Characters of lambdas that `EXPLAIN` shows.
-const LABEL_CHARACTERS_MAX: usize = 160;
+pub(crate) const LABEL_CHARACTERS_MAX: usize = 160;
 
-/// What decides whether two lambdas are the same. Positions in the job are not part of it.
+/// What decides whether two chains are the same. Positions in the job are not part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Chain {
+    Compiled(Pipeline),
+    Interpreted {
+        chain: Interpreted,
+        bound: Fields,
+    },
+}
+
+/// A chain and the limits of its guests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
-    pipeline: Pipeline,
+    chain: Chain,
     memory_bytes_max: usize,
     table_elements_max: usize,
     call_time_max: std::time::Duration,
@@ -41,11 +57,13 @@ struct Key {
 #[derive(Debug)]
 pub(crate) struct Lambdas {
     kernels: Mutex<LruCache<Key, Arc<Kernel>>>,
+    /// Compiled when the first chain asks for it.
+    interpreter: Mutex<Option<Component>>,
 }
 
 impl Default for Lambdas {
     fn default() -> Self {
-        Self { kernels: Mutex::new(LruCache::new(LAMBDAS_MAX)) }
+        Self { kernels: Mutex::new(LruCache::new(LAMBDAS_MAX)), interpreter: Mutex::default() }
     }
 }
 
@@ -53,22 +71,78 @@ impl Lambdas {
     /// The kernel of a pipeline. Its lambdas are numbered from 0 (`Lambda::operation`), so that equal pipelines of
     /// different jobs are equal; a diagnostic says the number.
     pub(crate) fn bind(&self, sandbox: &Sandbox, pipeline: Pipeline, limits: GuestLimits) -> Result<Arc<Kernel>, Refused> {
-        let key = Key {
-            pipeline,
+        self.kept(Key::new(Chain::Compiled(pipeline.clone()), limits), || compile(sandbox, &pipeline, limits))
+    }
+
+    /// The kernel of a chain for the interpreter over the columns of [`bound_schema`], its lambdas numbered in the same way.
+    /// A probe has limits of its own.
+    pub(crate) fn interpret(
+        &self,
+        sandbox: &Sandbox,
+        chain: &Interpreted,
+        bound: SchemaRef,
+        limits: GuestLimits,
+    ) -> Result<Arc<Kernel>, Refused> {
+        let limits = match chain.output {
+            Some(_) => limits,
+            None => GuestLimits { call_time_max: limits.call_time_max.min(sample::CALL_TIME_MAX), ..limits },
+        };
+        let key = Key::new(Chain::Interpreted { chain: chain.clone(), bound: bound.fields().clone() }, limits);
+        self.kept(key, || {
+            let component = self.interpreter(sandbox)?;
+            let source = KernelSource {
+                origin: Origin::Lambda,
+                digest: *component.digest(),
+                function: String::new(),
+                config: chain.config(),
+                label: label(&chain.steps, &chain.end),
+            };
+            let bind = component.bind(&source.function, &bound, &source.config, limits);
+            let transform = bind.map_err(|error| match said(&source, &error) {
+                Some((_, failure)) => Refused::Failure(failure),
+                None => error.into(),
+            })?;
+            Kernel::new(source, limits, bound, transform).map_err(|error| Refused::Failure(crate::failure_of(error)))
+        })
+    }
+
+    fn interpreter(&self, sandbox: &Sandbox) -> Result<Component, Refused> {
+        let mut kept = self.interpreter.lock();
+        if let Some(component) = &*kept {
+            return Ok(component.clone());
+        }
+        let started = std::time::Instant::now();
+        let bytes = azora_interpreter::component().map_err(|error| {
+            tracing::error!(%error, "the interpreter's bytes are damaged");
+            Refused::Failure(crate::Error::Damaged { what: "the interpreter" }.into())
+        })?;
+        let component = sandbox.shipped(bytes)?;
+        tracing::info!(millis = started.elapsed().as_millis(), "interpreter ready");
+        Ok(kept.insert(component).clone())
+    }
+
+    fn kept(&self, key: Key, make: impl FnOnce() -> Result<Kernel, Refused>) -> Result<Arc<Kernel>, Refused> {
+        if let Some(kernel) = self.kernels.lock().get(&key) {
+            return Ok(Arc::clone(kernel));
+        }
+        let started = std::time::Instant::now();
+        let kernel = Arc::new(make()?);
+        tracing::debug!(lambda = %kernel.source.label, micros = started.elapsed().as_micros(), "lambda bound");
+        self.kernels.lock().put(key, Arc::clone(&kernel));
+        Ok(kernel)
+    }
+}
+
+impl Key {
+    fn new(chain: Chain, limits: GuestLimits) -> Self {
+        Self {
+            chain,
             memory_bytes_max: limits.memory_bytes_max,
             table_elements_max: limits.table_elements_max,
             call_time_max: limits.call_time_max,
             output_rows_max: limits.output_rows_max,
             output_bytes_max: limits.output_bytes_max,
-        };
-        if let Some(kernel) = self.kernels.lock().get(&key) {
-            return Ok(Arc::clone(kernel));
         }
-        let started = std::time::Instant::now();
-        let kernel = Arc::new(compile(sandbox, &key.pipeline, limits)?);
-        tracing::debug!(lambda = %kernel.source.label, micros = started.elapsed().as_micros(), "lambda compiled");
-        self.kernels.lock().put(key, Arc::clone(&kernel));
-        Ok(kernel)
     }
 }
 
@@ -79,6 +153,10 @@ pub(crate) enum Refused {
     Diagnostic(Diagnostic),
     /// Something else is.
     Failure(Failure),
+    /// The interpreter has no such end.
+    End,
+    /// Nothing is wrong, but a sample of the elements has to be taken first.
+    Sample,
 }
 
 impl From<azora_sandbox::Error> for Refused {
@@ -91,6 +169,8 @@ impl Refused {
     /// The failure that the caller gets; `pointers` says where each numbered lambda stands in the request.
     pub(crate) fn at(self, pointers: &[String]) -> Failure {
         match self {
+            Self::End => Failure::new(Code::LambdaUnsupported, "the operation behind the lambda does not take what it answers"),
+            Self::Sample => Failure::new(Code::Internal, "a sample was not taken"),
             Self::Failure(failure) => match pointers {
                 [pointer] if failure.pointer.is_none() => failure.at(pointer),
                 _ => failure,
@@ -118,20 +198,20 @@ impl Refused {
 
 fn compile(sandbox: &Sandbox, pipeline: &Pipeline, limits: GuestLimits) -> Result<Kernel, Refused> {
     let Compiled { component, .. } = azora_expression::compile(pipeline).map_err(Refused::Diagnostic)?;
-    let bound = bound_schema(pipeline);
-    let transform = sandbox.lambda(&component)?.bind("", &bound, "{}", limits)?;
+    let bound = compiled_schema(pipeline);
+    let transform = sandbox.lambda(&component)?.bind("", &bound, COMPILED_CONFIG, limits)?;
     let source = KernelSource {
         origin: Origin::Lambda,
         digest: Digest::of(&component),
         function: String::new(),
-        config: "{}".to_owned(),
-        label: label(pipeline),
+        config: COMPILED_CONFIG.to_owned(),
+        label: label(&pipeline.steps, &pipeline.end),
     };
     Kernel::new(source, limits, bound, transform).map_err(|error| Refused::Failure(crate::failure_of(error)))
 }
 
 /// The columns that a pipeline's component is bound to.
-fn bound_schema(pipeline: &Pipeline) -> SchemaRef {
+fn compiled_schema(pipeline: &Pipeline) -> SchemaRef {
     let mut fields: Vec<Field> = pipeline.input.fields().iter().map(types::field).collect();
     if matches!(pipeline.end, End::ReduceRuns(_) | End::AggregateRuns { .. }) {
         fields.push(Field::new(START, DataType::Boolean, false));
@@ -140,9 +220,9 @@ fn bound_schema(pipeline: &Pipeline) -> SchemaRef {
 }
 
 /// The pipeline in a line, for people.
-fn label(pipeline: &Pipeline) -> String {
-    let mut words: Vec<&str> = pipeline.steps.iter().map(step_word).collect();
-    words.extend(end_word(&pipeline.end));
+fn label(steps: &[Step], end: &End) -> String {
+    let mut words: Vec<&str> = steps.iter().map(step_word).collect();
+    words.extend(end_word(end));
     let text = if words.is_empty() { "x => x".to_owned() } else { words.join(" | ") };
     let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match text.char_indices().nth(LABEL_CHARACTERS_MAX) {

@@ -38,6 +38,6 @@ pub use options::{ContextOptions, Options};
 pub use pins::Pins;
 pub use planned::Planned;
 pub use progress::{Progress, StageUpdate};
-pub use relation::Shape;
+pub use relation::{LambdaUse, Shape};
 pub use result::JobResult;
 pub use runner::{RunContext, Runner};

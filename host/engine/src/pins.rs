@@ -1,5 +1,7 @@
 //! What a restart must not decide again, as a small JSON text kept with the job.
 
+use crate::lambda::Found;
+use crate::relation::LambdaUse;
 use azora_spec::{Code, DatasetName, Digest, Failure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,6 +25,12 @@ pub struct Pins {
     pub(crate) others: Vec<InputPins>,
     /// Reference as in the request → `sha256:…`.
     pub(crate) plugins: BTreeMap<String, String>,
+    /// What samples of interpreted lambdas decided.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) samples: BTreeMap<String, Found>,
+    /// How lambdas run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lambdas: Vec<LambdaUse>,
 }
 
 /// What was decided about the input.
@@ -78,7 +86,8 @@ pub(crate) struct FilePin {
 impl Pins {
     pub(crate) fn new(parallelism: usize, input: InputPins, others: Vec<InputPins>) -> Self {
         let version = if others.is_empty() { VERSION_ONE_INPUT } else { VERSION };
-        Self { version, parallelism, partitions: 0, input, others, plugins: BTreeMap::new() }
+        let (plugins, samples, lambdas) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { version, parallelism, partitions: 0, input, others, plugins, samples, lambdas }
     }
 
     /// The digests of the plugins that the job uses.
@@ -102,6 +111,12 @@ impl Pins {
     #[must_use]
     pub const fn partitions(&self) -> usize {
         self.partitions
+    }
+
+    /// How the job's lambdas run.
+    #[must_use]
+    pub fn lambdas(&self) -> &[LambdaUse] {
+        &self.lambdas
     }
 
     /// The text to keep.

@@ -12,9 +12,11 @@ mod keyed;
 mod numbers;
 mod plugin;
 mod rows;
+mod tiers;
 mod unify;
 
 use crate::fuse::{Chain, known};
+use crate::input::inline::wants_pairs;
 use crate::node::{Exchange, Gather, Glom, IndexMode, Meeting, NodePlanner, Project, SortKey, Source, Total};
 use crate::relation::{Applied, PlanContext, Relation, Shape};
 use azora_connect::element::{self, Element};
@@ -39,11 +41,26 @@ pub(crate) async fn apply(ctx: &PlanContext, input: Relation, others: Vec<Relati
         let failure = Failure::new(Code::RequestField, "jobs cannot go on behind a row that fails: only 'fail' is available");
         return Err(failure.at("/options/onError"));
     }
-    let mut builder = Builder::new(ctx, input, others);
-    let answer = apply_all(&mut builder, operations, "/operations")?;
-    let Rows { plan, schema } = builder.rows;
-    let frame = DataFrame::new(ctx.state.clone(), plan);
-    Ok(Applied { relation: Relation { frame, schema }, shape: answer.shape, on_empty: answer.on_empty })
+    // Where an interpreted lambda asks for a sample, the sample is taken and the plan built anew: what was decided stays.
+    loop {
+        ctx.forget_notes();
+        let mut builder = Builder::new(ctx, input.clone(), others.clone());
+        match apply_all(&mut builder, operations, "/operations") {
+            Ok(answer) => {
+                let Rows { plan, schema } = builder.rows;
+                let frame = DataFrame::new(ctx.state.clone(), plan);
+                return Ok(Applied { relation: Relation { frame, schema }, shape: answer.shape, on_empty: answer.on_empty });
+            }
+            Err(failure) => match ctx.take_wanted() {
+                Some(wanted) => {
+                    let key = wanted.key.clone();
+                    let found = crate::lambda::take(ctx, wanted).await?;
+                    ctx.learn(key, found);
+                }
+                None => return Err(failure),
+            },
+        }
+    }
 }
 
 /// Applies operations that stand at a place in the request. Nothing waits afterwards.
@@ -51,11 +68,13 @@ fn apply_all(builder: &mut Builder<'_>, operations: &[Operation], pointer: &str)
     let mut answer = Answer::rows();
     for (at, operation) in operations.iter().enumerate() {
         let rest = operations.get(at + 1..).unwrap_or_default();
+        builder.wants_pairs = wants_pairs(operations.get(at..).unwrap_or_default());
         let step = OperationAt { operation, pointer: format!("{pointer}/{at}"), is_order_seen: is_order_seen(rest) };
         if let Some(given) = builder.operation(&step)? {
             answer = given;
         }
     }
+    builder.wants_pairs = false;
     builder.flush()?;
     Ok(answer)
 }
@@ -157,6 +176,8 @@ struct Builder<'a> {
     ctx: &'a PlanContext,
     rows: Rows,
     chain: Chain,
+    /// Whether the operation in hand, or one behind it, takes elements for pairs.
+    wants_pairs: bool,
     /// Second inputs of the operations that are to come.
     others: std::vec::IntoIter<Relation>,
 }
@@ -164,7 +185,8 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(ctx: &'a PlanContext, input: Relation, others: Vec<Relation>) -> Self {
         let (_, plan) = input.frame.into_parts();
-        Self { ctx, rows: Rows { plan, schema: input.schema }, chain: Chain::default(), others: others.into_iter() }
+        let rows = Rows { plan, schema: input.schema };
+        Self { ctx, rows, chain: Chain::default(), wants_pairs: false, others: others.into_iter() }
     }
 }
 

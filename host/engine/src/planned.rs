@@ -135,7 +135,7 @@ pub(crate) async fn finish(
         ));
     }
     let run = Arc::clone(&context.run);
-    pins.plugins = context.into_plugins();
+    (pins.plugins, pins.samples, pins.lambdas) = context.into_pins();
     let description = description::write(&target, &shape, &relation.schema)?;
     let schema = relation.schema;
     Ok(Planned { inner: Arc::new(Inner { session, config, plan, schema, shape, on_empty, target, pins, description, time_max, run }) })

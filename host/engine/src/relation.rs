@@ -1,6 +1,6 @@
 //! What input, operations and sink hand to one another while a job is planned.
 
-use crate::lambda::Lambdas;
+use crate::lambda::{Found, Lambdas, Wanted};
 use crate::{Catalog, PluginEntry};
 use azora_sandbox::Sandbox;
 use azora_spec::{Digest, Failure, JobOptions, PluginRef};
@@ -56,18 +56,79 @@ pub(crate) struct PlanContext {
     pub(crate) partitions: usize,
     pub(crate) options: JobOptions,
     pub(crate) run: Arc<CurrentRun>,
+    /// Where samples are computed.
+    pub(crate) cpu: tokio::runtime::Handle,
     plugins: Mutex<BTreeMap<String, String>>,
+    samples: Mutex<Samples>,
+    uses: Mutex<Vec<LambdaUse>>,
+}
+
+/// What was found out about interpreted lambdas, and what has to be.
+#[derive(Debug, Default)]
+struct Samples {
+    found: BTreeMap<String, Found>,
+    wanted: Option<Wanted>,
+}
+
+/// How a job runs the lambdas of one chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LambdaUse {
+    /// Where in the request the first of them stands.
+    pub pointer: String,
+    /// Their text, in a line, cut where it is long.
+    pub text: String,
+    /// `compiled`, or `interpreted`.
+    pub tier: String,
+    /// For [`Self::tier`] `interpreted`: why the compiler does not take them.
+    pub reason: Option<String>,
 }
 
 impl PlanContext {
     pub(crate) fn new(
         (sandbox, catalog, lambdas): (Sandbox, Arc<dyn Catalog>, Arc<Lambdas>),
-        state: SessionState,
+        (state, cpu): (SessionState, tokio::runtime::Handle),
         options: JobOptions,
-        plugins: BTreeMap<String, String>,
+        (plugins, found): (BTreeMap<String, String>, BTreeMap<String, Found>),
     ) -> Self {
         let partitions = state.config().target_partitions();
-        Self { sandbox, catalog, lambdas, state, partitions, options, run: Arc::default(), plugins: Mutex::new(plugins) }
+        let samples = Mutex::new(Samples { found, wanted: None });
+        let (plugins, run, uses) = (Mutex::new(plugins), Arc::default(), Mutex::default());
+        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, plugins, samples, uses }
+    }
+
+    /// What a sample decided; none where it was not taken yet.
+    pub(crate) fn found(&self, key: &str) -> Option<Found> {
+        self.samples.lock().found.get(key).cloned()
+    }
+
+    /// Says that planning cannot go on without a sample.
+    pub(crate) fn want(&self, wanted: Wanted) {
+        self.samples.lock().wanted = Some(wanted);
+    }
+
+    /// The sample that planning cannot go on without.
+    pub(crate) fn take_wanted(&self) -> Option<Wanted> {
+        self.samples.lock().wanted.take()
+    }
+
+    /// Remembers what a sample decided.
+    pub(crate) fn learn(&self, key: String, found: Found) {
+        self.samples.lock().found.insert(key, found);
+    }
+
+    /// Notes how lambdas run.
+    pub(crate) fn note(&self, used: LambdaUse) {
+        let mut uses = self.uses.lock();
+        // A chain may be bound several times before it is clear how it ends.
+        match uses.iter_mut().find(|known| known.pointer == used.pointer) {
+            Some(known) => *known = used,
+            None => uses.push(used),
+        }
+    }
+
+    /// Forgets what was noted: the plan is built anew.
+    pub(crate) fn forget_notes(&self) {
+        self.uses.lock().clear();
     }
 
     /// The plugin of a reference: the one that an earlier planning of the job got, else the catalog's.
@@ -84,9 +145,9 @@ impl PlanContext {
         }
     }
 
-    /// Every plugin that was asked for.
-    pub(crate) fn into_plugins(self) -> BTreeMap<String, String> {
-        self.plugins.into_inner()
+    /// Every plugin that was asked for, every sample's decision, and how lambdas run.
+    pub(crate) fn into_pins(self) -> (BTreeMap<String, String>, BTreeMap<String, Found>, Vec<LambdaUse>) {
+        (self.plugins.into_inner(), self.samples.into_inner().found, self.uses.into_inner())
     }
 }
 

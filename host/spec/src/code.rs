@@ -111,6 +111,8 @@ codes! {
     LambdaOverflow = "lambda.overflow", Caller;
     /// A lambda threw.
     LambdaThrew = "lambda.threw", Caller;
+    /// A lambda answered a value of another type than all values of the sample that its columns were made for.
+    LambdaResultType = "lambda.result_type", Caller;
     /// A lambda ran into its time or memory limit.
     LambdaLimit = "lambda.limit", Caller;
     /// No plugin of this name, version or digest.

@@ -38,6 +38,17 @@ pub(crate) struct Toolchain {
 pub(crate) struct Built {
     /// The component's file.
     pub(crate) component: PathBuf,
+    /// What compiled it.
+    pub(crate) toolchain: String,
+}
+
+/// What a guest with parts in C needs besides.
+#[derive(Debug, Default)]
+pub(crate) struct Native<'a> {
+    /// Variables for its build scripts.
+    pub(crate) environment: &'a [(&'a str, &'a str)],
+    /// Flags for the compiler.
+    pub(crate) flags: &'a [&'a str],
 }
 
 /// Finds a toolchain: a compiler with the target installed, else one with the source of its standard library. Where
@@ -135,9 +146,18 @@ impl Toolchain {
 ///
 /// All guests share one target folder, so that the SDK and the standard library are compiled once for all of them.
 pub(crate) fn build(guest: &Path, out: &Path) -> Result<Built> {
+    build_native(guest, out, &Native::default())
+}
+
+/// The same for a guest with parts in C.
+pub(crate) fn build_native(guest: &Path, out: &Path, native: &Native<'_>) -> Result<Built> {
     let toolchain = toolchain(true)?;
     let target_dir = steps::target_dir().join("guests").join(if toolchain.builds_std { "with-std" } else { "plain" });
     let mut cargo = toolchain.cargo_build(guest, &target_dir);
+    cargo.envs(native.environment.iter().copied());
+    if !native.flags.is_empty() {
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", [&[RUSTFLAGS], native.flags].concat().join("\x1f"));
+    }
     // The lock file is the guest's own; whoever changed its dependencies runs cargo there once.
     cargo.arg("--locked").arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
     steps::heading(&format!("Compiling the guest {}", guest.strip_prefix(steps::root()).unwrap_or(guest).display()));
@@ -155,7 +175,7 @@ pub(crate) fn build(guest: &Path, out: &Path) -> Result<Built> {
     std::fs::write(&file, &component).with_context(|| format!("cannot write {}", file.display()))?;
     let imports = if imports.is_empty() { "nothing".to_owned() } else { imports.join(" ") };
     steps::say(&format!("   {}: {} bytes, fits {world}, imports {imports}", file.display(), component.len()));
-    Ok(Built { component: file })
+    Ok(Built { component: file, toolchain: toolchain.version })
 }
 
 /// The last WebAssembly module among cargo's messages: dependencies come before it.

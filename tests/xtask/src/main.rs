@@ -4,6 +4,7 @@
 
 mod demo;
 mod guests;
+mod interpreter;
 mod runtime;
 mod server;
 mod steps;
@@ -34,6 +35,8 @@ enum Command {
     Guests,
     /// Rebuild the lambda runtime that is checked in as WebAssembly.
     Runtime,
+    /// Rebuild the JavaScript engine that is checked in as a compressed component.
+    Interpreter,
     /// Formatting, lints, documentation and tests, as CI and reviewers see them.
     Check,
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Test { rest } => suite::test(&rest),
         Command::Guests => suite::build_guests().map(drop),
         Command::Runtime => runtime::build(steps::root()),
+        Command::Interpreter => interpreter::build(steps::root()),
         Command::Check => suite::check(),
     };
     match outcome {

@@ -53,7 +53,7 @@ pub(crate) fn build(root: &Path) -> Result<()> {
 }
 
 /// A digest of everything that the module depends on, the toolchain aside. The expression crate's test computes the same.
-fn sources(folder: &Path) -> Result<String> {
+pub(crate) fn sources(folder: &Path) -> Result<String> {
     let mut files = vec![folder.join("Cargo.lock"), folder.join("Cargo.toml")];
     for entry in fs::read_dir(folder.join("src"))? {
         files.push(entry?.path());

@@ -93,6 +93,8 @@ enum Column {
     UInt64(UInt64Array),
     Float64(Float64Array),
     Utf8(StringArray),
+    /// JSON that is written as it is.
+    Json(StringArray),
     /// Microseconds.
     Timestamp(ArrayRef),
     /// Base64.
@@ -115,6 +117,7 @@ impl Column {
             DataType::Int64 => Self::Int64(array.as_primitive().clone()),
             DataType::UInt64 => Self::UInt64(array.as_primitive().clone()),
             DataType::Float64 => Self::Float64(array.as_primitive().clone()),
+            DataType::Utf8 if element::is_json(field) => Self::Json(array.as_string().clone()),
             DataType::Utf8 => Self::Utf8(array.as_string().clone()),
             DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => {
                 Self::Int64(as_type(&DataType::Int64).as_primitive().clone())
@@ -165,6 +168,7 @@ impl Column {
             Self::Int64(array) => display(out, array.value(row)),
             Self::UInt64(array) => display(out, array.value(row)),
             Self::Float64(array) => float(out, array.value(row)),
+            Self::Json(array) => out.extend_from_slice(array.value(row).as_bytes()),
             Self::Utf8(array) => string(out, array.value(row)),
             Self::Timestamp(array) => timestamp(out, array.as_primitive::<TimestampMicrosecondType>().value(row)),
             Self::Bytes(array) => {
@@ -196,7 +200,7 @@ impl Column {
             Self::Int64(array) => array.is_null(row),
             Self::UInt64(array) => array.is_null(row),
             Self::Float64(array) => array.is_null(row),
-            Self::Utf8(array) => array.is_null(row),
+            Self::Utf8(array) | Self::Json(array) => array.is_null(row),
             Self::Timestamp(array) | Self::Bytes(array) | Self::Number(array) | Self::Text(array) => array.is_null(row),
             Self::List(array, _) => array.is_null(row),
             Self::Tuple(array, _) | Self::Object(array, _, _) => array.is_null(row),

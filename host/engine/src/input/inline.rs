@@ -1,6 +1,6 @@
 //! Rows in the request: JSON values become one Arrow batch, then partitions.
 
-use super::json_type::{JsonType, array};
+use super::json_type::{JsonType, Mixed, array};
 use azora_connect::element::{self, Element, VALUE};
 use azora_spec::{Code, Combination, Failure, Operation, limits};
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
@@ -15,7 +15,7 @@ pub(crate) fn batch(values: &[Value], pairs: bool) -> Result<(SchemaRef, RecordB
         let schema = element::scalar(integers.data_type().clone(), true);
         return finish(schema, vec![integers], values.len());
     }
-    let of = type_of(values, pairs)?;
+    let of = type_of(values).unwrap_or_else(|_| any_type_of(values)).settle(pairs);
     let whole: Vec<Option<&Value>> = values.iter().map(Some).collect();
     let column = |field: &Field, values: &[Option<&Value>]| {
         array(field, values).map_err(|misfit| {
@@ -44,15 +44,14 @@ pub(crate) fn batch(values: &[Value], pairs: bool) -> Result<(SchemaRef, RecordB
     }
 }
 
-/// The one type of all rows.
-fn type_of(values: &[Value], pairs: bool) -> Result<JsonType, Failure> {
-    let mut of = JsonType::Null;
-    for (row, value) in values.iter().enumerate() {
-        let row = row as u64;
-        let next = JsonType::of(value).map_err(|mixed| mixed.failure(row).at(format!("/data/{row}")))?;
-        of = of.merge(next).map_err(|mixed| mixed.failure(row).at(format!("/data/{row}")))?;
-    }
-    Ok(of.settle(pairs))
+/// The one type of all rows, if there is one.
+fn type_of(values: &[Value]) -> Result<JsonType, Mixed> {
+    values.iter().try_fold(JsonType::Null, |of, value| of.merge(JsonType::of(value)?))
+}
+
+/// The type of rows that have several: what differs is JSON.
+fn any_type_of(values: &[Value]) -> JsonType {
+    values.iter().fold(JsonType::Null, |of, value| of.merge_any(JsonType::of_any(value)))
 }
 
 /// The usual small case without any detour.

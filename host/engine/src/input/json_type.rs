@@ -28,6 +28,8 @@ pub(crate) enum JsonType {
     /// Arrays of one length whose parts differ, or are wanted as pairs. Only [`JsonType::settle`] makes it.
     Tuple(Vec<JsonType>),
     Struct(Shape),
+    /// Values of several types. Only [`JsonType::of_any`] and [`JsonType::merge_any`] make it.
+    Json,
 }
 
 /// Properties in the order in which they were first seen.
@@ -80,6 +82,34 @@ impl JsonType {
                 Self::Struct(shape)
             }
         })
+    }
+
+    /// The type of one value; what is of several types is JSON.
+    pub(crate) fn of_any(value: &Value) -> Self {
+        match value {
+            Value::Object(object) => {
+                let mut shape = Shape::default();
+                for (name, value) in object {
+                    shape.add_any(name, Self::of_any(value));
+                }
+                Self::Struct(shape)
+            }
+            other => Self::of(other).unwrap_or(Self::Json),
+        }
+    }
+
+    /// The type that takes values of both; where there is none, it is JSON.
+    pub(crate) fn merge_any(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Json, _) | (_, Self::Json) => Self::Json,
+            (Self::Struct(mut a), Self::Struct(b)) => {
+                for (name, of) in b.fields {
+                    a.add_any(&name, of);
+                }
+                Self::Struct(a)
+            }
+            (a, b) => a.merge(b).unwrap_or(Self::Json),
+        }
     }
 
     fn of_array(items: &[Value]) -> Result<Self, Mixed> {
@@ -154,6 +184,7 @@ impl JsonType {
             Self::List(_) | Self::Array(_, Some(_)) => "an array",
             Self::Tuple(_) | Self::Array(_, None) => "an array of parts with types of their own",
             Self::Struct(_) => "an object",
+            Self::Json => "values of several types",
         }
     }
 
@@ -164,6 +195,7 @@ impl JsonType {
                 let fields: Vec<Field> = parts.iter().map(|part| part.field("")).collect();
                 element::tuple_field(name, &fields, true)
             }
+            Self::Json => element::json_field(name),
             other => Field::new(name, other.data_type(), true),
         }
     }
@@ -174,7 +206,7 @@ impl JsonType {
             Self::Boolean => DataType::Boolean,
             Self::Int64 => DataType::Int64,
             Self::Float64 => DataType::Float64,
-            Self::Utf8 => DataType::Utf8,
+            Self::Utf8 | Self::Json => DataType::Utf8,
             Self::List(item) | Self::Array(_, Some(item)) => DataType::List(Arc::new(item.field("item"))),
             Self::Tuple(parts) | Self::Array(parts, None) => {
                 let named = parts.iter().enumerate().map(|(at, part)| part.field(&element::part(at)));
@@ -186,6 +218,16 @@ impl JsonType {
 }
 
 impl Shape {
+    fn add_any(&mut self, name: &str, of: JsonType) {
+        match self.at.get(name).and_then(|at| self.fields.get_mut(*at)) {
+            Some((_, known)) => *known = std::mem::replace(known, JsonType::Null).merge_any(of),
+            None => {
+                self.at.insert(name.to_owned(), self.fields.len());
+                self.fields.push((name.to_owned(), of));
+            }
+        }
+    }
+
     fn add(&mut self, name: &str, of: JsonType) -> Result<(), Mixed> {
         match self.at.get(name).and_then(|at| self.fields.get_mut(*at)) {
             Some((_, known)) => {
@@ -244,12 +286,37 @@ pub(crate) fn array(field: &Field, values: &[Option<&Value>]) -> Result<ArrayRef
         DataType::Boolean => primitive!(BooleanBuilder::with_capacity(values.len()), Value::as_bool),
         DataType::Int64 => primitive!(Int64Builder::with_capacity(values.len()), Value::as_i64),
         DataType::Float64 => primitive!(Float64Builder::with_capacity(values.len()), Value::as_f64),
+        DataType::Utf8 if element::is_json(field) => {
+            let mut builder = StringBuilder::new();
+            for value in &values {
+                builder.append_option(value.map(canonical));
+            }
+            Ok(Arc::new(builder.finish()))
+        }
         DataType::Utf8 => primitive!(StringBuilder::new(), Value::as_str),
         DataType::List(item) => list(item, &values, &misfit),
         DataType::Struct(fields) if element::is_tuple(field) => tuple(fields, &values, &misfit),
         DataType::Struct(fields) => structure(field, fields, &values, &misfit),
         // Types that only a request's schema names (timestamps, narrow integers): by way of text.
         other => by_cast(other, &values, &misfit),
+    }
+}
+
+/// A value as `JSON.stringify` writes it, so that equal values are equal texts.
+fn canonical(value: &Value) -> String {
+    /// Integers below it are written without an exponent by JavaScript.
+    const EXACT: f64 = 1e21;
+    match value {
+        Value::Number(number) if !number.is_i64() => match number.as_f64() {
+            Some(number) if number == number.trunc() && number.abs() < EXACT => format!("{}", number + 0.0),
+            _ => value.to_string(),
+        },
+        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| format!("{}:{}", Value::String(name.clone()), canonical(value));
+            format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(","))
+        }
+        other => other.to_string(),
     }
 }
 

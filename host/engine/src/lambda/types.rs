@@ -7,6 +7,7 @@
 //! | strings, views and dictionaries of them | Utf8 |
 //! | dates and timestamps | Timestamp, milliseconds |
 //! | lists, structs | the same of their parts |
+//! | JSON text of values of several types | nothing in compiled lambdas; the values themselves in interpreted ones |
 //! | binary, times, durations, intervals, maps, unions | nothing: such a column passes by, but cannot be named |
 
 use azora_connect::element;
@@ -18,9 +19,12 @@ use std::sync::Arc;
 /// What a lambda sees of elements.
 #[derive(Debug, Clone)]
 pub(crate) struct Columns {
-    pub(crate) element: Element,
+    /// As the typed compiler sees them; none where their type is no single one.
+    pub(crate) element: Option<Element>,
     /// Columns whose type has no meaning in JavaScript.
     pub(crate) hidden: Vec<String>,
+    /// Whether there are values of several types: only the interpreter takes them.
+    pub(crate) is_mixed: bool,
 }
 
 /// What a lambda sees of elements of a schema.
@@ -34,6 +38,10 @@ pub(crate) fn element(schema: &Schema) -> Result<Columns, Failure> {
         }
     }
     let kind = element::Element::of(schema);
+    let is_mixed = schema.fields().iter().any(|field| element::holds_json(field));
+    if is_mixed && kind != element::Element::Object {
+        return Ok(Columns { element: None, hidden: Vec::new(), is_mixed });
+    }
     if kind != element::Element::Object && !hidden.is_empty() {
         let name = hidden.first().map(String::as_str).unwrap_or_default();
         let data_type = schema.field_with_name(name).map(|field| field.data_type().to_string()).unwrap_or_default();
@@ -50,7 +58,29 @@ pub(crate) fn element(schema: &Schema) -> Result<Columns, Failure> {
             }
         }
     };
-    Ok(Columns { element, hidden })
+    Ok(Columns { element: Some(element), hidden, is_mixed })
+}
+
+/// A column as the interpreter sees it, if it does.
+pub(super) fn interpreted(of: &Field) -> Option<Field> {
+    if let Some(seen) = js_field(of) {
+        return Some(field(&seen));
+    }
+    let (name, is_nullable) = (of.name().as_str(), of.is_nullable());
+    match of.data_type() {
+        DataType::Utf8 if element::is_json(of) => Some(element::json_field(name)),
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            Some(Field::new(name, DataType::List(Arc::new(interpreted(item)?.with_name("item"))), is_nullable))
+        }
+        DataType::Struct(fields) => {
+            let parts = fields.iter().map(|part| interpreted(part)).collect::<Option<Vec<_>>>()?;
+            Some(match element::is_tuple(of) {
+                true => element::tuple_field(name, &parts, is_nullable),
+                false => Field::new(name, DataType::Struct(parts.into()), is_nullable),
+            })
+        }
+        _ => None,
+    }
 }
 
 fn js_field(field: &Field) -> Option<JsField> {
@@ -69,6 +99,7 @@ pub(crate) fn type_of(field: &Field) -> Option<Type> {
         data_type if data_type.is_integer() => Type::Int64,
         data_type if data_type.is_floating() => Type::Float64,
         DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => Type::Float64,
+        DataType::Utf8 if element::is_json(field) => return None,
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Type::Utf8,
         DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => Type::Timestamp,
         DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => Type::List(Box::new(js_field(item)?)),
@@ -130,7 +161,8 @@ mod tests {
     fn columns_without_a_meaning_are_hidden_from_objects_and_refused_alone() {
         let fields = vec![Field::new("id", DataType::Int32, false), Field::new("raw", DataType::Binary, true)];
         let columns = element(&Schema::new(fields)).unwrap();
-        assert_eq!(columns.element, Element::Object(vec![JsField { name: "id".to_owned(), ty: Type::Int64, nullable: false }]));
+        let expect = Element::Object(vec![JsField { name: "id".to_owned(), ty: Type::Int64, nullable: false }]);
+        assert_eq!(columns.element, Some(expect));
         assert_eq!(columns.hidden, ["raw"]);
         let failure = element(&scalar(DataType::Binary, false)).unwrap_err();
         assert_eq!(failure.code, Code::LambdaType);

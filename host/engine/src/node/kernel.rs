@@ -86,8 +86,14 @@ impl Kernel {
         }
     }
 
-    /// Starts an instance for one partition. Its failures point to a place in the request.
-    pub(crate) fn start(self: &Arc<Self>, context: &TaskContext, metrics: &GuestMetrics, pointer: &str) -> Result<Guest> {
+    /// Starts an instance for one partition. Its failures point to a place in the request: those that name a lambda by its
+    /// number to the place of that one.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        context: &TaskContext,
+        metrics: &GuestMetrics,
+        (pointer, pointers): (&str, &[String]),
+    ) -> Result<Guest> {
         let flag = CancelFlag::new();
         let watch = context.session_config().get_extension::<RunScope>().map(|scope| {
             let flag = flag.clone();
@@ -97,8 +103,22 @@ impl Kernel {
             })
         });
         let instance = self.transform.start_with(flag).map_err(|error| failed(error, pointer))?;
-        let (metrics, pointer) = (metrics.clone(), pointer.to_owned());
-        Ok(Guest { kernel: Arc::clone(self), instance, metrics, pointer, seen: Stats::default(), _watch: watch })
+        let (metrics, pointer, pointers) = (metrics.clone(), pointer.to_owned(), pointers.to_vec());
+        Ok(Guest { kernel: Arc::clone(self), instance, metrics, pointer, pointers, seen: Stats::default(), _watch: watch })
+    }
+
+    /// An instance outside of a plan.
+    pub(crate) fn instance(&self) -> std::result::Result<Instance, azora_sandbox::Error> {
+        self.transform.start()
+    }
+
+    /// The needed columns of a batch whose columns are those that the function was bound to, as the guest wants them.
+    pub(crate) fn project(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let mut needed = Vec::with_capacity(self.needed.fields().len());
+        for (&at, field) in self.plan().needs.iter().zip(self.needed.fields()) {
+            needed.push(converted(rows.column(at), field)?);
+        }
+        batch(&self.needed, needed, rows.num_rows())
     }
 }
 
@@ -132,6 +152,7 @@ pub(crate) struct Guest {
     instance: Instance,
     metrics: GuestMetrics,
     pointer: String,
+    pointers: Vec<String>,
     seen: Stats,
     /// Ends with the guest.
     _watch: Option<SpawnedTask<()>>,
@@ -147,14 +168,21 @@ impl Guest {
         let needed = batch(&self.kernel.needed, needed, rows)?;
         let processed = self.instance.process(&needed);
         self.count();
-        processed.map_err(|error| failed(error, &self.pointer))
+        processed.map_err(|error| self.failed(error))
     }
 
     /// Ends the partition.
     pub(crate) fn finish(&mut self) -> Result<Option<RecordBatch>> {
         let rest = self.instance.finish();
         self.count();
-        rest.map_err(|error| failed(error, &self.pointer))
+        rest.map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: azora_sandbox::Error) -> datafusion::error::DataFusionError {
+        match crate::lambda::said(&self.kernel.source, &error) {
+            Some((lambda, failure)) => external(failure.at(self.pointers.get(lambda).unwrap_or(&self.pointer))),
+            None => failed(error, &self.pointer),
+        }
     }
 
     fn count(&mut self) {

@@ -33,6 +33,8 @@ struct Message {
     label: String,
     /// Where in the request its failures point.
     pointer: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pointers: Vec<String>,
     /// The columns that the function is bound to: an Arrow IPC stream without batches, base64.
     bound: String,
     /// Their names in the plan.
@@ -111,6 +113,7 @@ impl TransformOperator {
             config: source.config.clone(),
             label: source.label.clone(),
             pointer: self.pointer.clone(),
+            pointers: self.pointers.clone(),
             names: self.kernel.names.clone(),
             bound: STANDARD.encode(schema_bytes(&self.kernel.bound)?),
             limits: Limits::of(&self.kernel.limits),
@@ -145,6 +148,7 @@ impl TransformOperator {
         Ok(Self {
             kernel: Arc::new(Kernel::named(source, limits, (bound, message.names), transform)?),
             pointer: message.pointer,
+            pointers: message.pointers,
             mode: match message.mode {
                 ModeMessage::Replace => Mode::Replace,
                 ModeMessage::Keep(names) => Mode::Keep(names),
@@ -229,6 +233,7 @@ mod tests {
             is_stateless: true,
             is_one_to_one: false,
             pointer: "/operations/3".to_owned(),
+            pointers: Vec::new(),
         };
         let bytes = operator.encode().unwrap();
         let component = compile(&pipeline).unwrap().component;

@@ -236,7 +236,7 @@ impl FoldRuns for Guided {
             columns.push(Arc::clone(if name == crate::lambda::START { &flags } else { values }));
         }
         if self.guest.is_none() {
-            self.guest = Some(self.kernel.start(&self.context, &self.metrics, &self.pointer)?);
+            self.guest = Some(self.kernel.start(&self.context, &self.metrics, (&self.pointer, &[]))?);
         }
         let Some(guest) = &mut self.guest else { return internal_err!("an instance that was started is missing") };
         let made = guest.process(&columns, values.len())?.made;

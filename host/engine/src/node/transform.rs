@@ -60,6 +60,8 @@ pub(crate) struct TransformOperator {
     pub(crate) is_one_to_one: bool,
     /// Where in the request its failures point; may be empty.
     pub(crate) pointer: String,
+    /// Where each lambda of an interpreted chain stands, by its number; empty for the others.
+    pub(crate) pointers: Vec<String>,
 }
 
 /// Where one output column comes from.
@@ -233,7 +235,7 @@ impl Running {
 
     fn guest(&mut self) -> Result<&mut Guest> {
         if self.guest.is_none() {
-            self.guest = Some(self.operator.kernel.start(&self.context, &self.metrics, &self.operator.pointer)?);
+            self.guest = Some(self.operator.kernel.start(&self.context, &self.metrics, (&self.operator.pointer, &self.operator.pointers))?);
         }
         match &mut self.guest {
             Some(guest) => Ok(guest),

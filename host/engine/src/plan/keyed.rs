@@ -3,10 +3,9 @@
 use super::{Answer, Builder, ORDINAL, OperationAt, Rows};
 use crate::failure_of;
 use crate::fuse::{Known, known};
-use crate::lambda;
 use crate::node::{Exchange, Fold, IndexMode, Runs, SortKey, Source};
 use azora_connect::element::{self, Element};
-use azora_expression::{End, Pipeline, Step};
+use azora_expression::{End, Step};
 use azora_spec::{Failure, Function};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::functions_aggregate::expr_fn::{count, max, min};
@@ -124,10 +123,8 @@ impl Builder<'_> {
 
     /// By a kernel that sees the values of one key after the other.
     fn fold_runs(&mut self, step: &OperationAt<'_>, end: End) -> Result<(), Failure> {
-        let columns = lambda::element(&self.rows.schema).map_err(|failure| failure.at(&step.pointer))?;
         let chain = std::mem::take(&mut self.chain);
-        let pipeline = Pipeline { input: columns.element, steps: Vec::new(), end };
-        let kernel = self.kernel(pipeline).map_err(|refused| refused.at(chain.pointers()))?;
+        let kernel = self.bind_whole(&chain, &end).map_err(|refused| refused.at(chain.pointers()))?;
         let (key, output) = (self.rows.schema.field(0).clone(), Arc::clone(&kernel.plan().output));
         let made = match output.fields().as_ref() {
             [field] => field.as_ref().clone(),

@@ -176,6 +176,7 @@ impl Builder<'_> {
             is_stateless: kind != FunctionKind::MapPartitions,
             is_one_to_one: kind == FunctionKind::Map,
             pointer: step.pointer.clone(),
+            pointers: Vec::new(),
         };
         self.rows.put(Arc::new(operator))
     }

@@ -1,12 +1,13 @@
 //! The plan under construction: nodes on top of it, and the kernels of lambdas that waited.
 
+use super::tiers::Bound;
 use super::{Builder, HIDDEN, OperationAt};
 use crate::failure_of;
 use crate::fuse::Chain;
-use crate::lambda::{self, Refused};
+use crate::lambda::Refused;
 use crate::node::{Index, IndexMode, Kernel, Meeting, Mode, Node, Nothing, Operator, Sort, SortKey, Source, TransformOperator};
 use azora_connect::element::{self, Element};
-use azora_expression::{DiagnosticKind, End, Lambda, Pipeline, Step, Type};
+use azora_expression::{DiagnosticKind, End, Lambda, Step};
 use azora_sandbox::Column;
 use azora_spec::{Code, Failure, Function};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
@@ -217,25 +218,31 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// What waits becomes a kernel with an end.
+    /// What waits becomes a kernel with an end; two, where the interpreter has to take some of it.
     pub(super) fn end(&mut self, end: End, meeting: Meeting) -> Result<(), Failure> {
-        let columns = lambda::element(&self.rows.schema).map_err(|failure| self.blamed(failure))?;
         let chain = std::mem::take(&mut self.chain);
+        self.end_chain(chain, end, meeting)
+    }
+
+    fn end_chain(&mut self, mut chain: Chain, end: End, meeting: Meeting) -> Result<(), Failure> {
         let is_rows = matches!(end, End::Rows);
-        if is_rows && !columns.hidden.is_empty() && chain.spreads() {
-            let message = format!("'...' would lose the column '{}', whose type has no meaning in JavaScript", columns.hidden.join("', '"));
-            return Err(Failure::new(Code::LambdaUnsupported, message)
-                .at(chain.pointer())
-                .hint("name the properties that the new object shall have"));
-        }
-        let kernel = match self.kernel(chain.pipeline(columns.element.clone(), end.clone())) {
-            Ok(kernel) => kernel,
-            Err(refused) => return self.end_of_nothing(&columns.element, &end, meeting, &chain, refused),
+        let kernel = match self.bind(&chain, &end) {
+            Ok(Bound::Whole(kernel)) => kernel,
+            Ok(Bound::Behind(steps)) => {
+                let (rest, end) = chain.split_off(steps, end);
+                self.end_chain(chain, End::Rows, Meeting::Apart)?;
+                return self.end_chain(rest, end, meeting);
+            }
+            Err(refused) => return self.end_of_nothing(&end, meeting, &chain, refused),
         };
         let passes_all = kernel.plan().columns.iter().all(|column| matches!(column, Column::Passed { .. }));
         let mode = if is_rows && chain.only_filters() && passes_all { Mode::Keep(Vec::new()) } else { Mode::Replace };
         let schema = if mode == Mode::Replace { self.made_schema(&kernel) } else { Arc::clone(&self.rows.schema) };
-        let operator = TransformOperator { kernel, mode, meeting, is_stateless: is_rows, is_one_to_one: false, pointer: chain.pointer() };
+        // One partition alone is the answer already only where it has the answer's columns.
+        let is_same = schema.fields().iter().map(|field| field.data_type()).eq(self.rows.schema.fields().iter().map(|field| field.data_type()));
+        let meeting = if meeting == Meeting::Combine && !is_same { Meeting::Together } else { meeting };
+        let (pointer, pointers) = (chain.pointer(), chain.pointers().to_vec());
+        let operator = TransformOperator { kernel, mode, meeting, is_stateless: is_rows, is_one_to_one: false, pointer, pointers };
         self.rows.replace(operator, schema)
     }
 
@@ -243,13 +250,12 @@ impl Builder<'_> {
     /// only where there is a null.
     fn end_of_nothing(
         &mut self,
-        element: &azora_expression::Element,
         end: &End,
         meeting: Meeting,
         chain: &Chain,
         refused: Refused,
     ) -> Result<(), Failure> {
-        let is_untyped = matches!(element, azora_expression::Element::Scalar(field) if field.ty == Type::Null);
+        let is_untyped = self.is_untyped();
         let is_about_types = matches!(&refused, Refused::Diagnostic(diagnostic) if diagnostic.kind != DiagnosticKind::Syntax);
         let failure = refused.at(chain.pointers());
         if !is_untyped || !is_about_types {
@@ -267,12 +273,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Binds a pipeline.
-    pub(super) fn kernel(&self, pipeline: Pipeline) -> Result<Arc<Kernel>, Refused> {
-        self.ctx.lambdas.bind(&self.ctx.sandbox, pipeline, self.ctx.options.guest)
-    }
-
-    fn blamed(&self, failure: Failure) -> Failure {
+    pub(super) fn blamed(&self, failure: Failure) -> Failure {
         let pointer = self.chain.pointer();
         if failure.pointer.is_none() && !pointer.is_empty() { failure.at(pointer) } else { failure }
     }
@@ -292,19 +293,24 @@ impl Builder<'_> {
 
     /// Whether what waits can have this end; where it cannot, what waits is at fault or the end is.
     pub(super) fn end_fits(&self, end: End) -> Result<bool, Failure> {
-        let columns = lambda::element(&self.rows.schema).map_err(|failure| self.blamed(failure))?;
-        match self.kernel(self.chain.pipeline(columns.element, end)) {
-            Ok(_) => Ok(true),
-            Err(Refused::Diagnostic(_)) => Ok(false),
-            Err(refused @ Refused::Failure(_)) => Err(refused.at(self.chain.pointers())),
+        match self.bind(&self.chain, &end) {
+            // Sums and extremes of what an interpreter makes are the engine's, over its rows.
+            Ok(Bound::Behind(_)) => Ok(!matches!(end, End::Sum | End::Min | End::Max)),
+            Ok(Bound::Whole(_)) => Ok(true),
+            Err(Refused::Diagnostic(_) | Refused::End) => Ok(false),
+            Err(refused @ (Refused::Failure(_) | Refused::Sample)) => Err(refused.at(self.chain.pointers())),
         }
     }
 
     /// As [`Self::end`], but where only the end does not fit the elements, it is the operation's fault.
     pub(super) fn end_or_blame(&mut self, end: End, step: &OperationAt<'_>) -> Result<(), Failure> {
         if !self.end_fits(end.clone())? {
-            // Where a lambda is wrong, this says so.
+            // Where a lambda is wrong, this says so. What an interpreter made has a type only now.
+            let was_waiting = !self.chain.is_empty();
             self.flush()?;
+            if was_waiting && self.end_fits(end.clone())? {
+                return self.end(end, Meeting::Apart);
+            }
             let what = self.described();
             return Err(step.invalid(format!("'{}' works on numbers, and elements are {what} here", step.operation.name())));
         }
@@ -315,6 +321,7 @@ impl Builder<'_> {
     pub(super) fn described(&self) -> String {
         match (Element::of(&self.rows.schema), self.rows.schema.fields().first()) {
             (Element::Scalar, Some(field)) => match field.data_type() {
+                _ if element::is_json(field) => "of several types".to_owned(),
                 DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "strings".to_owned(),
                 DataType::Boolean => "booleans".to_owned(),
                 DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => "dates".to_owned(),
@@ -340,8 +347,7 @@ impl Builder<'_> {
         };
         let mut chain = Chain::default();
         chain.push_step(Step::Map, text, &step.pointer, field);
-        let columns = lambda::element(&self.rows.schema).map_err(|failure| failure.at(chain.pointer()))?;
-        let kernel = self.kernel(chain.pipeline(columns.element, End::Rows)).map_err(|refused| refused.at(chain.pointers()))?;
+        let kernel = self.bind_whole(&chain, &End::Rows).map_err(|refused| refused.at(chain.pointers()))?;
         let made: Vec<String> = (0..kernel.plan().made.fields().len()).map(|at| format!("{prefix}{at}")).collect();
         let name = |column: &Column| match column {
             Column::Made(at) => made.get(*at).cloned(),
@@ -357,6 +363,7 @@ impl Builder<'_> {
                 is_stateless: true,
                 is_one_to_one: false,
                 pointer: chain.pointer(),
+                pointers: chain.pointers().to_vec(),
             }))?;
         }
         Ok(names)

@@ -1,0 +1,232 @@
+//! The second tier: chains of lambdas that the typed compiler does not take, said to the interpreter's component, and what
+//! it says back. What types their answers have is found out in `sample`.
+
+use super::types;
+use crate::node::KernelSource;
+use azora_connect::element::{self, Element};
+use azora_expression::{Diagnostic, DiagnosticKind, End, Lambda, Step};
+use azora_sandbox::{Fault, GuestCode};
+use azora_spec::{Code, Failure};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What JavaScript has besides what the typed compiler knows: a name of these is no spelling mistake.
+const GLOBALS: [&str; 41] = [
+    "AggregateError", "Array", "ArrayBuffer", "BigInt", "BigInt64Array", "BigUint64Array", "Boolean", "DataView", "Date", "Error",
+    "EvalError", "Float32Array", "Float64Array", "Function", "Infinity", "Int16Array", "Int32Array", "Int8Array", "Iterator", "JSON",
+    "Map", "Math", "NaN", "Number", "Object", "Promise", "Proxy", "RangeError", "ReferenceError", "Reflect", "RegExp", "Set", "String",
+    "Symbol", "SyntaxError", "TypeError", "Uint16Array", "Uint32Array", "Uint8Array", "globalThis", "undefined",
+];
+
+/// The columns of an interpreted chain's answer, as the component is told.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Shape {
+    element: String,
+    /// Names and types, in the words of the component.
+    fields: Vec<(String, Value)>,
+}
+
+impl Shape {
+    /// One column of values of any type.
+    pub(crate) fn json() -> Self {
+        Self::scalar(json!("json"))
+    }
+
+    /// A count.
+    pub(crate) fn count() -> Self {
+        Self::scalar(json!("int64"))
+    }
+
+    fn scalar(of: Value) -> Self {
+        Self { element: Element::Scalar.as_str().to_owned(), fields: vec![(element::VALUE.to_owned(), of)] }
+    }
+
+    /// The columns for elements of a type, in the component's words; `nulls` says that some elements are null.
+    pub(crate) fn of(mut of: Value, nulls: bool) -> Self {
+        if !nulls {
+            if let Some(fields) = of.get_mut("struct").map(Value::take).and_then(|fields| serde_json::from_value(fields).ok()) {
+                return Self { element: Element::Object.as_str().to_owned(), fields };
+            }
+            if let Some(Value::Array(parts)) = of.get_mut("tuple").map(Value::take) {
+                let fields = parts.into_iter().enumerate().map(|(at, part)| (element::part(at), part)).collect();
+                return Self { element: Element::Tuple.as_str().to_owned(), fields };
+            }
+        }
+        Self::scalar(of)
+    }
+}
+
+/// What a probe of the interpreter found in a sample.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Probed {
+    #[serde(rename = "type")]
+    of: Option<Value>,
+    nulls: bool,
+    /// Rows that went through the chain.
+    pub(crate) passed: u64,
+}
+
+impl Probed {
+    /// The answer's columns; one, if it must be.
+    pub(crate) fn shape(self, is_one: bool) -> Shape {
+        self.of.map_or_else(Shape::json, |of| Shape::of(of, self.nulls || is_one))
+    }
+}
+
+/// A failure in the interpreter's words.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Said {
+    lambda: usize,
+    message: String,
+    element: String,
+}
+
+/// A chain for the interpreter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Interpreted {
+    /// How its elements lie in columns.
+    pub(crate) element: &'static str,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) end: End,
+    /// None for a probe.
+    pub(crate) output: Option<Shape>,
+    /// Whether arrays of two are pairs.
+    pub(crate) pairs: bool,
+}
+
+impl Interpreted {
+    /// Whether elements come out as they went in, or not at all.
+    pub(crate) fn only_filters(&self) -> bool {
+        matches!(self.end, End::Rows) && self.steps.iter().all(|step| matches!(step, Step::Filter(_)))
+    }
+
+    /// What the component is opened with.
+    pub(crate) fn config(&self) -> String {
+        let lambda = |kind: (&str, &str), Lambda { text, operation }: &Lambda| json!({kind.0: kind.1, "text": text, "lambda": operation});
+        let step = |step: &Step| match step {
+            Step::Map(of) => lambda(("step", "map"), of),
+            Step::Filter(of) => lambda(("step", "filter"), of),
+            Step::FlatMap(of) => lambda(("step", "flatMap"), of),
+            Step::MapValues(of) => lambda(("step", "mapValues"), of),
+            Step::KeyBy(of) => lambda(("step", "keyBy"), of),
+            Step::Keys => json!({"step": "keys"}),
+            Step::Values => json!({"step": "values"}),
+        };
+        let with_zero = |mut of: Value, zero: &Value| {
+            of["zero"] = Value::String(zero.to_string());
+            of
+        };
+        let end = match &self.end {
+            End::Count => json!({"end": "count"}),
+            // The others are of rows whose type is known: the planner does not ask for them.
+            End::Rows | End::Sum | End::Min | End::Max => json!({"end": "rows"}),
+            End::Reduce(of) => lambda(("end", "reduce"), of),
+            End::ReduceRuns(of) => lambda(("end", "reduceRuns"), of),
+            End::Aggregate { zero, seq, .. } => with_zero(lambda(("end", "aggregate"), seq), zero),
+            End::AggregateRuns { zero, seq, .. } => with_zero(lambda(("end", "aggregateRuns"), seq), zero),
+        };
+        let steps: Vec<Value> = self.steps.iter().map(step).collect();
+        let output = self.output.as_ref().map(|shape| json!({"element": shape.element, "fields": shape.fields}));
+        json!({"element": self.element, "steps": steps, "end": end, "output": output, "pairs": self.pairs}).to_string()
+    }
+}
+
+/// The columns that the interpreter is bound to.
+pub(crate) fn bound_schema(schema: &Schema, end: &End) -> SchemaRef {
+    let mut fields: Vec<Field> = schema.fields().iter().filter_map(|field| types::interpreted(field)).collect();
+    if matches!(end, End::ReduceRuns(_) | End::AggregateRuns { .. }) {
+        fields.push(Field::new(super::START, DataType::Boolean, false));
+    }
+    Arc::new(Schema::new(fields))
+}
+
+/// Whether the interpreter may know better than the compiler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Appeal {
+    /// The text is at fault.
+    No,
+    /// The compiler says that it is valid, and beyond it.
+    Yes,
+    /// The types do not fit, the compiler says. JavaScript knows no such thing: where an element goes through, they do.
+    WhereAnElementPasses,
+}
+
+/// Whether what the compiler found is final.
+pub(crate) fn appeal(diagnostic: &Diagnostic) -> Appeal {
+    match diagnostic.kind {
+        DiagnosticKind::Syntax | DiagnosticKind::TooLarge => Appeal::No,
+        DiagnosticKind::Unsupported => Appeal::Yes,
+        DiagnosticKind::Type => Appeal::WhereAnElementPasses,
+        DiagnosticKind::UnknownName => {
+            let undefined = diagnostic.message.strip_prefix('`').and_then(|rest| rest.strip_suffix("` is not defined"));
+            match undefined {
+                Some(name) if !GLOBALS.contains(&name) => Appeal::No,
+                // In JavaScript a misspelt property is undefined, and its lambda wrong without a word.
+                None if diagnostic.message.contains("no property") => Appeal::No,
+                _ => Appeal::WhereAnElementPasses,
+            }
+        }
+    }
+}
+
+/// What the interpreter said went wrong: the number of the lambda and the failure, if it was the interpreter and said so.
+pub(crate) fn said(source: &KernelSource, error: &azora_sandbox::Error) -> Option<(usize, Failure)> {
+    if source.config == super::COMPILED_CONFIG {
+        return None;
+    }
+    let (code, message, row) = match error {
+        azora_sandbox::Error::Guest { fault: Fault::Failed { code, message, row }, .. } => (code, message, *row),
+        azora_sandbox::Error::Guest { fault: Fault::Refused { code, message }, .. } => (code, message, None),
+        _ => return None,
+    };
+    let said: Said = serde_json::from_str(message).ok()?;
+    let place = match row {
+        Some(row) => format!(" at row {row} of its partition, {}", said.element),
+        None => String::new(),
+    };
+    let mut failure = match (code, row) {
+        (GuestCode::Unsupported, None) => Failure::new(Code::LambdaUnsupported, format!("the lambda cannot be interpreted: {}", said.message)),
+        (GuestCode::Unsupported, Some(_)) => {
+            Failure::new(Code::LambdaResultType, format!("the lambda answered {}{place}", said.message))
+                .hint("the columns were made for the first elements; answer one type, or JSON.stringify what varies")
+        }
+        _ => Failure::new(Code::LambdaThrew, format!("the lambda threw{place}: {}", said.message)),
+    };
+    failure.row = row;
+    Some((said.lambda, failure))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Appeal, Diagnostic, DiagnosticKind, Shape, appeal, json};
+
+    fn diagnostic(kind: DiagnosticKind, message: &str) -> Diagnostic {
+        Diagnostic { kind, message: message.to_owned(), hint: None, operation: 0, line: 1, column: 1, excerpt: String::new() }
+    }
+
+    #[test]
+    fn only_what_may_be_right_goes_to_the_interpreter() {
+        let check = |kind, message: &str, expect| assert_eq!(appeal(&diagnostic(kind, message)), expect, "{message}");
+        check(DiagnosticKind::Unsupported, "a regular expression cannot be compiled yet", Appeal::Yes);
+        check(DiagnosticKind::Syntax, "unexpected token", Appeal::No);
+        check(DiagnosticKind::UnknownName, "`Map` is not defined", Appeal::WhereAnElementPasses);
+        check(DiagnosticKind::UnknownName, "`mpa` is not defined", Appeal::No);
+        check(DiagnosticKind::UnknownName, "there is no property `nme`", Appeal::No);
+        check(DiagnosticKind::UnknownName, "number has no method `replaceAll`", Appeal::WhereAnElementPasses);
+    }
+
+    #[test]
+    fn elements_are_laid_out_by_their_type() {
+        let words = |of, nulls| serde_json::to_value(Shape::of(of, nulls)).unwrap();
+        let object = json!({"struct": [["a", "float64"]]});
+        assert_eq!(words(object.clone(), false), json!({"element": "object", "fields": [["a", "float64"]]}));
+        assert_eq!(words(object.clone(), true), json!({"element": "scalar", "fields": [["value", object]]}));
+        assert_eq!(
+            words(json!({"tuple": ["utf8", "json"]}), false),
+            json!({"element": "tuple", "fields": [["_1", "utf8"], ["_2", "json"]]})
+        );
+        assert_eq!(words(json!("utf8"), true), json!({"element": "scalar", "fields": [["value", "utf8"]]}));
+    }
+}
