@@ -27,6 +27,11 @@ pub struct Arena {
 #[allow(non_upper_case_globals, reason = "the name is that of the export")]
 pub static mut arena: Arena = Arena { base: 0, top: 0, end: 0 };
 
+/// Where the bytes of the latest allocation end, if it is a string; 0 if not. A string that ends there can be made longer
+/// in its place, because nothing lies behind it.
+#[unsafe(link_section = ".data.last")]
+static mut LAST: u32 = 0;
+
 /// Grows the memory so that it holds `top` and the slack behind it.
 #[cold]
 #[inline(never)]
@@ -58,7 +63,27 @@ pub fn take(bytes: usize) -> *mut u8 {
             grow(top);
         }
         arena.top = top as u32;
+        LAST = 0;
         start as usize as *mut u8
+    }
+}
+
+/// Makes room for `bytes` bytes behind the string that ends at `end`, if it is the latest allocation.
+#[inline(always)]
+pub fn extend(end: *const u8, bytes: usize) -> bool {
+    // SAFETY: the instance has one thread.
+    unsafe {
+        let end = end as usize as u32;
+        if end != LAST || end == 0 {
+            return false;
+        }
+        let top = (end as u64 + bytes as u64 + 7) & !7;
+        if top + SLACK > arena.end {
+            grow(top);
+        }
+        arena.top = top as u32;
+        LAST = end + bytes as u32;
+        true
     }
 }
 
@@ -66,7 +91,10 @@ pub fn take(bytes: usize) -> *mut u8 {
 #[inline(always)]
 pub fn close(end: *const u8) {
     // SAFETY: the instance has one thread.
-    unsafe { arena.top = (end as usize as u32 + 7) & !7 }
+    unsafe {
+        arena.top = (end as usize as u32 + 7) & !7;
+        LAST = end as usize as u32;
+    }
 }
 
 /// A place for `bytes` bytes at a multiple of 8, with 64 bytes behind it that may be read. Not zeroed.
@@ -91,6 +119,7 @@ pub extern "C" fn cabi_realloc(old: u32, old_bytes: u32, align: u32, bytes: u32)
             grow(top);
         }
         arena.top = top as u32;
+        LAST = 0;
         if old_bytes != 0 {
             core::ptr::copy_nonoverlapping(old as usize as *const u8, start as usize as *mut u8, old_bytes as usize);
         }
@@ -109,19 +138,28 @@ pub extern "C" fn arena_mark() -> u32 {
 #[unsafe(no_mangle)]
 pub extern "C" fn arena_release(mark: u32) {
     // SAFETY: the instance has one thread.
-    unsafe { arena.top = mark }
+    unsafe {
+        arena.top = mark;
+        LAST = 0;
+    }
 }
 
 /// Frees everything but what `arena_keep` kept.
 #[unsafe(no_mangle)]
 pub extern "C" fn arena_reset() {
     // SAFETY: the instance has one thread.
-    unsafe { arena.top = arena.base }
+    unsafe {
+        arena.top = arena.base;
+        LAST = 0;
+    }
 }
 
 /// Makes everything that is allocated now survive every reset.
 #[unsafe(no_mangle)]
 pub extern "C" fn arena_keep() {
     // SAFETY: the instance has one thread.
-    unsafe { arena.base = arena.top }
+    unsafe {
+        arena.base = arena.top;
+        LAST = 0;
+    }
 }

@@ -1,5 +1,6 @@
 //! Making strings of strings: concatenation, `repeat`, padding, `replace`, `join`.
 
+use crate::arena;
 use crate::failure;
 use crate::search::find;
 use crate::text::{Text, Writer, slots};
@@ -26,6 +27,10 @@ pub extern "C" fn str_concat(a: u64, b: u64) -> u64 {
     if !fits(a.bytes as u64 + b.bytes as u64) {
         return 0;
     }
+    if a.bytes >= STEP && arena::extend(a.at.wrapping_add(a.bytes), b.bytes) {
+        vector::copy(b.at, a.at.wrapping_add(a.bytes).cast_mut(), b.bytes);
+        return Text { at: a.at, bytes: a.bytes + b.bytes }.packed();
+    }
     let mut out = Writer::new(a.bytes + b.bytes);
     if a.bytes + b.bytes <= STEP {
         vector::join2(out.place(), a.at, a.bytes, b.at);
@@ -45,6 +50,12 @@ pub extern "C" fn str_concat3(a: u64, b: u64, c: u64) -> u64 {
         return 0;
     }
     let bytes = a.bytes + b.bytes + c.bytes;
+    if a.bytes >= STEP && arena::extend(a.at.wrapping_add(a.bytes), b.bytes + c.bytes) {
+        let end = a.at.wrapping_add(a.bytes).cast_mut();
+        vector::copy(b.at, end, b.bytes);
+        vector::copy(c.at, end.wrapping_add(b.bytes), c.bytes);
+        return Text { at: a.at, bytes }.packed();
+    }
     let mut out = Writer::new(bytes);
     if bytes <= STEP {
         vector::join3(out.place(), a.at, a.bytes, b.at, b.bytes, c.at);
