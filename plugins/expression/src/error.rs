@@ -70,15 +70,31 @@ pub(crate) struct Fault {
     pub(crate) span: Span,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
+    /// It is one even where the place is never reached.
+    pub(crate) is_static: bool,
 }
 
 impl Fault {
     pub(crate) fn new(kind: DiagnosticKind, span: Span, message: impl Into<String>) -> Self {
-        Self { kind, span, message: message.into(), hint: None }
+        Self { kind, span, message: message.into(), hint: None, is_static: false }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// A fault wherever it stands, reached or not.
+    pub(crate) fn anywhere(mut self) -> Self {
+        self.is_static = true;
+        self
+    }
+
+    /// A fault in code that may never run: what Node would throw there is for whoever runs it to say.
+    pub(crate) fn doubted(mut self) -> Self {
+        if !self.is_static && matches!(self.kind, DiagnosticKind::Type | DiagnosticKind::UnknownName) {
+            self.kind = DiagnosticKind::Unsupported;
+        }
         self
     }
 

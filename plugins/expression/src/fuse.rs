@@ -6,7 +6,7 @@ use crate::check::{self, Want, apply, hold};
 use crate::error::{Diagnostic, DiagnosticKind, Fault, Span};
 use crate::kind::{Kind, Nulls, Ty, unify};
 use crate::model::{Element, End, Lambda, Pipeline, Step};
-use crate::syntax::Function;
+use crate::syntax::{Function, Pattern};
 use crate::tree::{Compare, Expr, Finish, FloatMath, IntMath, Node, Output, Program, Slot, State, Stmt};
 use crate::{guard, parse};
 
@@ -180,7 +180,7 @@ impl Fuser {
             End::Count => self.sum(Expr::int(1)),
             End::Sum => {
                 let current = self.current.clone();
-                if matches!(current.kind.ty, Ty::Str | Ty::Time) {
+                if matches!(current.kind.ty, Ty::Str | Ty::Time | Ty::Date) {
                     return self.refuse(
                         DiagnosticKind::Type,
                         format!("sum takes numbers, but the elements are {}", current.kind),
@@ -284,6 +284,7 @@ impl Fuser {
             (Ty::Float, false) => (Expr::float(f64::NEG_INFINITY), true),
             (Ty::Str, _) => (Expr::str(""), false),
             (Ty::Time, _) => (Expr::new(Ty::Time.sure(), Node::Int(0)), false),
+            (Ty::Date, _) => (Expr::new(Ty::Date.sure(), Node::Float(0.0)), false),
             _ => {
                 return self.refuse(
                     DiagnosticKind::Type,
@@ -299,7 +300,7 @@ impl Fuser {
             (Ty::Int, false) => check::int_math(IntMath::Max, old, current.clone()),
             (Ty::Float, true) => check::float_math(FloatMath::Min, old, current.clone()),
             (Ty::Float, false) => check::float_math(FloatMath::Max, old, current.clone()),
-            (Ty::Time, _) => better(current.clone(), old, is_min, check::compare),
+            (Ty::Time | Ty::Date, _) => better(current.clone(), old, is_min, check::compare),
             _ => better(current.clone(), old, is_min, |operator, a, b| {
                 let order = Expr::new(Ty::Int.sure(), Node::Extend(Expr::call(Ty::Bool, "str_cmp", vec![a, b]).boxed()));
                 check::compare(operator, order, Expr::int(0))
@@ -440,7 +441,9 @@ impl Fuser {
 fn function(lambda: &Lambda, arguments: usize) -> Result<Function, Diagnostic> {
     let parsed = guard::check(&lambda.text).and_then(|()| parse::parse(&lambda.text));
     let function = parsed.map_err(|fault| fault.place(&lambda.text, lambda.operation))?;
-    if function.params.len() > arguments {
+    // Parameters with a default, and what `...` takes, may go without an argument.
+    let needed = function.params.iter().rposition(|param| !matches!(param, Pattern::Default(..))).map_or(0, |last| last + 1);
+    if needed > arguments {
         let message = format!("the function takes {} arguments, but gets {arguments}", function.params.len());
         let hint = if arguments == 1 { "take one parameter; destructure pairs with `([a, b]) =>`" } else { "take `(acc, x)`" };
         return Err(Fault::new(DiagnosticKind::Type, function.span, message).hint(hint).place(&lambda.text, lambda.operation));
@@ -475,7 +478,7 @@ fn zero_of(kind: &Kind) -> Expr {
         Ty::Nil => Node::Nil,
         Ty::Bool => Node::Bool(false),
         Ty::Int | Ty::Time | Ty::List(_) => Node::Int(0),
-        Ty::Float => Node::Float(0.0),
+        Ty::Float | Ty::Date => Node::Float(0.0),
         Ty::Str => Node::Str(String::new()),
         Ty::Struct(_) | Ty::Tuple(_) => Node::Parts(kind.ty.parts().into_iter().map(zero_of).collect()),
     };

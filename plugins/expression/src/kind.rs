@@ -49,7 +49,10 @@ pub(crate) enum Ty {
     Int,
     Float,
     Str,
+    /// Milliseconds of a column, always a valid time.
     Time,
+    /// Milliseconds of a `Date` that was made here, NaN where it is an invalid one.
+    Date,
     List(Box<Kind>),
     Struct(Vec<Part>),
     Tuple(Vec<Kind>),
@@ -84,7 +87,7 @@ impl Ty {
             Self::Nil => {}
             Self::Bool => out.push(ValType::I32),
             Self::Int | Self::Str | Self::Time | Self::List(_) => out.push(ValType::I64),
-            Self::Float => out.push(ValType::F64),
+            Self::Float | Self::Date => out.push(ValType::F64),
             Self::Struct(parts) => parts.iter().for_each(|part| part.kind.slots(out)),
             Self::Tuple(parts) => parts.iter().for_each(|part| part.slots(out)),
         }
@@ -160,20 +163,22 @@ impl Kind {
             Ty::Int => Type::Int64,
             Ty::Float => Type::Float64,
             Ty::Str => Type::Utf8,
-            Ty::Time => Type::Timestamp,
+            Ty::Time | Ty::Date => Type::Timestamp,
             Ty::List(element) => Type::List(Box::new(element.field("item"))),
             Ty::Struct(parts) => Type::Struct(parts.iter().map(|part| part.kind.field(part.name.clone())).collect()),
             Ty::Tuple(parts) => Type::Tuple(numbered(parts)),
         };
-        Field::new(name, ty, !self.nulls.is_none())
+        // An invalid date has no place in a column of timestamps; JSON has null for it.
+        Field::new(name, ty, !self.nulls.is_none() || self.ty == Ty::Date)
     }
 
     /// As an element: a sure object or tuple spreads over columns, anything else is one column.
     pub(crate) fn element(&self) -> Element {
-        match (self.field("value").ty, self.is_sure()) {
+        let field = self.field("value");
+        match (field.ty, self.is_sure()) {
             (Type::Struct(fields), true) => Element::Object(fields),
             (Type::Tuple(fields), true) if !fields.is_empty() => Element::Tuple(fields),
-            (ty, is_sure) => Element::Scalar(Field::new("value", ty, !is_sure)),
+            (ty, _) => Element::Scalar(Field::new("value", ty, field.nullable)),
         }
     }
 
@@ -193,6 +198,7 @@ pub(crate) fn unify(a: &Kind, b: &Kind) -> Option<Kind> {
         (Ty::Nil, other) | (other, Ty::Nil) => other.clone(),
         (x, y) if x == y => x.clone(),
         (Ty::Int, Ty::Float) | (Ty::Float, Ty::Int) => Ty::Float,
+        (Ty::Time, Ty::Date) | (Ty::Date, Ty::Time) => Ty::Date,
         (Ty::List(x), Ty::List(y)) => Ty::List(Box::new(unify(x, y)?)),
         (Ty::Tuple(x), Ty::Tuple(y)) => match same_length(x, y) {
             Some(parts) => Ty::Tuple(parts),
@@ -260,6 +266,7 @@ impl fmt::Display for Ty {
             Self::Float => f.write_str("number"),
             Self::Str => f.write_str("string"),
             Self::Time => f.write_str("timestamp"),
+            Self::Date => f.write_str("date"),
             Self::List(element) => write!(f, "list of {element}"),
             Self::Struct(parts) => {
                 f.write_str("object {")?;

@@ -9,6 +9,10 @@ use crate::model::Element;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Slot(pub(crate) usize);
 
+/// A block of statements that can be left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Exit(pub(crate) usize);
+
 #[derive(Debug, Clone)]
 pub(crate) struct Expr {
     pub(crate) kind: Kind,
@@ -42,6 +46,10 @@ pub(crate) enum Node {
     Let(Slot, Box<Expr>, Box<Expr>),
     /// Statements in which `Return` gives the value.
     Block(Vec<Stmt>),
+    /// Statements, and then the value.
+    Do(Vec<Stmt>, Box<Expr>),
+    /// The value now, of a variable that may change before it is used.
+    Fresh(Box<Expr>),
     And(Box<Expr>, Box<Expr>),
     Or(Box<Expr>, Box<Expr>),
     Not(Box<Expr>),
@@ -71,10 +79,14 @@ pub(crate) enum Node {
     ListLen(Box<Expr>),
     /// Element at an Int index; undefined where there is none.
     ListGet(Box<Expr>, Box<Expr>),
-    /// The third for every element of the list, which stands in the slot.
-    ListMap(Slot, Box<Expr>, Box<Expr>),
-    /// The elements of the list for which the third is true.
-    ListFilter(Slot, Box<Expr>, Box<Expr>),
+    /// Element at an Int index that is known to be one.
+    ListAt(Box<Expr>, Box<Expr>),
+    /// The last for every element of the list, which stands in the first slot, its number in the second.
+    ListMap(Slot, Option<Slot>, Box<Expr>, Box<Expr>),
+    /// The elements of the list for which the last is true.
+    ListFilter(Slot, Option<Slot>, Box<Expr>, Box<Expr>),
+    /// A runtime function that makes a list of the first argument; the bytes of an element follow the arguments.
+    ListCall(&'static str, Vec<Expr>),
     /// A Float that is known to be an integer (or is cut to one), as Int.
     FloatToInt(Box<Expr>),
     /// A Float as an index: -1 where it is not an integer.
@@ -88,6 +100,8 @@ pub(crate) enum IntMath {
     Mul,
     Min,
     Max,
+    /// Addition that cannot overflow: counters of a loop over what lies in memory.
+    Count,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +157,25 @@ pub(crate) enum Stmt {
     If(Expr, Vec<Stmt>, Vec<Stmt>),
     /// Only inside a `Block`.
     Return(Expr),
+    /// Statements that `Leave` ends early.
+    Labeled(Exit, Vec<Stmt>),
+    Leave(Exit),
+    /// Again and again until something inside leaves.
+    Loop(Vec<Stmt>),
+    /// Puts an element into the list of a variable, at most one behind its end (there without an index). The second slot
+    /// says how many elements the variable's own memory has room for; 0 where the list's memory is not its own.
+    Put {
+        list: Slot,
+        room: Slot,
+        index: Option<Expr>,
+        value: Expr,
+    },
+    /// Overwrites an element of a list that nothing else reads; the index is known to be one.
+    Write {
+        list: Slot,
+        index: Expr,
+        value: Expr,
+    },
     /// Fails with a message of the lambda's own.
     Throw(Expr),
     /// Ends this row unless true.

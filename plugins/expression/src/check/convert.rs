@@ -38,12 +38,12 @@ impl Checker<'_> {
             }),
             Ty::Str => Ok(Expr::call(Ty::Float, "str_to_num", vec![value])),
             Ty::Time => Ok(Expr::new(Ty::Int.sure(), Node::TimeToInt(value.boxed()))),
-            Ty::List(_) | Ty::Struct(_) | Ty::Tuple(_) => fault(
-                DiagnosticKind::Type,
-                span,
-                format!("{} is not a number", value.kind),
-                "name the property or element that holds the number",
-            ),
+            Ty::Date => Ok(super::dates::milliseconds(value)),
+            Ty::Struct(_) => Ok(Expr::float(f64::NAN)),
+            Ty::List(_) | Ty::Tuple(_) => {
+                let text = self.text_of(value, span)?;
+                self.number_of(text, span)
+            }
         }
     }
 
@@ -98,14 +98,9 @@ impl Checker<'_> {
             (Ty::Int, _) => Ok(Expr::call(Ty::Str, "int_to_str", vec![value])),
             (Ty::Float, _) => Ok(Expr::call(Ty::Str, "num_to_str", vec![value])),
             (Ty::Bool, _) => self.choose(value, Expr::str("true"), Expr::str("false"), span),
-            (Ty::List(_) | Ty::Tuple(_), _) => {
-                let list = self.list_of(value, span)?;
-                self.join(list, Expr::str(","), span)
-            }
+            (Ty::List(_) | Ty::Tuple(_), _) => self.join_parts(value, Expr::str(","), span),
             (Ty::Struct(_), _) => Ok(Expr::str("[object Object]")),
-            (Ty::Time, _) => {
-                fault(DiagnosticKind::Unsupported, span, "a timestamp as text cannot be compiled yet", "use getTime() for its milliseconds")
-            }
+            (Ty::Time | Ty::Date, _) => Ok(super::dates::text(value, 0)),
         }
     }
 
@@ -143,14 +138,37 @@ impl Checker<'_> {
         match &ast.node {
             Syntax::Logical(operator @ (Logical::And | Logical::Or), left, right) => {
                 let left = self.condition(left)?;
-                let right = self.condition(right)?;
+                match (operator, &left.node) {
+                    (Logical::And, Node::Bool(false)) | (Logical::Or, Node::Bool(true)) => return Ok(left),
+                    _ => {}
+                }
+                let right = super::doubted(self.condition(right))?;
                 Ok(if *operator == Logical::And { and(left, right) } else { or(left, right) })
             }
             Syntax::Unary(Unary::Not, inner) => Ok(not(self.condition(inner)?)),
             _ => {
-                let value = self.expression(ast)?;
+                let value = self.optional(ast)?;
                 self.truth_of(value)
             }
+        }
+    }
+
+    /// An expression that may ask for a property which no element has: somebody is prepared for undefined.
+    pub(super) fn optional(&mut self, ast: &Ast) -> Check<Expr> {
+        let place = match &ast.node {
+            Syntax::Member { .. } | Syntax::Index { .. } => ast.span,
+            Syntax::Chain(inner) => inner.span,
+            _ => return self.expression(ast),
+        };
+        let (scopes, returns, frames) = (self.scopes.len(), self.returns.len(), self.frames.len());
+        match self.expression(ast) {
+            Err(super::Halt::Fault(fault)) if fault.kind == DiagnosticKind::UnknownName && fault.span == place => {
+                self.scopes.truncate(scopes);
+                self.returns.truncate(returns);
+                self.frames.truncate(frames);
+                Ok(Expr::undefined())
+            }
+            other => other,
         }
     }
 

@@ -1,22 +1,23 @@
-//! Global functions and the functions and constants of `Math`, `Number`, `String`, `Array` and `Object`.
+//! Global functions and the functions and constants of `Number`, `String`, `Array` and `Object`; those of `Math` are in `math`.
 
 use super::convert::{and, compare, float, not};
-use super::operators::{bits, int_math};
-use super::{Check, Checker, fault, nearest};
+use super::math::{MATH_CALLS, MATH_CONSTANTS, OTHER_MATH};
+use super::{Binding, Check, Checker, fault, nearest, tuple};
 use crate::error::{DiagnosticKind, Fault, Span};
-use crate::kind::{Kind, Ty};
-use crate::syntax::Ast;
-use crate::tree::{Bits, Compare, Expr, FloatMath, FloatUnary, IntMath, Node};
-use std::f64::consts;
+use crate::kind::Ty;
+use crate::syntax::{Ast, Property, Syntax};
+use crate::tree::{Compare, Expr, FloatUnary, Node};
 
 /// Names that a misspelt one may have meant.
-pub(super) const NAMES: [&str; 13] = [
+pub(super) const NAMES: [&str; 15] = [
     "Math",
     "Number",
     "String",
     "Boolean",
     "Array",
     "Object",
+    "Date",
+    "JSON",
     "parseInt",
     "parseFloat",
     "isNaN",
@@ -24,17 +25,6 @@ pub(super) const NAMES: [&str; 13] = [
     "undefined",
     "NaN",
     "Infinity",
-];
-
-const MATH_CONSTANTS: [(&str, f64); 8] = [
-    ("PI", consts::PI),
-    ("E", consts::E),
-    ("LN2", consts::LN_2),
-    ("LN10", consts::LN_10),
-    ("LOG2E", consts::LOG2_E),
-    ("LOG10E", consts::LOG10_E),
-    ("SQRT2", consts::SQRT_2),
-    ("SQRT1_2", consts::FRAC_1_SQRT_2),
 ];
 
 const NUMBER_CONSTANTS: [(&str, f64); 8] = [
@@ -48,42 +38,6 @@ const NUMBER_CONSTANTS: [(&str, f64); 8] = [
     ("NaN", f64::NAN),
 ];
 
-/// Functions of one number that the runtime has.
-const MATH_CALLS: [(&str, &str); 20] = [
-    ("sin", "math_sin"),
-    ("cos", "math_cos"),
-    ("tan", "math_tan"),
-    ("asin", "math_asin"),
-    ("acos", "math_acos"),
-    ("atan", "math_atan"),
-    ("sinh", "math_sinh"),
-    ("cosh", "math_cosh"),
-    ("tanh", "math_tanh"),
-    ("asinh", "math_asinh"),
-    ("acosh", "math_acosh"),
-    ("atanh", "math_atanh"),
-    ("exp", "math_exp"),
-    ("expm1", "math_expm1"),
-    ("log", "math_log"),
-    ("log1p", "math_log1p"),
-    ("log2", "math_log2"),
-    ("log10", "math_log10"),
-    ("cbrt", "math_cbrt"),
-    ("round", "math_round"),
-];
-
-/// Functions of one number that WebAssembly has.
-const MATH_UNARY: [(&str, FloatUnary); 6] = [
-    ("abs", FloatUnary::Abs),
-    ("sqrt", FloatUnary::Sqrt),
-    ("floor", FloatUnary::Floor),
-    ("ceil", FloatUnary::Ceil),
-    ("trunc", FloatUnary::Trunc),
-    ("fround", FloatUnary::Fround),
-];
-
-const OTHER_MATH: [&str; 8] = ["min", "max", "pow", "atan2", "hypot", "sign", "clz32", "imul"];
-
 impl Checker<'_> {
     /// `Math.PI` and the like.
     pub(super) fn global_constant(&mut self, object: &Ast, name: &str) -> Check<Option<Expr>> {
@@ -95,6 +49,9 @@ impl Checker<'_> {
         match table.iter().find(|(known, _)| *known == name) {
             Some((_, value)) if value.abs() < 1e300 && value.fract() == 0.0 => Ok(Some(super::number_literal(*value))),
             Some((_, value)) => Ok(Some(Expr::float(*value))),
+            None if MATH_CALLS.iter().any(|(known, _)| *known == name) || OTHER_MATH.contains(&name) => {
+                fault(DiagnosticKind::Unsupported, object.span, "a function as a value cannot be compiled yet", "call it")
+            }
             None => unknown_global(object, name, table.iter().map(|(known, _)| *known)),
         }
     }
@@ -103,32 +60,32 @@ impl Checker<'_> {
     pub(super) fn global_call(&mut self, object: &Ast, name: &str, arguments: &[Ast], span: Span) -> Check<Option<Expr>> {
         let Some(global) = self.global_object(object) else { return Ok(None) };
         let value = match global {
-            "Math" => self.math(name, arguments, object, span)?,
-            "Number" => match name {
-                "parseInt" | "parseFloat" => self.call_name(name, arguments, span)?,
-                "isInteger" | "isSafeInteger" | "isFinite" | "isNaN" => {
-                    let value = self.first(arguments)?;
-                    self.number_test(name, value)?
-                }
-                _ => return unknown_global(object, name, ["isInteger", "isSafeInteger", "isFinite", "isNaN", "parseInt", "parseFloat"]),
-            },
-            "String" => match name {
-                "fromCharCode" | "fromCodePoint" if arguments.len() == 1 => {
-                    let code = self.first(arguments)?;
-                    let code = self.float_of(code, span)?;
-                    Expr::call(Ty::Str, if name == "fromCharCode" { "str_from_char_code" } else { "str_from_code_point" }, vec![code])
-                }
-                _ => return unknown_global(object, name, ["fromCharCode", "fromCodePoint"]),
-            },
-            "Array" if name == "isArray" => {
-                let value = self.first(arguments)?;
-                match value.kind.ty {
-                    Ty::List(_) | Ty::Tuple(_) => not(super::convert::is_nil(value.clone(), value.kind.nulls)),
-                    _ => Expr::bool(false),
-                }
+            "Math" | "Number" | "String" => {
+                let mut out = Vec::new();
+                let (values, spread) = self.given(arguments, &mut out)?;
+                let values =
+                    values.into_iter().zip(arguments.iter().map(|argument| argument.span).chain(std::iter::repeat(span))).collect();
+                let value = match spread {
+                    None => self.global_function(global, name, values, span)?,
+                    Some(list) if global == "Math" && matches!(name, "min" | "max") => {
+                        self.extreme_of(name == "min", values, list, span)?
+                    }
+                    Some(_) => return fault(DiagnosticKind::Unsupported, span, "`...` cannot be compiled here yet", "list the arguments"),
+                };
+                Self::done(out, value)
             }
+            "Array" => self.array_call(name, arguments, object, span)?,
             "Object" => self.object_call(name, arguments, object, span)?,
-            "Date" | "performance" | "crypto" => {
+            "Date" => self.date_function(name, arguments, object, span)?,
+            "JSON" if name == "stringify" => {
+                if arguments.len() != 1 {
+                    let message = "`JSON.stringify` with more than a value cannot be compiled yet";
+                    return fault(DiagnosticKind::Unsupported, span, message, "give the value alone");
+                }
+                let value = self.first(arguments)?;
+                self.json(value, span)?
+            }
+            "performance" | "crypto" => {
                 return fault(
                     DiagnosticKind::Unsupported,
                     span,
@@ -141,62 +98,175 @@ impl Checker<'_> {
         Ok(Some(value))
     }
 
+    /// A function of `Math`, `Number` or `String`.
+    pub(super) fn global_function(&mut self, global: &str, name: &str, values: Vec<(Expr, Span)>, span: Span) -> Check<Expr> {
+        match global {
+            "Math" => self.math(name, values, span),
+            "Number" => match name {
+                "parseInt" | "parseFloat" => self.plain_function(name, values, span),
+                "isInteger" | "isSafeInteger" | "isFinite" | "isNaN" => {
+                    let value = values.into_iter().next().map_or_else(Expr::undefined, |(value, _)| value);
+                    self.number_test(name, value)
+                }
+                _ => unknown_function(global, name, span, ["isInteger", "isSafeInteger", "isFinite", "isNaN", "parseInt", "parseFloat"]),
+            },
+            _ => match name {
+                "fromCharCode" | "fromCodePoint" => {
+                    let function = if name == "fromCharCode" { "str_from_char_code" } else { "str_from_code_point" };
+                    let mut pieces = Vec::new();
+                    for (value, span) in values {
+                        let code = self.float_of(value, span)?;
+                        pieces.push(Expr::call(Ty::Str, function, vec![code]));
+                    }
+                    if name == "fromCharCode" && pieces.len() > 1 {
+                        let message = "`String.fromCharCode` of several units cannot be compiled yet";
+                        return fault(DiagnosticKind::Unsupported, span, message, "use String.fromCodePoint");
+                    }
+                    Ok(super::concat(pieces))
+                }
+                "raw" => fault(DiagnosticKind::Unsupported, span, "`String.raw` cannot be compiled yet", "write the text out"),
+                _ => unknown_function(global, name, span, ["fromCharCode", "fromCodePoint"]),
+            },
+        }
+    }
+
     /// A call of a plain name.
     pub(super) fn call_name(&mut self, name: &str, arguments: &[Ast], span: Span) -> Check<Expr> {
-        if self.find(name).is_some() {
-            return fault(DiagnosticKind::Type, span, format!("`{name}` is not a function"), "call a method or a global function");
+        match self.find(name).cloned() {
+            Some(Binding::Function(function, depth)) => return self.call_own(&function, depth, arguments, span),
+            Some(_) => {
+                return fault(DiagnosticKind::Type, span, format!("`{name}` is not a function"), "call a method or a global function");
+            }
+            None => {}
         }
+        if name == "Array" {
+            return self.new_array(arguments, span);
+        }
+        if !matches!(name, "Number" | "String" | "Boolean" | "parseFloat" | "parseInt" | "isNaN" | "isFinite") {
+            return self.unknown_name(name, span);
+        }
+        let mut out = Vec::new();
+        let (values, spread) = self.given(arguments, &mut out)?;
+        if spread.is_some() {
+            return fault(DiagnosticKind::Unsupported, span, "`...` cannot be compiled here yet", "list the arguments");
+        }
+        let values = values.into_iter().map(|value| (value, span)).collect();
+        let value = self.plain_function(name, values, span)?;
+        Ok(Self::done(out, value))
+    }
+
+    pub(super) fn plain_function(&mut self, name: &str, values: Vec<(Expr, Span)>, span: Span) -> Check<Expr> {
+        let n = values.len();
+        let mut values = values.into_iter().map(|(value, _)| value);
+        let first = values.next().unwrap_or_else(Expr::undefined);
         match name {
-            "Number" if arguments.is_empty() => Ok(Expr::int(0)),
-            "String" if arguments.is_empty() => Ok(Expr::str("")),
-            "Number" => {
-                let value = self.first(arguments)?;
-                self.number_of(value, span)
-            }
-            "String" => {
-                let value = self.first(arguments)?;
-                self.text_of(value, span)
-            }
-            "Boolean" => {
-                let value = self.first(arguments)?;
-                self.truth_of(value)
-            }
+            "Number" if n == 0 => Ok(Expr::int(0)),
+            "String" if n == 0 => Ok(Expr::str("")),
+            "Number" => self.number_of(first, span),
+            "String" => self.text_of(first, span),
+            "Boolean" => self.truth_of(first),
             "parseFloat" => {
-                let value = self.first(arguments)?;
-                let text = self.text_of(value, span)?;
+                let text = self.text_of(first, span)?;
                 Ok(Expr::call(Ty::Float, "parse_float", vec![text]))
             }
             "parseInt" => {
-                let value = self.first(arguments)?;
-                let text = self.text_of(value, span)?;
-                let radix = match arguments.get(1) {
-                    Some(radix) => {
-                        let radix = self.expression(radix)?;
-                        self.bits_of(radix, span)?
-                    }
+                let text = self.text_of(first, span)?;
+                let radix = match values.next() {
+                    Some(radix) => self.bits_of(radix, span)?,
                     None => Expr::int(0),
                 };
                 let radix = Expr::new(Ty::Bool.sure(), Node::Narrow(radix.boxed()));
                 Ok(Expr::call(Ty::Float, "parse_int", vec![text, radix]))
             }
-            "isNaN" | "isFinite" => {
-                let value = self.first(arguments)?;
-                let number = self.number_of(value, span)?;
+            _ => {
+                let number = self.number_of(first, span)?;
                 self.number_test(name, number)
             }
-            _ => self.unknown_name(name, span),
+        }
+    }
+
+    /// `new` of anything.
+    pub(super) fn new_of(&mut self, callee: &Ast, arguments: &[Ast], span: Span) -> Check<Expr> {
+        match self.global_object(callee) {
+            Some("Date") => self.new_date(arguments, span),
+            Some("Array") => self.new_array(arguments, span),
+            Some(name) if self.is_unknown(name) => {
+                let name = name.to_owned();
+                self.unknown_name(&name, span)
+            }
+            _ => {
+                fault(DiagnosticKind::Unsupported, span, "`new` of this cannot be compiled yet", "use numbers, strings, objects and lists")
+            }
+        }
+    }
+
+    fn new_array(&mut self, arguments: &[Ast], span: Span) -> Check<Expr> {
+        match arguments {
+            [] => Ok(tuple(Vec::new())),
+            [one] if !matches!(one.node, Syntax::Spread(_)) => {
+                fault(DiagnosticKind::Unsupported, span, "a list of holes cannot be compiled yet", "fill it at once: `Array(3).fill(0)`")
+            }
+            _ => self.array(arguments, span),
+        }
+    }
+
+    /// The length in `Array(n)` or `new Array(n)`.
+    pub(super) fn array_of_holes<'n>(&self, ast: &'n Ast) -> Option<&'n Ast> {
+        let (callee, arguments) = match &ast.node {
+            Syntax::New { callee, arguments } | Syntax::Call { callee, arguments, .. } => (callee, arguments),
+            _ => return None,
+        };
+        match arguments.as_slice() {
+            [one] if self.global_object(callee) == Some("Array") && !matches!(one.node, Syntax::Spread(_)) => Some(one),
+            _ => None,
+        }
+    }
+
+    fn array_call(&mut self, name: &str, arguments: &[Ast], object: &Ast, span: Span) -> Check<Expr> {
+        match name {
+            "isArray" => {
+                let value = self.first(arguments)?;
+                Ok(match value.kind.ty {
+                    Ty::List(_) | Ty::Tuple(_) => not(super::convert::is_nil(value.clone(), value.kind.nulls)),
+                    _ => Expr::bool(false),
+                })
+            }
+            "of" => self.array(arguments, span),
+            "from" => {
+                let callback = match arguments.get(1) {
+                    Some(callback) => Some(self.callback_of(Some(callback), span)?),
+                    None => None,
+                };
+                let first = arguments.first();
+                if let Some(Syntax::Object(properties)) = first.map(|first| &first.node)
+                    && let [Property::Named(name, n)] = properties.as_slice()
+                    && name == "length"
+                {
+                    let n = self.expression(n)?;
+                    return self.made_list(n, callback.as_ref(), Expr::undefined(), span);
+                }
+                let Some(first) = first else {
+                    return fault(DiagnosticKind::Type, span, "undefined is not iterable", "give a list or a string");
+                };
+                let list = self.iterable(first)?;
+                match callback {
+                    Some(callback) => self.with_callback(list, "map", &callback, span),
+                    None => Ok(list),
+                }
+            }
+            _ => unknown_global(object, name, ["isArray", "from", "of"]),
         }
     }
 
     fn first(&mut self, arguments: &[Ast]) -> Check<Expr> {
         match arguments.first() {
-            Some(argument) => self.expression(argument),
+            Some(argument) => self.optional(argument),
             None => Ok(Expr::undefined()),
         }
     }
 
     /// Tests of a number that convert nothing: anything else fails them.
-    fn number_test(&mut self, name: &str, value: Expr) -> Check<Expr> {
+    pub(super) fn number_test(&mut self, name: &str, value: Expr) -> Check<Expr> {
         if !value.kind.ty.is_number() {
             return Ok(Expr::bool(false));
         }
@@ -231,128 +301,165 @@ impl Checker<'_> {
     }
 
     fn object_call(&mut self, name: &str, arguments: &[Ast], object: &Ast, span: Span) -> Check<Expr> {
+        if name == "assign" {
+            return self.assigned_object(arguments, span);
+        }
+        if name == "freeze" && matches!(arguments, [one] if super::names::is_fresh(one)) {
+            return self.first(arguments);
+        }
+        if !matches!(name, "keys" | "values" | "entries") {
+            return unknown_global(object, name, ["keys", "values", "entries", "assign"]);
+        }
         let value = self.first(arguments)?;
-        let (Ty::Struct(parts), true) = (value.kind.ty.clone(), value.kind.is_sure()) else {
+        if value.kind.ty == Ty::Nil {
             return fault(DiagnosticKind::Type, span, format!("`Object.{name}` takes an object, not {}", value.kind), "give it an object");
-        };
-        let keys: Vec<Expr> = parts.iter().map(|part| Expr::str(part.name.clone())).collect();
+        }
+        let value = self.require(value, span, "cannot convert null to an object")?;
+        if !matches!(value.kind.ty, Ty::Struct(_)) {
+            let message = format!("`Object.{name}` of {} cannot be compiled yet", value.kind);
+            return fault(DiagnosticKind::Unsupported, span, message, "give it an object");
+        }
+        let names = self.property_names(&value.kind, span)?;
+        if name == "keys" && value.is_atom() {
+            return Ok(tuple(names.into_iter().map(Expr::str).collect()));
+        }
         self.with(value, |me, value| {
-            let values = |me: &mut Self| (0..parts.len()).map(|at| me.part(value.clone(), at)).collect::<Vec<_>>();
-            let items = match name {
-                "keys" => keys,
-                "values" => values(me),
-                "entries" => keys.into_iter().zip(values(me)).map(|(key, value)| tuple(vec![key, value])).collect(),
-                _ => return unknown_global(object, name, ["keys", "values", "entries"]),
-            };
+            let mut items = Vec::with_capacity(names.len());
+            for key in names {
+                let part = me.property(value.clone(), &key, span)?;
+                items.push(match name {
+                    "keys" => Expr::str(key),
+                    "values" => part,
+                    _ => tuple(vec![Expr::str(key), part]),
+                });
+            }
             Ok(tuple(items))
         })
     }
 
-    fn math(&mut self, name: &str, arguments: &[Ast], object: &Ast, span: Span) -> Check<Expr> {
-        if matches!(name, "min" | "max") {
-            return self.extreme(name == "min", arguments);
-        }
-        if name == "random" {
-            return fault(
-                DiagnosticKind::Unsupported,
-                span,
-                "`Math.random` is not there: a lambda gives the same answer every time",
-                "use the sample operation",
-            );
-        }
-        let mut numbers = Vec::new();
-        for (value, span) in self.arguments(arguments)? {
-            numbers.push(self.number_of(value, span)?);
-        }
-        let mut numbers = numbers.into_iter();
-        let first = numbers.next().unwrap_or_else(|| Expr::float(f64::NAN));
-        let is_int = first.kind.ty == Ty::Int;
-        if is_int && matches!(name, "floor" | "ceil" | "trunc" | "round") {
-            return Ok(first);
-        }
-        if is_int && matches!(name, "abs" | "sign") {
-            return self.with(first, |me, x| {
-                let is_negative = compare(Compare::Less, x.clone(), Expr::int(0));
-                if name == "abs" {
-                    return me.choose(is_negative, int_math(IntMath::Sub, Expr::int(0), x.clone()), x, span);
-                }
-                let is_positive = compare(Compare::Greater, x, Expr::int(0));
-                let rest = Expr::new(Ty::Int.sure(), Node::BoolToInt(is_positive.boxed()));
-                me.choose(is_negative, Expr::int(-1), rest, span)
-            });
-        }
-        if let Some((_, operator)) = MATH_UNARY.iter().find(|(known, _)| *known == name) {
-            return Ok(Expr::new(Ty::Float.sure(), Node::FloatUnary(*operator, float(first).boxed())));
-        }
-        if let Some((_, function)) = MATH_CALLS.iter().find(|(known, _)| *known == name) {
-            return Ok(Expr::call(Ty::Float, function, vec![float(first)]));
-        }
-        let second = numbers.next();
-        match name {
-            "pow" => self.power(first, second.unwrap_or_else(|| Expr::float(f64::NAN)), span),
-            "atan2" => Ok(Expr::call(Ty::Float, "math_atan2", vec![float(first), float(second.unwrap_or_else(|| Expr::float(f64::NAN)))])),
-            "sign" => Ok(Expr::call(Ty::Float, "math_sign", vec![float(first)])),
-            "imul" => {
-                let second = second.unwrap_or_else(|| Expr::int(0));
-                let (a, b) = (self.bits_of(first, span)?, self.bits_of(second, span)?);
-                Ok(bits(Bits::Multiply, a, b))
+    /// `Object.assign({}, a, b)`: the first object is a new one.
+    fn assigned_object(&mut self, arguments: &[Ast], span: Span) -> Check<Expr> {
+        let Some((Ast { node: Syntax::Object(first), .. }, rest)) = arguments.split_first() else {
+            let message = "`Object.assign` to an object that exists cannot be compiled yet";
+            return fault(DiagnosticKind::Unsupported, span, message, "assign to `{}`, or use `{...a, ...b}`");
+        };
+        let mut all = first.clone();
+        for argument in rest {
+            if matches!(argument.node, Syntax::Spread(_)) {
+                return fault(DiagnosticKind::Unsupported, span, "`...` cannot be compiled here yet", "list the objects");
             }
-            "clz32" => {
-                let value = self.bits_of(first, span)?;
-                Ok(bits(Bits::LeadingZeros, value, Expr::int(0)))
-            }
-            "hypot" => match (arguments.len(), second, numbers.next()) {
-                (0, _, _) => Ok(Expr::int(0)),
-                (_, None, _) => Ok(Expr::new(Ty::Float.sure(), Node::FloatUnary(FloatUnary::Abs, float(first).boxed()))),
-                (_, Some(second), None) => Ok(Expr::call(Ty::Float, "math_hypot", vec![float(first), float(second)])),
-                _ => fault(
-                    DiagnosticKind::Unsupported,
-                    span,
-                    "`Math.hypot` of more than two cannot be compiled yet",
-                    "use Math.sqrt(a * a + …)",
-                ),
-            },
-            _ => {
-                let known = MATH_CALLS.iter().map(|(known, _)| *known).chain(MATH_UNARY.iter().map(|(known, _)| *known)).chain(OTHER_MATH);
-                unknown_global(object, name, known)
-            }
+            all.push(Property::Spread(argument.clone()));
         }
-    }
-
-    fn extreme(&mut self, is_min: bool, arguments: &[Ast]) -> Check<Expr> {
-        let mut numbers = Vec::new();
-        for (value, span) in self.arguments(arguments)? {
-            numbers.push(self.number_of(value, span)?);
-        }
-        if numbers.is_empty() {
-            return Ok(Expr::float(if is_min { f64::INFINITY } else { f64::NEG_INFINITY }));
-        }
-        let are_ints = numbers.iter().all(|number| number.kind.ty == Ty::Int);
-        let mut numbers = numbers.into_iter();
-        let mut all = numbers.next().unwrap_or_else(|| Expr::int(0));
-        for next in numbers {
-            all = if are_ints {
-                int_math(if is_min { IntMath::Min } else { IntMath::Max }, all, next)
-            } else {
-                let operator = if is_min { FloatMath::Min } else { FloatMath::Max };
-                super::convert::float_math(operator, float(all), float(next))
-            };
-        }
-        Ok(all)
+        self.object(&all)
     }
 }
 
-fn tuple(items: Vec<Expr>) -> Expr {
-    let kinds: Vec<Kind> = items.iter().map(|item| item.kind.clone()).collect();
-    Expr::new(Ty::Tuple(kinds).sure(), Node::Parts(items))
+/// What else Node defines everywhere; a lambda that names it is for an interpreter.
+const ELSEWHERE: [&str; 52] = [
+    "Map",
+    "Set",
+    "WeakMap",
+    "WeakSet",
+    "WeakRef",
+    "Symbol",
+    "BigInt",
+    "RegExp",
+    "JSON",
+    "Date",
+    "Intl",
+    "Promise",
+    "Proxy",
+    "Reflect",
+    "Error",
+    "TypeError",
+    "RangeError",
+    "SyntaxError",
+    "ReferenceError",
+    "EvalError",
+    "URIError",
+    "AggregateError",
+    "ArrayBuffer",
+    "DataView",
+    "Uint8Array",
+    "Int8Array",
+    "Uint16Array",
+    "Int16Array",
+    "Uint32Array",
+    "Int32Array",
+    "Float32Array",
+    "Float64Array",
+    "BigInt64Array",
+    "BigUint64Array",
+    "Uint8ClampedArray",
+    "encodeURIComponent",
+    "decodeURIComponent",
+    "encodeURI",
+    "decodeURI",
+    "escape",
+    "unescape",
+    "globalThis",
+    "structuredClone",
+    "console",
+    "performance",
+    "crypto",
+    "Function",
+    "eval",
+    "arguments",
+    "Atomics",
+    "atob",
+    "btoa",
+];
+
+/// Whether Node knows the name wherever a lambda stands.
+pub(super) fn is_global(name: &str) -> bool {
+    NAMES.contains(&name) || ELSEWHERE.contains(&name)
 }
 
-fn unknown_global<'k, T>(object: &Ast, name: &str, known: impl IntoIterator<Item = &'k str>) -> Check<T> {
+/// Functions of global objects that exist and are not taken.
+const RARE: [&str; 26] = [
+    "now",
+    "groupBy",
+    "fromEntries",
+    "freeze",
+    "seal",
+    "is",
+    "create",
+    "defineProperty",
+    "getOwnPropertyNames",
+    "hasOwn",
+    "isFrozen",
+    "isSealed",
+    "preventExtensions",
+    "getPrototypeOf",
+    "setPrototypeOf",
+    "defineProperties",
+    "getOwnPropertyDescriptor",
+    "getOwnPropertyDescriptors",
+    "getOwnPropertySymbols",
+    "isExtensible",
+    "fromAsync",
+    "parse",
+    "stringify",
+    "toString",
+    "raw",
+    "entries",
+];
+
+pub(super) fn unknown_global<'k, T>(object: &Ast, name: &str, known: impl IntoIterator<Item = &'k str>) -> Check<T> {
     let global = match &object.node {
-        crate::syntax::Syntax::Name(name) => name.as_str(),
+        Syntax::Name(name) => name.as_str(),
         _ => "the object",
     };
-    let fault = Fault::new(DiagnosticKind::UnknownName, object.span, format!("`{global}.{name}` is not there"));
+    unknown_function(global, name, object.span, known)
+}
+
+pub(super) fn unknown_function<'k, T>(global: &str, name: &str, span: Span, known: impl IntoIterator<Item = &'k str>) -> Check<T> {
+    let known: Vec<&str> = known.into_iter().collect();
+    if RARE.contains(&name) || known.contains(&name) {
+        let message = format!("`{global}.{name}` cannot be compiled yet");
+        return fault(DiagnosticKind::Unsupported, span, message, format!("what can: {}", known.join(", ")));
+    }
+    let fault = Fault::new(DiagnosticKind::UnknownName, span, format!("`{global}.{name}` is not there")).anywhere();
     Err(match nearest(name, known) {
         Some(near) => fault.hint(format!("did you mean `{global}.{near}`?")),
         None => fault.hint("it may come with a later version"),

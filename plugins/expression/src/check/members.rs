@@ -20,6 +20,12 @@ impl<'p> Checker<'p> {
                 if let Some(constant) = self.global_constant(object, name)? {
                     return next(self, constant);
                 }
+                if name == "size"
+                    && let Some(set) = self.set_of(object)?
+                {
+                    let list = self.list_of(set, span)?;
+                    return next(self, super::lists::length(list));
+                }
                 self.base(
                     object,
                     *optional,
@@ -33,8 +39,11 @@ impl<'p> Checker<'p> {
                 object,
                 *optional,
                 Box::new(move |me, base| {
-                    let index = me.expression(index)?;
                     let base = me.require(base, span, "cannot read an element of null")?;
+                    let mut out = Vec::new();
+                    let base = if me.names.is_impure { me.keep(base, &mut out) } else { base };
+                    let index = me.expression(index)?;
+                    let base = Checker::done(out, base);
                     let value = me.element(base, index, span)?;
                     next(me, value)
                 }),
@@ -42,6 +51,28 @@ impl<'p> Checker<'p> {
             Syntax::Call { callee, arguments, optional } => match &callee.node {
                 Syntax::Member { object, name, optional: is_optional } => {
                     if let Some(answer) = self.global_call(object, name, arguments, span)? {
+                        return next(self, answer);
+                    }
+                    if let (Some(n), "fill", [value]) = (self.array_of_holes(object), name.as_str(), arguments.as_slice()) {
+                        let n = self.expression(n)?;
+                        let value = self.expression(value)?;
+                        let mut out = Vec::new();
+                        let value = self.keep(value, &mut out);
+                        let list = self.made_list(n, None, value, span)?;
+                        return next(self, Checker::done(out, list));
+                    }
+                    if let Some(answer) = self.changed(object, name, arguments, span)? {
+                        return next(self, answer);
+                    }
+                    if name == "has"
+                        && let Some(set) = self.set_of(object)?
+                    {
+                        let wanted = match arguments.first() {
+                            Some(argument) => self.expression(argument)?,
+                            None => Expr::undefined(),
+                        };
+                        let list = self.list_of(set, span)?;
+                        let answer = self.includes(list, wanted, span)?;
                         return next(self, answer);
                     }
                     if *optional {
@@ -52,13 +83,17 @@ impl<'p> Checker<'p> {
                         *is_optional,
                         Box::new(move |me, base| {
                             let base = me.require(base, span, "cannot call a method of null")?;
-                            let value = me.method(base, name, arguments, span)?;
+                            let value = me.method(base, object, name, arguments, span)?;
                             next(me, value)
                         }),
                     )
                 }
                 Syntax::Name(name) => {
                     let value = self.call_name(name, arguments, span)?;
+                    next(self, value)
+                }
+                Syntax::Function(function) => {
+                    let value = self.call_own(function, self.scopes.len(), arguments, span)?;
                     next(self, value)
                 }
                 _ => fault(DiagnosticKind::Unsupported, span, "calling this cannot be compiled yet", "call a method or a global function"),
@@ -77,22 +112,33 @@ impl<'p> Checker<'p> {
 
     fn base<'n>(&mut self, object: &'n Ast, is_optional: bool, next: Next<'n, 'p>) -> Check<Expr> {
         let span = object.span;
+        if is_optional && !matches!(object.node, Syntax::Call { .. }) {
+            let base = self.optional(object)?;
+            return self.unless_nil(base, span, next);
+        }
         self.link(
             object,
             Box::new(move |me, base| {
-                if !is_optional || base.kind.is_sure() {
+                if !is_optional {
                     return next(me, base);
                 }
-                if base.kind.ty == Ty::Nil {
-                    return Ok(Expr::undefined());
-                }
-                me.with(base, |me, base| {
-                    let nil = is_nil(base.clone(), base.kind.nulls);
-                    let value = next(me, present(base))?;
-                    me.choose(nil, Expr::undefined(), value, span)
-                })
+                me.unless_nil(base, span, next)
             }),
         )
+    }
+
+    fn unless_nil<'n>(&mut self, base: Expr, span: Span, next: Next<'n, 'p>) -> Check<Expr> {
+        if base.kind.is_sure() {
+            return next(self, base);
+        }
+        if base.kind.ty == Ty::Nil {
+            return Ok(Expr::undefined());
+        }
+        self.with(base, |me, base| {
+            let nil = is_nil(base.clone(), base.kind.nulls);
+            let value = super::doubted(next(me, present(base)))?;
+            me.choose(nil, Expr::undefined(), value, span)
+        })
     }
 
     fn member(&mut self, base: Expr, name: &str, span: Span) -> Check<Expr> {
@@ -106,7 +152,10 @@ impl<'p> Checker<'p> {
             (Ty::Struct(parts), _) => match parts.iter().position(|part| part.name == name) {
                 Some(at) => Ok(self.part(base, at)),
                 None => {
-                    let fault = Fault::new(DiagnosticKind::UnknownName, span, format!("there is no property `{name}`"));
+                    if name == "constructor" || name == "__proto__" {
+                        return fault(DiagnosticKind::Unsupported, span, format!("`{name}` cannot be compiled yet"), "name a property");
+                    }
+                    let fault = Fault::new(DiagnosticKind::UnknownName, span, format!("there is no property `{name}`")).anywhere();
                     let known: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
                     Err(match nearest(name, known.iter().copied()) {
                         Some(near) => fault.hint(format!("did you mean `{near}`?")),
@@ -122,7 +171,11 @@ impl<'p> Checker<'p> {
             (Ty::List(_), "length") => Ok(Expr::new(Ty::Int.sure(), Node::ListLen(base.boxed()))),
             (Ty::Tuple(parts), "length") => Ok(Expr::int(i64::try_from(parts.len()).unwrap_or(i64::MAX))),
             (_, _) => {
-                let fault = Fault::new(DiagnosticKind::UnknownName, span, format!("{} has no property `{name}`", base.kind));
+                if super::methods::is_method(name) {
+                    let message = format!("the method `{name}` as a value cannot be compiled yet");
+                    return fault(DiagnosticKind::Unsupported, span, message, "call it");
+                }
+                let fault = Fault::new(DiagnosticKind::UnknownName, span, format!("{} has no property `{name}`", base.kind)).anywhere();
                 Err(match &base.kind.ty {
                     Ty::Tuple(_) => fault.hint("read its parts by number: `x[0]`, or destructure: `([a, b]) =>`"),
                     Ty::Str | Ty::List(_) => fault.hint("did you mean `length`?"),
@@ -180,11 +233,48 @@ impl<'p> Checker<'p> {
                 let list = self.list_of(base, span)?;
                 Ok(list_get(list, index))
             }
+            (Ty::Struct(parts), _) if index.kind == Ty::Str.sure() => {
+                let names: Vec<String> = parts.iter().map(|part| part.name.clone()).collect();
+                self.computed(base, index, &names, span)
+            }
             (Ty::Struct(_), _) => {
                 fault(DiagnosticKind::Unsupported, span, "a property whose name is computed cannot be compiled yet", "write the name out")
             }
-            _ => fault(DiagnosticKind::Type, span, format!("{} has no elements by {}", base.kind, index.kind), "index a list by a number"),
+            _ => fault(
+                DiagnosticKind::Unsupported,
+                span,
+                format!("{} has no elements by {}", base.kind, index.kind),
+                "index a list by a number",
+            ),
         }
+    }
+
+    /// A property whose name is known at run time only: all properties have to have one type.
+    fn computed(&mut self, base: Expr, name: Expr, names: &[String], span: Span) -> Check<Expr> {
+        self.with(base, |me, base| {
+            me.with(name, |me, name| {
+                let mut all = Expr::undefined();
+                for (at, known) in names.iter().enumerate().rev() {
+                    let test = me.equal(name.clone(), Expr::str(known.clone()), false, span)?;
+                    let part = me.part(base.clone(), at);
+                    all = me.choose(test, part, all, span)?;
+                }
+                Ok(all)
+            })
+        })
+    }
+
+    /// The names of an object's properties, in JavaScript's order: whole numbers first.
+    pub(super) fn property_names(&self, kind: &Kind, span: Span) -> Check<Vec<String>> {
+        let Ty::Struct(parts) = &kind.ty else { return Ok(Vec::new()) };
+        if parts.iter().any(|part| part.kind.nulls.has(Nulls::UNDEFINED)) {
+            let message = "an object that may lack properties cannot be listed yet";
+            return fault(DiagnosticKind::Unsupported, span, message, "name the properties");
+        }
+        let number = |name: &str| name.parse::<u32>().ok().filter(|number| number.to_string() == name && *number != u32::MAX);
+        let mut names: Vec<String> = parts.iter().map(|part| part.name.clone()).collect();
+        names.sort_by_key(|name| (number(name).is_none(), number(name)));
+        Ok(names)
     }
 
     /// Whether no part of a chain stands between two names: for `Math.PI` and the like.
@@ -196,11 +286,16 @@ impl<'p> Checker<'p> {
     }
 }
 
-pub(super) fn list_get(list: Expr, index: Expr) -> Expr {
-    let index = match index.kind.ty {
+/// A number as the number of an element, -1 where it is none.
+pub(super) fn whole_index(index: Expr) -> Expr {
+    match index.kind.ty {
         Ty::Int => index,
         _ => Expr::new(Ty::Int.sure(), Node::FloatToIndex(float(index).boxed())),
-    };
+    }
+}
+
+pub(super) fn list_get(list: Expr, index: Expr) -> Expr {
+    let index = whole_index(index);
     let element = match &list.kind.ty {
         Ty::List(element) => element.with(Nulls::UNDEFINED),
         _ => Kind::UNDEFINED,

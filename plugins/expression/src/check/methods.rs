@@ -1,13 +1,11 @@
-//! Methods of strings, numbers, lists and timestamps.
+//! Methods of strings and numbers, and which methods there are at all. Those of lists and dates are in `lists` and `dates`.
 
-use super::convert::{compare, float};
-use super::members::list_get;
-use super::operators::int_math;
-use super::{Check, Checker, Want, concat, fault, nearest};
+use super::convert::float;
+use super::{Check, Checker, concat, fault, nearest};
 use crate::error::{DiagnosticKind, Fault, Span};
 use crate::kind::{Kind, Nulls, Ty};
-use crate::syntax::{Ast, Function, Syntax};
-use crate::tree::{Compare, Expr, IntMath, Node, Stmt};
+use crate::syntax::{Ast, Syntax};
+use crate::tree::{Expr, Node};
 
 /// An argument of a string method and what stands there where it is left out.
 #[derive(Debug, Clone, Copy)]
@@ -67,19 +65,45 @@ const STRING_METHODS: &[Method] = &[
 
 const OTHER_STRING_METHODS: [&str; 3] = ["concat", "toString", "valueOf"];
 const NUMBER_METHODS: [&str; 5] = ["toFixed", "toString", "toPrecision", "toExponential", "valueOf"];
-const LIST_METHODS: [&str; 8] = ["includes", "indexOf", "join", "at", "map", "filter", "some", "every"];
 
 impl Checker<'_> {
     /// `base.name(arguments)` of a value that is there.
-    pub(super) fn method(&mut self, base: Expr, name: &str, arguments: &[Ast], span: Span) -> Check<Expr> {
+    pub(super) fn method(&mut self, base: Expr, object: &Ast, name: &str, arguments: &[Ast], span: Span) -> Check<Expr> {
+        if arguments.iter().any(|argument| matches!(argument.node, Syntax::Spread(_))) && !matches!(name, "concat" | "push") {
+            return fault(DiagnosticKind::Unsupported, span, "`...` cannot be compiled here yet", "list the arguments");
+        }
         match &base.kind.ty {
             Ty::Str => self.string_method(base, name, arguments, span),
             Ty::Int | Ty::Float => self.number_method(base, name, arguments, span),
             Ty::Bool if name == "toString" => self.text_of(base, span),
-            Ty::List(_) | Ty::Tuple(_) => self.list_method(base, name, arguments, span),
-            Ty::Time if matches!(name, "getTime" | "valueOf") => self.number_of(base, span),
+            Ty::List(_) | Ty::Tuple(_) => self.list_method(base, object, name, arguments, span),
+            Ty::Time | Ty::Date => self.date_method(base, name, arguments, span),
+            Ty::Struct(parts) => match parts.iter().find(|part| part.name == name) {
+                Some(part) => {
+                    let message = format!("`{name}` is {} and not a function", part.kind);
+                    fault(DiagnosticKind::Type, span, message, "read it without brackets")
+                }
+                None if name == "hasOwnProperty" && base.kind.is_sure() => self.has_own(base, arguments, span),
+                None if name == "toString" => self.text_of(base, span),
+                None => unknown_method(&base.kind, name, &[], span),
+            },
             _ => unknown_method(&base.kind, name, &[], span),
         }
+    }
+
+    fn has_own(&mut self, base: Expr, arguments: &[Ast], span: Span) -> Check<Expr> {
+        let name = match arguments.first() {
+            Some(argument) => self.expression(argument)?,
+            None => Expr::undefined(),
+        };
+        if let (Node::Str(name), Ty::Struct(parts)) = (&name.node, &base.kind.ty) {
+            match parts.iter().find(|part| part.name == *name) {
+                None => return Ok(Expr::bool(false)),
+                Some(part) if !part.kind.nulls.has(Nulls::UNDEFINED) => return Ok(Expr::bool(true)),
+                Some(_) => {}
+            }
+        }
+        fault(DiagnosticKind::Unsupported, span, "this question about a property cannot be compiled yet", "compare it with undefined")
     }
 
     pub(super) fn arguments(&mut self, arguments: &[Ast]) -> Check<Vec<(Expr, Span)>> {
@@ -96,6 +120,9 @@ impl Checker<'_> {
                     pieces.push(self.text_of(argument, span)?);
                 }
                 return Ok(concat(pieces));
+            }
+            "localeCompare" if given.len() > 1 => {
+                return fault(DiagnosticKind::Unsupported, span, "`localeCompare` with a language cannot be compiled yet", "leave it out");
             }
             "split" if given.len() == 0 => {
                 let kind = Kind { ty: Ty::List(Box::new(Ty::Str.sure())), nulls: Nulls::NONE };
@@ -157,140 +184,6 @@ impl Checker<'_> {
         let digits = Expr::new(Ty::Bool.sure(), Node::Narrow(digits.boxed()));
         Ok(Expr::call(Ty::Str, function, vec![float(base), digits]))
     }
-
-    fn list_method(&mut self, base: Expr, name: &str, arguments: &[Ast], span: Span) -> Check<Expr> {
-        if !LIST_METHODS.contains(&name) {
-            return unknown_method(&base.kind, name, &LIST_METHODS, span);
-        }
-        let list = self.list_of(base, span)?;
-        if let ("map" | "filter" | "some" | "every", [Ast { node: Syntax::Function(function), .. }]) = (name, arguments) {
-            return self.callback(list, name, function, span);
-        }
-        let mut given = self.arguments(arguments)?.into_iter();
-        match (name, given.next()) {
-            ("join", None) => self.join(list, Expr::str(","), span),
-            ("join", Some((separator, span))) => {
-                let separator = self.text_of(separator, span)?;
-                self.join(list, separator, span)
-            }
-            ("at", Some((index, span))) => {
-                let index = self.int_of(index, span)?;
-                self.with(list, |me, list| {
-                    me.with(index, |me, index| {
-                        let length = Expr::new(Ty::Int.sure(), Node::ListLen(list.clone().boxed()));
-                        let is_behind = compare(Compare::Less, index.clone(), Expr::int(0));
-                        let from_end = int_math(IntMath::Add, length, index.clone());
-                        let index = me.choose(is_behind, from_end, index, span)?;
-                        Ok(list_get(list, index))
-                    })
-                })
-            }
-            ("includes", Some((wanted, span))) => {
-                let at = self.index_of(list, wanted, span)?;
-                Ok(compare(Compare::GreaterEqual, at, Expr::int(0)))
-            }
-            ("indexOf", Some((wanted, span))) => self.index_of(list, wanted, span),
-            _ => fault(
-                DiagnosticKind::Unsupported,
-                span,
-                format!("`{name}` with these arguments cannot be compiled yet"),
-                "write the callback in place, as in `list.map(x => x + 1)`",
-            ),
-        }
-    }
-
-    fn index_of(&mut self, list: Expr, wanted: Expr, span: Span) -> Check<Expr> {
-        let Ty::List(element) = &list.kind.ty else {
-            return fault(DiagnosticKind::Type, span, "not a list", "give a list");
-        };
-        if !element.is_sure() || !wanted.kind.is_sure() {
-            return fault(
-                DiagnosticKind::Unsupported,
-                span,
-                format!("searching {} for {} cannot be compiled yet", list.kind, wanted.kind),
-                "put `??` behind the value; lists with nulls cannot be searched yet",
-            );
-        }
-        let (function, list, wanted) = match (&element.ty, &wanted.kind.ty) {
-            (Ty::Str, Ty::Str) => ("list_index_of_str", list, wanted),
-            (Ty::Int, Ty::Int) => ("list_index_of_int", list, wanted),
-            (Ty::Float, Ty::Int | Ty::Float) => ("list_index_of_num", list, float(wanted)),
-            (Ty::Int, Ty::Float) => {
-                let kind = Ty::List(Box::new(Ty::Float.sure())).sure();
-                ("list_index_of_num", list.widen(&kind), wanted)
-            }
-            (Ty::Nil, _) => return Ok(Expr::int(-1)),
-            _ => {
-                return fault(
-                    DiagnosticKind::Unsupported,
-                    span,
-                    format!("searching {} for {} cannot be compiled yet", list.kind, wanted.kind),
-                    "search lists of numbers or strings for a value of their type",
-                );
-            }
-        };
-        let found = Expr::call(Ty::Float, function, vec![list, wanted]);
-        Ok(Expr::new(Ty::Int.sure(), Node::FloatToInt(found.boxed())))
-    }
-
-    /// `list.join(separator)`: null and undefined elements are empty.
-    pub(super) fn join(&mut self, list: Expr, separator: Expr, span: Span) -> Check<Expr> {
-        let Ty::List(element) = list.kind.ty.clone() else {
-            return fault(DiagnosticKind::Type, span, "not a list", "give a list");
-        };
-        let texts = if *element == Ty::Str.sure() {
-            list
-        } else {
-            let slot = self.slot(&element);
-            let item = Expr::new((*element).clone(), Node::Local(slot));
-            let text = if element.is_sure() {
-                self.text_of(item, span)?
-            } else {
-                let nil = super::convert::is_nil(item.clone(), Nulls::BOTH);
-                let text = match element.ty {
-                    Ty::Nil => Expr::str(""),
-                    _ => self.text_of(super::convert::present(item), span)?,
-                };
-                self.choose(nil, Expr::str(""), text, span)?
-            };
-            let kind = Ty::List(Box::new(Ty::Str.sure())).sure();
-            Expr::new(kind, Node::ListMap(slot, list.boxed(), text.boxed()))
-        };
-        Ok(Expr::call(Ty::Str, "list_join", vec![texts, separator]))
-    }
-
-    fn callback(&mut self, list: Expr, name: &str, function: &Function, span: Span) -> Check<Expr> {
-        let Ty::List(element) = list.kind.ty.clone() else {
-            return fault(DiagnosticKind::Type, span, "not a list", "give a list");
-        };
-        if function.params.len() > 1 {
-            return fault(DiagnosticKind::Unsupported, span, "a callback with an index cannot be compiled yet", "take the element only");
-        }
-        let slot = self.slot(&element);
-        let item = Expr::new((*element).clone(), Node::Local(slot));
-        let mut statements = Vec::new();
-        let want = if name == "map" { Want::Value } else { Want::Truth };
-        let mut value = self.apply(function, vec![item], want, &mut statements)?;
-        if name == "every" {
-            value = super::convert::not(value);
-        }
-        if !statements.is_empty() {
-            let kind = value.kind.clone();
-            statements.push(Stmt::Return(value));
-            value = Expr::new(kind, Node::Block(statements));
-        }
-        if name == "map" {
-            let kind = Ty::List(Box::new(value.kind.clone())).sure();
-            return Ok(Expr::new(kind, Node::ListMap(slot, list.boxed(), value.boxed())));
-        }
-        let kept = Expr::new(list.kind.clone(), Node::ListFilter(slot, list.boxed(), value.boxed()));
-        if name == "filter" {
-            return Ok(kept);
-        }
-        let count = Expr::new(Ty::Int.sure(), Node::ListLen(kept.boxed()));
-        let operator = if name == "some" { Compare::NotEqual } else { Compare::Equal };
-        Ok(compare(operator, count, Expr::int(0)))
-    }
 }
 
 fn answered(answer: Answer, function: &'static str, values: Vec<Expr>) -> Expr {
@@ -312,37 +205,82 @@ fn answered(answer: Answer, function: &'static str, values: Vec<Expr>) -> Expr {
     }
 }
 
-fn unknown_method<T>(kind: &Kind, name: &str, known: &[&str], span: Span) -> Check<T> {
-    /// Methods that exist in JavaScript on strings, lists and dates and are not taken yet.
-    const LATER: [&str; 26] = [
-        "match",
-        "matchAll",
-        "search",
-        "normalize",
-        "codePoints",
-        "reduce",
-        "reduceRight",
-        "flatMap",
-        "flat",
-        "find",
-        "findIndex",
-        "findLast",
-        "forEach",
-        "slice",
-        "sort",
-        "toSorted",
-        "reverse",
-        "toReversed",
-        "concat",
-        "push",
-        "keys",
-        "entries",
-        "toISOString",
-        "getFullYear",
-        "getUTCFullYear",
-        "toLocaleString",
-    ];
-    if LATER.contains(&name) {
+/// Methods that JavaScript has on strings, numbers, lists, dates or any value at all.
+const JAVASCRIPT: [&str; 62] = [
+    "match",
+    "matchAll",
+    "search",
+    "normalize",
+    "isWellFormed",
+    "toWellFormed",
+    "anchor",
+    "link",
+    "trimLeft",
+    "trimRight",
+    "copyWithin",
+    "with",
+    "toSpliced",
+    "unshift",
+    "splice",
+    "keys",
+    "values",
+    "entries",
+    "toLocaleString",
+    "toLocaleDateString",
+    "toLocaleTimeString",
+    "toTimeString",
+    "toUTCString",
+    "toGMTString",
+    "toJSON",
+    "getYear",
+    "setYear",
+    "setTime",
+    "setDate",
+    "setMonth",
+    "setFullYear",
+    "setHours",
+    "setMinutes",
+    "setSeconds",
+    "setMilliseconds",
+    "setUTCDate",
+    "setUTCMonth",
+    "setUTCFullYear",
+    "setUTCHours",
+    "setUTCMinutes",
+    "setUTCSeconds",
+    "setUTCMilliseconds",
+    "hasOwnProperty",
+    "isPrototypeOf",
+    "propertyIsEnumerable",
+    "valueOf",
+    "toString",
+    "constructor",
+    "call",
+    "apply",
+    "bind",
+    "big",
+    "blink",
+    "bold",
+    "fixed",
+    "fontcolor",
+    "fontsize",
+    "italics",
+    "small",
+    "strike",
+    "sub",
+    "sup",
+];
+
+/// Whether values of some type have a method of this name in JavaScript.
+pub(super) fn is_method(name: &str) -> bool {
+    let is_string = STRING_METHODS.iter().any(|(known, ..)| *known == name) || OTHER_STRING_METHODS.contains(&name);
+    let is_other = NUMBER_METHODS.contains(&name) || super::lists::METHODS.contains(&name) || super::dates::METHODS.contains(&name);
+    is_string || is_other || JAVASCRIPT.contains(&name) || name == "toString"
+}
+
+pub(super) fn unknown_method<T>(kind: &Kind, name: &str, known: &[&str], span: Span) -> Check<T> {
+    // Which of the rarer ones belong to which type is for an interpreter to say.
+    if JAVASCRIPT.contains(&name) || known.contains(&name) {
         let hint = format!("methods that can: {}", known.join(", "));
         let message = format!("`{name}` on {kind} cannot be compiled yet");
         return Err(Fault::new(DiagnosticKind::Unsupported, span, message).hint(hint).into());

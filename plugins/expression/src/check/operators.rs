@@ -4,7 +4,7 @@ use super::convert::{and, compare, float, float_math, is_nil, not, or, present};
 use super::{Check, Checker, concat, fault};
 use crate::error::{DiagnosticKind, Span};
 use crate::kind::{Nulls, Ty};
-use crate::syntax::{Binary, Logical, Unary};
+use crate::syntax::{Ast, Binary, Logical, Syntax, Unary};
 use crate::tree::{Bits, Compare, Expr, FloatMath, FloatUnary, IntMath, Node};
 
 impl Checker<'_> {
@@ -36,7 +36,7 @@ impl Checker<'_> {
             Ty::Bool => "boolean",
             Ty::Int | Ty::Float => "number",
             Ty::Str => "string",
-            Ty::Nil | Ty::Time | Ty::List(_) | Ty::Struct(_) | Ty::Tuple(_) => "object",
+            Ty::Nil | Ty::Time | Ty::Date | Ty::List(_) | Ty::Struct(_) | Ty::Tuple(_) => "object",
         };
         let nulls = value.kind.nulls;
         if nulls.is_none() {
@@ -52,6 +52,79 @@ impl Checker<'_> {
             }
             Ok(all)
         })
+    }
+
+    pub(super) fn binary_of(&mut self, operator: Binary, left: &Ast, right: &Ast, span: Span) -> Check<Expr> {
+        let is_nothing = |ast: &Ast| match &ast.node {
+            Syntax::Null => true,
+            Syntax::Name(name) => name == "undefined",
+            _ => false,
+        };
+        match operator {
+            Binary::In => return self.is_in(left, right, span),
+            Binary::InstanceOf => return self.is_instance(left, right, span),
+            Binary::Equal | Binary::NotEqual | Binary::StrictEqual | Binary::StrictNotEqual if is_nothing(left) || is_nothing(right) => {
+                let (a, b) = (self.optional(left)?, self.optional(right)?);
+                return self.binary(operator, a, b, span);
+            }
+            _ => {}
+        }
+        let a = self.expression(left)?;
+        let b = self.expression(right)?;
+        self.binary(operator, a, b, span)
+    }
+
+    fn is_in(&mut self, left: &Ast, right: &Ast, span: Span) -> Check<Expr> {
+        let name = self.expression(left)?;
+        let object = self.expression(right)?;
+        let known = match (&name.node, &object.kind.ty) {
+            (Node::Str(name), Ty::Struct(parts)) if object.kind.is_sure() => match parts.iter().find(|part| part.name == *name) {
+                None => Some(false),
+                Some(part) if !part.kind.nulls.has(Nulls::UNDEFINED) => Some(true),
+                Some(_) => None,
+            },
+            (_, Ty::Bool | Ty::Int | Ty::Float | Ty::Str | Ty::Nil) if object.kind.is_sure() => {
+                return fault(DiagnosticKind::Type, span, format!("`in` takes an object, not {}", object.kind), "compare with `===`");
+            }
+            _ => None,
+        };
+        match known {
+            Some(known) => Ok(Expr::bool(known)),
+            None => fault(DiagnosticKind::Unsupported, span, "`in` cannot be compiled here yet", "compare the property with undefined"),
+        }
+    }
+
+    fn is_instance(&mut self, left: &Ast, right: &Ast, span: Span) -> Check<Expr> {
+        let value = self.expression(left)?;
+        let is_it = match self.global_object(right) {
+            Some("Date") => matches!(value.kind.ty, Ty::Time | Ty::Date),
+            Some("Array") => matches!(value.kind.ty, Ty::List(_) | Ty::Tuple(_)),
+            Some("Object") => matches!(value.kind.ty, Ty::Time | Ty::Date | Ty::List(_) | Ty::Tuple(_) | Ty::Struct(_)),
+            Some("String" | "Number" | "Boolean" | "Map" | "Set" | "RegExp" | "Promise" | "Error") => false,
+            _ => return fault(DiagnosticKind::Unsupported, span, "`instanceof` cannot be compiled here yet", "use typeof"),
+        };
+        if !is_it {
+            return Ok(Expr::bool(false));
+        }
+        Ok(not(is_nil(value, Nulls::BOTH)))
+    }
+
+    pub(super) fn logical_of(&mut self, operator: Logical, left: &Ast, right: &Ast, span: Span) -> Check<Expr> {
+        let a = self.optional(left)?;
+        let known = match (&a.node, &a.kind.ty) {
+            (Node::Bool(known), _) => Some(*known),
+            (_, Ty::Nil) => Some(false),
+            _ => None,
+        };
+        match (operator, known) {
+            (Logical::And, Some(false)) | (Logical::Or, Some(true)) => return Ok(a),
+            (Logical::Coalesce, _) if a.kind.is_sure() => return Ok(a),
+            (Logical::And, Some(true)) | (Logical::Or, Some(false)) => return self.expression(right),
+            (Logical::Coalesce, _) if a.kind.ty == Ty::Nil => return self.expression(right),
+            _ => {}
+        }
+        let b = super::doubted(self.expression(right))?;
+        self.logical(operator, a, b, span)
     }
 
     pub(super) fn binary(&mut self, operator: Binary, a: Expr, b: Expr, span: Span) -> Check<Expr> {
@@ -79,11 +152,14 @@ impl Checker<'_> {
             Binary::ShiftLeft => self.bitwise(Bits::ShiftLeft, a, b, span),
             Binary::ShiftRight => self.bitwise(Bits::ShiftRight, a, b, span),
             Binary::ShiftRightZero => self.bitwise(Bits::ShiftRightZero, a, b, span),
+            Binary::In | Binary::InstanceOf => {
+                fault(DiagnosticKind::Unsupported, span, "this cannot be compiled here yet", "compare values")
+            }
         }
     }
 
     fn add(&mut self, a: Expr, b: Expr, span: Span) -> Check<Expr> {
-        let is_text = |value: &Expr| matches!(value.kind.ty, Ty::Str | Ty::List(_) | Ty::Tuple(_) | Ty::Struct(_));
+        let is_text = |value: &Expr| matches!(value.kind.ty, Ty::Str | Ty::List(_) | Ty::Tuple(_) | Ty::Struct(_) | Ty::Time | Ty::Date);
         if !is_text(&a) && !is_text(&b) {
             return self.arithmetic(IntMath::Add, FloatMath::Add, a, b, span);
         }
@@ -203,14 +279,13 @@ impl Checker<'_> {
             }),
             (Ty::Bool, Ty::Bool) => Ok(compare(Compare::Equal, a, b)),
             (x, y) if x.is_number() && y.is_number() => Ok(compare_numbers(Compare::Equal, a, b)),
-            (Ty::List(_) | Ty::Struct(_) | Ty::Tuple(_) | Ty::Time, _) | (_, Ty::List(_) | Ty::Struct(_) | Ty::Tuple(_) | Ty::Time) => {
-                fault(
-                    DiagnosticKind::Unsupported,
-                    span,
-                    format!("{} and {} cannot be compared; JavaScript would compare identity", a.kind, b.kind),
-                    "compare their properties",
-                )
-            }
+            (x, y) if is_object(x) != is_object(y) && !is_loose => Ok(Expr::bool(false)),
+            (x, y) if is_object(x) || is_object(y) => fault(
+                DiagnosticKind::Unsupported,
+                span,
+                format!("{} and {} cannot be compared; JavaScript would compare identity", a.kind, b.kind),
+                "compare their properties",
+            ),
             _ if is_loose => {
                 let (a, b) = (self.number_of(a, span)?, self.number_of(b, span)?);
                 Ok(compare_numbers(Compare::Equal, a, b))
@@ -250,7 +325,7 @@ impl Checker<'_> {
 
     /// A value that is known to be falsy: objects and lists can only be null then.
     fn falsy(&mut self, value: Expr, span: Span) -> Check<Expr> {
-        if !matches!(value.kind.ty, Ty::List(_) | Ty::Struct(_) | Ty::Tuple(_) | Ty::Time) {
+        if !is_object(&value.kind.ty) {
             return Ok(value);
         }
         match value.kind.nulls {
@@ -262,10 +337,14 @@ impl Checker<'_> {
     }
 }
 
+fn is_object(ty: &Ty) -> bool {
+    matches!(ty, Ty::List(_) | Ty::Struct(_) | Ty::Tuple(_) | Ty::Time | Ty::Date)
+}
+
 pub(crate) fn int_math(operator: IntMath, a: Expr, b: Expr) -> Expr {
     if let (Node::Int(x), Node::Int(y)) = (&a.node, &b.node) {
         let known = match operator {
-            IntMath::Add => x.checked_add(*y),
+            IntMath::Add | IntMath::Count => x.checked_add(*y),
             IntMath::Sub => x.checked_sub(*y),
             IntMath::Mul => x.checked_mul(*y),
             IntMath::Min => Some(*x.min(y)),
@@ -289,7 +368,7 @@ pub(super) fn compare_numbers(operator: Compare, a: Expr, b: Expr) -> Expr {
     compare(operator, float(a), float(b))
 }
 
-fn compare_strings(operator: Compare, a: Expr, b: Expr) -> Expr {
+pub(super) fn compare_strings(operator: Compare, a: Expr, b: Expr) -> Expr {
     let order = Expr::new(Ty::Int.sure(), Node::Extend(Expr::call(Ty::Bool, "str_cmp", vec![a, b]).boxed()));
     compare(operator, order, Expr::int(0))
 }

@@ -46,7 +46,7 @@ fn growth_by_doubling_is_refused() {
         text.push_str(&format!("const a{at} = {{p: a{0}, q: a{0}}};", at - 1));
     }
     text.push_str("return a39; }");
-    assert_eq!(refused(&text).kind, DiagnosticKind::TooLarge);
+    assert_eq!(refused(&text).kind, DiagnosticKind::Unsupported);
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl Row<'_, '_> {
         };
         let data = match &kind.ty {
             Ty::Nil => Data::Nil,
-            Ty::Bool | Ty::Int | Ty::Float | Ty::Time => {
+            Ty::Bool | Ty::Int | Ty::Float | Ty::Time | Ty::Date => {
                 let values = buffer(self);
                 self.code.i().local_set(values);
                 if kind.ty == Ty::Bool { Data::Bool(values) } else { Data::Words(values) }

@@ -49,7 +49,7 @@ impl Sink {
     /// Where its words, or its bytes of flags, are; none for any other column.
     pub(super) fn fixed(&self) -> Option<(Option<u32>, Option<u32>)> {
         match &self.store {
-            Store::Words(words) => Some((Some(*words), None)),
+            Store::Words(words) if self.kind.ty != Ty::Date => Some((Some(*words), None)),
             Store::Bytes(bytes) => Some((None, Some(*bytes))),
             _ => None,
         }
@@ -100,11 +100,11 @@ impl Row<'_, '_> {
         if kind.ty == Ty::Nil {
             return Sink { kind: kind.clone(), valid: None, store: Store::Nil };
         }
-        let valid = if kind.is_sure() { None } else { Some(self.room(cap, 1, FLAG_SLACK)) };
+        let valid = if kind.is_sure() && kind.ty != Ty::Date { None } else { Some(self.room(cap, 1, FLAG_SLACK)) };
         let store = match &kind.ty {
             Ty::Nil => Store::Nil,
             Ty::Bool => Store::Bytes(self.room(cap, 1, FLAG_SLACK)),
-            Ty::Int | Ty::Float | Ty::Time => Store::Words(self.room(cap, 8, 8)),
+            Ty::Int | Ty::Float | Ty::Time | Ty::Date => Store::Words(self.room(cap, 8, 8)),
             Ty::Str => {
                 let offsets = self.open_offsets(cap);
                 let bytes = self.room(cap, TEXT_BYTES, 64);
@@ -197,12 +197,18 @@ impl Row<'_, '_> {
             Some((flag, values)) if sink.kind.has_flag() => (values, Some(*flag)),
             _ => (slots, None),
         };
-        if let (Some(valid), Some(flag)) = (sink.valid, flag) {
-            self.code.i().local_get(valid).local_get(at).i32_add();
-            self.code.push(flag);
-            self.code.i().i32_eqz().i32_store8(mem(0, 0));
-        }
         let first = values.first().copied().unwrap_or(Op::I32(0));
+        if let Some(valid) = sink.valid {
+            self.code.i().local_get(valid).local_get(at).i32_add();
+            self.code.push(flag.unwrap_or(Op::I32(0)));
+            self.code.i().i32_eqz();
+            if sink.kind.ty == Ty::Date {
+                self.code.push(first);
+                self.code.push(first);
+                self.code.i().f64_eq().i32_and();
+            }
+            self.code.i().i32_store8(mem(0, 0));
+        }
         match &sink.store {
             Store::Nil => {}
             Store::Bytes(place) => {
@@ -214,10 +220,10 @@ impl Row<'_, '_> {
                 self.code.i().local_get(*place).local_get(at).i32_const(3).i32_shl().i32_add();
                 self.code.push(first);
                 let mut i = self.code.i();
-                if sink.kind.ty == Ty::Float {
-                    i.f64_store(mem(0, 3))
-                } else {
-                    i.i64_store(mem(0, 3))
+                match sink.kind.ty {
+                    Ty::Float => i.f64_store(mem(0, 3)),
+                    Ty::Date => i.i64_trunc_sat_f64_s().i64_store(mem(0, 3)),
+                    _ => i.i64_store(mem(0, 3)),
                 };
             }
             Store::Text { offsets, bytes, used, cap } => {

@@ -54,7 +54,7 @@ fn count(kind: &Kind) -> (u32, u32) {
     };
     match &kind.ty {
         Ty::Nil => (1, 0),
-        Ty::Bool | Ty::Int | Ty::Float | Ty::Time => (1, 2),
+        Ty::Bool | Ty::Int | Ty::Float | Ty::Time | Ty::Date => (1, 2),
         Ty::Str => (1, 3),
         Ty::List(item) => children(vec![item], 2),
         Ty::Struct(_) | Ty::Tuple(_) => children(kind.ty.parts(), 1),

@@ -42,6 +42,7 @@ impl Row<'_, '_> {
             IntMath::Add | IntMath::Sub => a + b,
             IntMath::Mul => a * b,
             IntMath::Min | IntMath::Max => a.max(b),
+            IntMath::Count => 1 << 33,
         }
     }
 
@@ -52,7 +53,7 @@ impl Row<'_, '_> {
             let has_row_limit = self.column_bound != ANY && !self.program.row.iter().any(|row| matches!(row, Stmt::Each(..)));
             return self.bound(b) <= if has_row_limit { VALUE_IN_ROWS } else { VALUE_IN_MEMORY };
         }
-        self.math_bound(operator, a, b) <= SAFE
+        operator == IntMath::Count || self.math_bound(operator, a, b) <= SAFE
     }
 
     /// Whether evaluating it where its value is not wanted costs little and cannot fail.

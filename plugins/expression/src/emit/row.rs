@@ -7,7 +7,7 @@ use super::range::ANY;
 use super::unit::{Helper, Unit};
 use super::value::Slots;
 use crate::kind::Kind;
-use crate::tree::{Expr, IntMath, Node, Program, Slot, Stmt};
+use crate::tree::{Exit, Expr, IntMath, Node, Program, Slot, Stmt};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 use wasm_encoder::ValType;
@@ -39,6 +39,7 @@ pub(super) struct Row<'u, 'p> {
     /// Whether there is a row that a failure can name.
     pub(super) has_row: bool,
     returns: Vec<(Label, Vec<u32>)>,
+    exits: Vec<(Exit, Label)>,
     skip: Option<Label>,
     /// In code without branches: whether this row is still in.
     pub(super) mask: Option<Op>,
@@ -64,6 +65,7 @@ impl<'u, 'p> Row<'u, 'p> {
             at: At { index, k: 0, is_block: false },
             has_row: true,
             returns: Vec::new(),
+            exits: Vec::new(),
             skip: None,
             mask: None,
             sinks: None,
@@ -226,6 +228,28 @@ impl<'u, 'p> Row<'u, 'p> {
                 let text = self.one(message);
                 self.fail(text, USER);
             }
+            Stmt::Labeled(exit, body) => {
+                let label = self.code.block();
+                self.exits.push((*exit, label));
+                self.inside(|me| me.statements(body));
+                self.exits.pop();
+                self.code.end();
+            }
+            Stmt::Leave(exit) => match self.exits.iter().rev().find(|(known, _)| known == exit) {
+                Some((_, label)) => self.code.br(*label),
+                None => {
+                    self.broken("an exit that leads nowhere");
+                }
+            },
+            Stmt::Loop(body) => {
+                // The epoch is looked at where the loop begins again, so that a loop without an end is stopped.
+                let again = self.code.start_loop();
+                self.inside(|me| me.statements(body));
+                self.code.br(again);
+                self.code.end();
+            }
+            Stmt::Put { list, room, index, value } => self.put(*list, *room, index.as_ref(), value),
+            Stmt::Write { list, index, value } => self.write(*list, index, value),
             Stmt::Keep(test) => self.keep(test),
             Stmt::Each(slot, list, body) => self.each(*slot, list, body),
             Stmt::Yield => self.emit_yield(),

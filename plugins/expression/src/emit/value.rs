@@ -64,8 +64,15 @@ impl Row<'_, '_> {
             }
             Node::Block(statements) => self.block(&expr.kind, statements),
             Node::ListGet(list, index) => self.list_get(list, index, &expr.kind),
-            Node::ListMap(slot, list, body) => vec![self.list_map(*slot, list, body)],
-            Node::ListFilter(slot, list, test) => vec![self.list_filter(*slot, list, test)],
+            Node::Do(statements, value) => {
+                self.statements(statements);
+                self.value(value)
+            }
+            Node::Fresh(inner) => self.value(inner),
+            Node::ListAt(list, index) => self.list_at(list, index),
+            Node::ListMap(slot, index, list, body) => vec![self.list_map(*slot, *index, list, body)],
+            Node::ListFilter(slot, index, list, test) => vec![self.list_filter(*slot, *index, list, test)],
+            Node::ListCall(name, arguments) => vec![self.list_call(name, arguments)],
             Node::CallOrUndefined(name, arguments) => self.call_or_undefined(name, arguments),
             Node::And(a, b) => vec![self.logical(a, b, true)],
             Node::Or(a, b) => vec![self.logical(a, b, false)],
@@ -383,7 +390,7 @@ impl Row<'_, '_> {
         self.code.push(x);
         self.code.push(y);
         match operator {
-            IntMath::Add => self.code.i().i64_add(),
+            IntMath::Add | IntMath::Count => self.code.i().i64_add(),
             IntMath::Sub => self.code.i().i64_sub(),
             _ => self.code.i().i64_mul(),
         };

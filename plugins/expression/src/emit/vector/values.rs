@@ -253,7 +253,7 @@ impl Vector<'_, '_, '_> {
     fn int_math(&mut self, operator: IntMath, a: &Expr, b: &Expr) -> Option<Lanes> {
         let (x, y) = (self.value(a)?, self.value(b)?);
         Some(match (operator, x, y) {
-            (IntMath::Add, ..) => self.two(x, y, |i| i.i64x2_add()),
+            (IntMath::Add | IntMath::Count, ..) => self.two(x, y, |i| i.i64x2_add()),
             (IntMath::Sub, ..) => self.two(x, y, |i| i.i64x2_sub()),
             (IntMath::Mul, value, Lanes::Both(factor)) | (IntMath::Mul, Lanes::Both(factor), value) if factor.is_power_of_two() => {
                 let shift = i32::try_from(factor.trailing_zeros()).ok()?;
