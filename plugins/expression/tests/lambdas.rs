@@ -11,6 +11,8 @@ mod batch;
 mod case;
 #[path = "lambdas/generated.rs"]
 mod generated;
+#[path = "lambdas/grammar.rs"]
+mod grammar;
 #[path = "lambdas/node.rs"]
 mod node;
 #[path = "lambdas/run.rs"]
@@ -104,12 +106,64 @@ fn node_answers_as_written() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Functions of the grammar that are compared with Node in each run, each over all rows, and how many are compiled together.
+const GRAMMATICAL: usize = 3_000;
+const TOGETHER: usize = 8;
+
+#[test]
+fn grammatical_functions_answer_as_node_does() {
+    let seed = seed();
+    let cases = generated::grammatical(seed, GRAMMATICAL / TOGETHER, TOGETHER);
+    let answers = node::answers(&cases);
+    let pairs: Vec<_> = cases.iter().zip(&answers).collect();
+    let runner = run::Runner::hasty();
+    let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let check = |pairs: &[(&Case, &Option<Value>)]| {
+            pairs.iter().filter_map(|(case, answer)| differs(&runner, case, answer.as_ref())).collect::<Vec<_>>()
+        };
+        let workers: Vec<_> = pairs.chunks(pairs.len().div_ceil(n_threads)).map(|pairs| scope.spawn(move || check(pairs))).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    let n_compared = GRAMMATICAL * cases.first().map_or(0, |case| case.rows.len());
+    println!("seed {seed}: {GRAMMATICAL} functions, {n_compared} cases");
+    assert!(n_compared >= 20_000);
+    assert!(
+        wrong.is_empty(),
+        "seed {seed}: {} of {} lambdas:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.iter().take(12).cloned().collect::<Vec<_>>().join("\n")
+    );
+}
+
+/// What the first function is that does not answer as Node does, if there is one.
+fn differs(runner: &run::Runner, case: &Case, answer: Option<&Value>) -> Option<String> {
+    let function = |at: usize| case.steps[0].1.lines().nth(at + 1).unwrap_or_default().to_owned();
+    let compiled = match azora_expression::compile(&case.pipeline()) {
+        Ok(compiled) => compiled,
+        Err(diagnostic) => return Some(format!("refused: {diagnostic}\n    {}", function(diagnostic.line.saturating_sub(2) as usize))),
+    };
+    let got = runner.component(&compiled).and_then(|component| runner.run(&compiled, &component, case, &case.rows, usize::MAX));
+    let (wanted, got) = match (answer, got) {
+        (Some(Value::Array(wanted)), Ok(got)) => (wanted, got),
+        (answer, got) => return Some(format!("Node {answer:?}, ours {:?}\n{}", got.map(|_| "rows"), case.name)),
+    };
+    for (row, (wanted, got)) in wanted.iter().zip(&got).enumerate() {
+        let differing = (0..TOGETHER).find(|at| !same(&wanted[*at], &got[*at]));
+        if let Some(at) = differing {
+            return Some(format!("row {row}: Node {}, ours {}\n    {}", wanted[at], got[at], function(at)));
+        }
+    }
+    (wanted.len() != got.len()).then(|| format!("{} rows, but {} in Node", got.len(), wanted.len()))
+}
+
 /// Functions that are compared with Node in each run.
 const GENERATED: usize = 600;
 const SEED: u64 = 0x5EED_2026;
 
 fn seed() -> u64 {
-    std::env::var("AZORA_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED)
+    std::env::var("AZORA_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED)
 }
 
 #[test]

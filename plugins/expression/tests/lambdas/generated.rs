@@ -25,7 +25,7 @@ impl Random {
         usize::try_from(self.next() % limit as u64).unwrap()
     }
 
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+    pub(crate) fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
         from[self.below(from.len())]
     }
 }
@@ -131,6 +131,7 @@ fn input() -> Element {
         field("s", Type::Utf8, false),
         field("t", Type::Utf8, true),
         field("l", Type::List(Box::new(field("item", Type::Utf8, false))), false),
+        field("m", Type::List(Box::new(field("item", Type::Int64, false))), false),
         field("p", Type::Struct(vec![field("x", Type::Int64, true)]), true),
     ])
 }
@@ -147,6 +148,7 @@ fn rows() -> Vec<Value> {
                 "s": (["a", "", "Hello", "x日y", " 12 ", "straße", "a,a"][at as usize % 7]),
                 "t": if at % 5 == 2 { Value::Null } else { json!(["b", "3", "ZZ", "é"][at as usize % 4]) },
                 "l": (&["p", "q", "r"][..at as usize % 4]),
+                "m": (&[7, -2, 7, 0, 3][..at as usize % 6 % 5]),
                 "p": if at % 4 == 3 { Value::Null } else { json!({"x": if at % 4 == 2 { Value::Null } else { json!(at) }}) },
             })
         })
@@ -159,6 +161,25 @@ pub(crate) fn cases(seed: u64, count: usize) -> Vec<Case> {
     (0..count)
         .map(|_| {
             let text = function(&mut random);
+            Case {
+                name: text.clone(),
+                input: input(),
+                rows: rows(),
+                steps: vec![("map".to_owned(), text)],
+                end: Vec::new(),
+                expect: Expect::Rows(Vec::new()),
+                is_for_node: true,
+            }
+        })
+        .collect()
+}
+
+/// Functions of the grammar, many in each case.
+pub(crate) fn grammatical(seed: u64, cases: usize, functions: usize) -> Vec<Case> {
+    let mut random = Random::new(seed ^ 0x6A6A_6A6A);
+    (0..cases)
+        .map(|_| {
+            let text = crate::grammar::Grammar::new(&mut random).lambda(functions);
             Case {
                 name: text.clone(),
                 input: input(),

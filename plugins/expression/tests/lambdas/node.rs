@@ -9,9 +9,13 @@ use std::process::{Command, Stdio};
 /// Runs each case's functions over its rows with JavaScript's own `map`, `filter` and `flatMap`.
 const DRIVER: &str = r"
 const cases = JSON.parse(require('fs').readFileSync(0, 'utf8'));
-const one = inner => inner === undefined ? null : typeof inner === 'string' ? inner.toWellFormed() : inner;
-const plain = value => JSON.parse(JSON.stringify(one(value), (key, inner) => one(inner)));
+const one = inner => inner === undefined ? null : typeof inner === 'string' ? inner.toWellFormed() : inner instanceof Date ? inner.getTime() : inner;
+const plain = value => JSON.parse(JSON.stringify(one(value), function (key) { return one(this[key]); }));
+const revived = value => value && typeof value === 'object'
+  ? '$date' in value ? new Date(value.$date) : Array.isArray(value) ? value.map(revived) : Object.fromEntries(Object.entries(value).map(([k, v]) => [k, revived(v)]))
+  : value;
 function run({rows, steps, end}) {
+  rows = rows.map(revived);
   for (const [word, text] of steps) {
     const f = text ? eval('(' + text.trim().replace(/;$/, '') + ')') : null;
     rows = {
@@ -54,6 +58,7 @@ pub(crate) fn answers(cases: &[Case]) -> Vec<Option<Value>> {
         .collect();
     let mut child = Command::new("node")
         .args(["-e", DRIVER])
+        .env("TZ", "UTC")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -66,8 +71,33 @@ pub(crate) fn answers(cases: &[Case]) -> Vec<Option<Value>> {
 }
 
 /// Cases with NaN or infinities in their rows are not for Node, because JSON has no words for them.
-fn rows(case: &Case) -> &[Value] {
+fn rows(case: &Case) -> Vec<Value> {
     let has_floats = matches!(&case.input, Element::Scalar(field) if field.ty == Type::Float64);
     assert!(!has_floats || case.rows.iter().all(|row| !row.is_string()), "{}: say \"node\": false", case.name);
-    &case.rows
+    let (ty, _) = shape(&case.input);
+    case.rows.iter().map(|row| dated(&ty, row)).collect()
+}
+
+fn shape(element: &Element) -> (Type, bool) {
+    match element {
+        Element::Scalar(field) => (field.ty.clone(), field.nullable),
+        Element::Object(fields) => (Type::Struct(fields.clone()), false),
+        Element::Tuple(fields) => (Type::Tuple(fields.clone()), false),
+    }
+}
+
+/// Timestamps marked, for Node to make dates of them.
+fn dated(ty: &Type, value: &Value) -> Value {
+    match (ty, value) {
+        (_, Value::Null) => Value::Null,
+        (Type::Timestamp, time) => json!({ "$date": time }),
+        (Type::List(item), Value::Array(items)) => items.iter().map(|value| dated(&item.ty, value)).collect(),
+        (Type::Tuple(fields), Value::Array(items)) => fields.iter().zip(items).map(|(field, value)| dated(&field.ty, value)).collect(),
+        (Type::Struct(fields), Value::Object(object)) => {
+            let known = |name: &String| fields.iter().find(|field| field.name == *name).map(|field| &field.ty);
+            let inner = object.iter().map(|(name, value)| (name.clone(), known(name).map_or(value.clone(), |ty| dated(ty, value))));
+            Value::Object(inner.collect())
+        }
+        _ => value.clone(),
+    }
 }

@@ -23,6 +23,13 @@ impl Runner {
         Self { engine: Engine::new(&config).unwrap() }
     }
 
+    /// One that compiles fast and optimises nothing, for what runs once.
+    pub(crate) fn hasty() -> Self {
+        let mut config = Config::new();
+        config.wasm_component_model(true).cranelift_opt_level(wasmtime::OptLevel::None);
+        Self { engine: Engine::new(&config).unwrap() }
+    }
+
     pub(crate) fn component(&self, compiled: &Compiled) -> Result<Component, String> {
         Component::new(&self.engine, &compiled.component).map_err(|error| format!("invalid component: {error:?}"))
     }
