@@ -52,6 +52,8 @@ const TABLE: &[Row] = &[
     ("get", "/api/v1/datasets/{name}", Takes::Nothing, &[200], "One dataset."),
     ("delete", "/api/v1/datasets/{name}", Takes::Nothing, &[204], "Forget a dataset."),
     ("get", "/api/v1/datasets/{name}/preview", Takes::Nothing, &[200], "Its first rows."),
+    ("get", "/api/v1/datasets/{name}/rows", Takes::Nothing, &[200], "All of its rows, in the format that Accept names."),
+    ("get", "/api/v1/datasets/{name}/statistics", Takes::Nothing, &[200], "Nulls, distinct values and extremes of its columns."),
     ("get", "/api/v1/connectors", Takes::Nothing, &[200], "Sources and sinks of this server."),
     ("get", "/api/v1/problems", Takes::Nothing, &[200], "Every code that a problem can have."),
     ("get", "/api/v1/problems/{code}", Takes::Nothing, &[200], "What one code means."),

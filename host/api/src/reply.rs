@@ -67,6 +67,7 @@ pub(crate) fn job(view: &JobView) -> Value {
         "progress": {
             "partitions": view.partitions,
             "partitionsPrepared": view.partitions_prepared,
+            "skippedRows": view.stages.iter().map(|stage| stage.skipped).sum::<u64>(),
             "stages": view.stages.iter().map(stage).collect::<Vec<_>>(),
         },
         "failure": view.failure.as_ref().map(failure_json),
@@ -84,14 +85,14 @@ fn stage(view: &StageView) -> Value {
         .map(|view| {
             json!({
                 "partition": view.partition, "done": view.is_done, "rowsIn": view.rows_in, "rowsOut": view.rows_out,
-                "bytes": view.bytes, "guestMs": millis(view.guest_ns),
+                "bytes": view.bytes, "guestMs": millis(view.guest_ns), "traps": view.traps, "skippedRows": view.skipped,
             })
         })
         .collect();
     json!({
         "stage": view.stage, "name": view.name, "partitions": view.partitions, "partitionsDone": view.partitions_done,
         "rowsIn": view.rows_in, "rowsOut": view.rows_out, "bytes": view.bytes, "guestMs": millis(view.guest_ns),
-        "partitionDetails": partitions,
+        "traps": view.traps, "skippedRows": view.skipped, "partitionDetails": partitions,
     })
 }
 
@@ -147,12 +148,17 @@ fn columns(views: &[ColumnView]) -> Value {
     views.iter().map(|view| json!({ "name": view.name, "type": view.data_type, "nullable": view.is_nullable })).collect()
 }
 
-/// A dataset.
-pub(crate) fn dataset(view: &DatasetView) -> Value {
+/// A dataset, with its columns where they are known.
+pub(crate) fn dataset(view: &DatasetView, columns_of: Option<&[ColumnView]>) -> Value {
+    let path = format!("/api/v1/datasets/{}", view.name);
     json!({
         "name": view.name.as_str(), "rows": view.rows, "bytes": view.bytes, "files": view.files,
+        "columns": columns_of.map(columns), "version": view.version,
         "committedAt": time(view.committed_at_ms), "job": view.job.to_string(), "last": view.is_last,
-        "links": { "self": format!("/api/v1/datasets/{}", view.name), "preview": format!("/api/v1/datasets/{}/preview", view.name) },
+        "links": {
+            "self": path, "preview": format!("{path}/preview"), "rows": format!("{path}/rows"),
+            "statistics": format!("{path}/statistics"),
+        },
     })
 }
 

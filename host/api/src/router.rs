@@ -40,6 +40,8 @@ pub fn router(app: App) -> Router {
         .route("/datasets", get(datasets::list))
         .route("/datasets/{name}", get(datasets::one).delete(datasets::delete))
         .route("/datasets/{name}/preview", get(datasets::preview))
+        .route("/datasets/{name}/rows", get(datasets::rows))
+        .route("/datasets/{name}/statistics", get(datasets::statistics))
         .route("/connectors", get(connectors::list))
         .route("/problems", get(problems::list))
         .route("/problems/{code}", get(problems::one));

@@ -15,6 +15,7 @@ use crate::{Catalog, ContextOptions, DatasetEntry, Options, RunContext, Runner, 
 use azora_connect::{Receipt, Registry, Token};
 use azora_sandbox::Sandbox;
 use azora_spec::{Failure, Input, JobId, JobSpec};
+use datafusion::arrow::datatypes::SchemaRef;
 use std::sync::Arc;
 
 /// Plans and runs jobs. Clones share everything.
@@ -149,6 +150,22 @@ impl Engine {
     /// Where either is damaged.
     pub fn result(&self, job: JobId, description: &str, tokens: &[Token]) -> Result<JobResult, Failure> {
         sink::description::result(&self.inner.files, job, description, tokens)
+    }
+
+    /// The rows of a plan as an answer that is computed while it is read, past its sink. What the plan reads must stay as
+    /// long. `rows` and `bytes` are what is known of it.
+    #[must_use]
+    pub fn read(&self, planned: &Planned, rows: u64, bytes: u64) -> JobResult {
+        let schema = Arc::clone(planned.schema());
+        JobResult { shape: crate::Shape::Rows, schema, rows, bytes, parts: vec![crate::result::Part::Plan(planned.clone())] }
+    }
+
+    /// The columns of a dataset, from the first of its files. Blocks.
+    ///
+    /// # Errors
+    /// Where the file is not there or damaged.
+    pub fn dataset_schema(&self, entry: &DatasetEntry) -> Result<SchemaRef, Failure> {
+        input::dataset_schema(&self.inner.files, entry)
     }
 
     /// Removes a job's kept result from the disk. Removing one that is gone is no error.

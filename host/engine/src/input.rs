@@ -16,7 +16,7 @@ use crate::{Catalog, DatasetEntry, Error, Options, failure_of};
 use azora_connect::element::Element;
 use azora_connect::{Registry, Split};
 use azora_spec::{Code, DatasetName, Failure, FileFormat, Input, JobSpec, Operation};
-use datafusion::arrow::datatypes::{DataType, Fields};
+use datafusion::arrow::datatypes::{DataType, Fields, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, provider_as_source};
@@ -153,12 +153,7 @@ impl Inputs<'_> {
     }
 
     fn pin_dataset(&self, entry: &DatasetEntry) -> Result<DatasetPin, Failure> {
-        let damaged = || Failure::from(Error::Damaged { what: "the catalog's entry of a dataset" });
-        let version = entry.directory.file_name().and_then(|name| name.to_str()).ok_or_else(damaged)?;
-        let directory = crate::sink::dataset::directory(entry.name.as_str(), version);
-        let pin = |file: &String| file::pin(self.files, DATA_ROOT, &format!("{directory}/{file}"));
-        let files = entry.files.iter().map(pin).collect::<Result<_, _>>()?;
-        Ok(DatasetPin { name: entry.name.to_string(), version: version.to_owned(), files })
+        pin_dataset(self.files, entry)
     }
 
     async fn files_relation(&self, config: &file::Config, files: Vec<FilePin>, state: &SessionState) -> Result<Relation, Failure> {
@@ -195,6 +190,23 @@ impl Inputs<'_> {
         let element = table.element();
         relation(state, Arc::new(table), element)
     }
+}
+
+/// A dataset's version with its files.
+fn pin_dataset(files: &Arc<Files>, entry: &DatasetEntry) -> Result<DatasetPin, Failure> {
+    let damaged = || Failure::from(Error::Damaged { what: "the catalog's entry of a dataset" });
+    let version = entry.directory.file_name().and_then(|name| name.to_str()).ok_or_else(damaged)?;
+    let directory = crate::sink::dataset::directory(entry.name.as_str(), version);
+    let pin = |file: &String| file::pin(files, DATA_ROOT, &format!("{directory}/{file}"));
+    let files = entry.files.iter().map(pin).collect::<Result<_, _>>()?;
+    Ok(DatasetPin { name: entry.name.to_string(), version: version.to_owned(), files })
+}
+
+/// The columns of a dataset, with what an element is; none where it has no file.
+pub(crate) fn dataset_schema(files: &Arc<Files>, entry: &DatasetEntry) -> Result<SchemaRef, Failure> {
+    let pin = pin_dataset(files, entry)?;
+    let footer = pin.files.first().map(|pin| parquet::footer(files, pin)).transpose()?;
+    Ok(Arc::new(footer.unwrap_or_else(Schema::empty)))
 }
 
 /// Runs work that reads files where it may wait. A panic of a reader over broken input becomes a failure.

@@ -20,6 +20,7 @@ mod pins;
 mod plan;
 mod planned;
 mod progress;
+mod reading;
 mod relation;
 mod result;
 mod runner;

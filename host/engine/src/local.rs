@@ -38,7 +38,7 @@ impl Runner for LocalRunner {
         let _stop = cancel.clone().drop_guard();
         planned.current_run().begin(cancel.clone());
         let plan = reset_plan_states(Arc::clone(planned.plan())).map_err(failure_of)?;
-        let stages = Stages::of(&plan);
+        let stages = Arc::new(Stages::of(&plan));
         let mut tasks = start(planned, &context, &plan, &stages, &cancel);
         let deadline = sleep_until(Instant::now() + planned.time_max());
         tokio::pin!(deadline);
@@ -89,10 +89,10 @@ fn start(
     planned: &Planned,
     context: &RunContext,
     plan: &Arc<dyn ExecutionPlan>,
-    stages: &Stages,
+    stages: &Arc<Stages>,
     cancel: &CancellationToken,
 ) -> JoinSet<Result<(usize, Token), Failure>> {
-    let task_context = task_context(planned, context, cancel);
+    let task_context = task_context(planned, &context.job.to_string(), cancel);
     // Without an exchange partitions are independent: running only as many as there are threads keeps memory small.
     // With one, all of them drain the same producers and have to run together.
     let permits = if stages.len() == 1 { planned.session().threads() } else { Semaphore::MAX_PERMITS };
@@ -113,11 +113,13 @@ fn start(
         let progress = Arc::clone(&context.progress);
         let partitions = planned.partitions();
         let stage_name = stages.last_name().to_owned();
+        let stages = Arc::clone(stages);
         tasks.spawn_on(
             async move {
                 let _permit = permits.acquire_owned().await;
                 let (token, update) = AssertUnwindSafe(task.run()).catch_unwind().await.unwrap_or_else(|_| Err(Error::Panicked.into()))?;
                 progress.prepared(partition, &token)?;
+                stages.wrote(partition, update.rows_out, update.bytes);
                 progress.update(StageUpdate { stage, stage_name, partitions, ..update });
                 Ok((partition, token))
             },
@@ -127,13 +129,13 @@ fn start(
     tasks
 }
 
-fn task_context(planned: &Planned, context: &RunContext, cancel: &CancellationToken) -> Arc<TaskContext> {
+/// What the nodes of a plan find around them.
+pub(crate) fn task_context(planned: &Planned, id: &str, cancel: &CancellationToken) -> Arc<TaskContext> {
     let scope = RunScope { cancel: cancel.clone(), io: tokio::runtime::Handle::current() };
     let config = planned.config().clone().with_extension(Arc::new(scope));
     let runtime = Arc::clone(&planned.session().runtime);
-    let id = context.job.to_string();
     let empty = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
-    Arc::new(TaskContext::new(Some(id.clone()), id, config, empty.0, empty.1, empty.2, empty.3, runtime))
+    Arc::new(TaskContext::new(Some(id.to_owned()), id.to_owned(), config, empty.0, empty.1, empty.2, empty.3, runtime))
 }
 
 /// One partition on its way into the sink.
@@ -186,6 +188,8 @@ impl Task {
             rows_out: rows,
             bytes,
             guest_ns: 0,
+            traps: 0,
+            skipped: 0,
             is_done: true,
         };
         Ok((token, update))
@@ -193,7 +197,7 @@ impl Task {
 }
 
 /// The rows with the metadata that plans do not carry.
-fn stamp(schema: &SchemaRef, batch: RecordBatch) -> Result<RecordBatch, Failure> {
+pub(crate) fn stamp(schema: &SchemaRef, batch: RecordBatch) -> Result<RecordBatch, Failure> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let (_, columns, _) = batch.into_parts();
     let columns = columns

@@ -12,6 +12,7 @@ mod keyed;
 mod numbers;
 mod plugin;
 mod rows;
+mod statistics;
 mod tiers;
 mod unify;
 
@@ -36,10 +37,10 @@ const ORDINAL: &str = "__azora_ordinal";
 
 /// What the operations make of the input. `others` are the second inputs of those that have one, in their order.
 pub(crate) async fn apply(ctx: &PlanContext, input: Relation, others: Vec<Relation>, operations: &[Operation]) -> Result<Applied, Failure> {
-    if ctx.options.on_error != OnError::Fail {
-        // Refused rather than ignored: a job that was to skip bad rows must not fail for one after hours.
-        let failure = Failure::new(Code::RequestField, "jobs cannot go on behind a row that fails: only 'fail' is available");
-        return Err(failure.at("/options/onError"));
+    if ctx.options.on_error == OnError::DeadLetter {
+        // Refused rather than ignored: rows that somebody wants to see again must not be lost.
+        let failure = Failure::new(Code::RequestField, "rows that fail cannot be kept in a dataset of their own yet");
+        return Err(failure.at("/options/onError").hint("'skip' leaves them out and counts them, 'fail' ends the job"));
     }
     // Where an interpreted lambda asks for a sample, the sample is taken and the plan built anew: what was decided stays.
     loop {
@@ -190,11 +191,35 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// Whether the operation may end the kernel that waits.
+const fn is_fused(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Reduce(_)
+            | Operation::Fold { .. }
+            | Operation::Aggregate { .. }
+            | Operation::Aggregates(_)
+            | Operation::Count
+            | Operation::Sum
+            | Operation::Min
+            | Operation::Max
+    )
+}
+
 impl Builder<'_> {
+    /// Whether rows on which a function fails are left out.
+    fn is_skipping(&self) -> bool {
+        self.ctx.options.on_error == OnError::Skip
+    }
+
     /// Applies one operation; an action gives the shape of its answer.
     fn operation(&mut self, step: &OperationAt<'_>) -> Result<Option<Answer>, Failure> {
         if self.chain.push(step.operation, &step.pointer) {
             return Ok(None);
+        }
+        if self.is_skipping() && is_fused(step.operation) {
+            // A kernel with an end has a state: rows that fail are left out in one of their own before it.
+            self.flush()?;
         }
         match step.operation {
             Operation::Keys => self.chain.push_part(Step::Keys),
@@ -268,6 +293,7 @@ impl Builder<'_> {
             Operation::Repartition(partitions) => self.repartition(*partitions)?,
             Operation::Coalesce(partitions) => self.rows.pass_through(Gather::coalesce(*partitions))?,
             Operation::Glom => self.glom()?,
+            Operation::Statistics => return self.statistics(step).map(Some),
             Operation::Combine { how, other } => self.combine(step, *how, other)?,
             Operation::Collect | Operation::Write => return Ok(Some(Answer::rows())),
             other => return Err(step.invalid(format!("'{}' cannot stand here", other.name()))),

@@ -35,6 +35,10 @@ pub struct StageUpdate {
     pub bytes: u64,
     /// Time inside guests, in nanoseconds.
     pub guest_ns: u64,
+    /// Calls of guests that failed and were tried again with fewer rows.
+    pub traps: u64,
+    /// Rows that were left out because a function failed on them.
+    pub skipped: u64,
     /// Whether the partition has ended.
     pub is_done: bool,
 }

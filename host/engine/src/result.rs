@@ -26,6 +26,8 @@ pub struct JobResult {
 pub(crate) enum Part {
     Memory(Vec<RecordBatch>),
     File(PathBuf),
+    /// All that a plan gives, run as it is read.
+    Plan(crate::Planned),
 }
 
 impl JobResult {
@@ -49,5 +51,6 @@ fn part_stream(part: Part) -> BoxStream<'static, Result<RecordBatch, Failure>> {
     match part {
         Part::Memory(batches) => stream::iter(batches.into_iter().map(Ok)).boxed(),
         Part::File(path) => crate::sink::collect::read(path),
+        Part::Plan(planned) => crate::reading::rows(planned),
     }
 }

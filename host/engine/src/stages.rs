@@ -8,15 +8,25 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::metrics::MetricValue;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The counter of time inside guests that transform nodes keep, in nanoseconds.
 pub(crate) const GUEST_NS: &str = "guest_ns";
 
+/// The counter of failed calls that transform nodes keep where a job goes on behind them.
+pub(crate) const TRAPS: &str = "guest_traps";
+/// The counter of rows that they left out.
+pub(crate) const SKIPPED: &str = "skipped_rows";
+
 /// The stages of one plan, the one that reads the input first.
 #[derive(Debug)]
-pub(crate) struct Stages(Vec<Stage>);
+pub(crate) struct Stages {
+    stages: Vec<Stage>,
+    /// Rows and bytes that went into the sink, by partition.
+    written: Mutex<BTreeMap<usize, (u64, u64)>>,
+}
 
 #[derive(Debug, Default)]
 struct Stage {
@@ -31,11 +41,16 @@ impl Stages {
         let mut stages = vec![Stage::default()];
         walk(plan, 0, &mut stages);
         stages.reverse();
-        Self(stages)
+        Self { stages, written: Mutex::default() }
+    }
+
+    /// Notes what a partition gave to the sink.
+    pub(crate) fn wrote(&self, partition: usize, rows: u64, bytes: u64) {
+        self.written.lock().insert(partition, (rows, bytes));
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.stages.len()
     }
 
     pub(crate) fn last_name(&self) -> &'static str {
@@ -44,10 +59,17 @@ impl Stages {
 
     /// Sends the counters of all partitions. Those of the last stage's end are the runner's to send.
     pub(crate) fn report(&self, progress: &dyn Progress, is_done: bool) {
-        for (at, stage) in self.0.iter().enumerate() {
-            let is_last = at + 1 == self.0.len();
+        for (at, stage) in self.stages.iter().enumerate() {
+            let is_last = at + 1 == self.stages.len();
             let partitions = stage.partitions();
-            for (partition, counters) in stage.counters() {
+            let mut all = stage.counters();
+            if is_last {
+                for (partition, (rows, bytes)) in self.written.lock().iter() {
+                    let counters = all.entry(*partition).or_default();
+                    (counters.rows_out, counters.bytes) = (*rows, *bytes);
+                }
+            }
+            for (partition, counters) in all {
                 let update = StageUpdate {
                     stage: at,
                     stage_name: if is_last { self.last_name().to_owned() } else { stage.name() },
@@ -57,6 +79,8 @@ impl Stages {
                     rows_out: counters.rows_out,
                     bytes: counters.bytes,
                     guest_ns: counters.guest_ns,
+                    traps: counters.traps,
+                    skipped: counters.skipped,
                     is_done,
                 };
                 progress.update(update);
@@ -96,6 +120,8 @@ struct Counters {
     rows_out: u64,
     bytes: u64,
     guest_ns: u64,
+    traps: u64,
+    skipped: u64,
 }
 
 impl Stage {
@@ -129,8 +155,12 @@ impl Stage {
         }
         for node in &self.nodes {
             each(node, &mut counters, |value, counters| {
-                if value.name() == GUEST_NS {
-                    counters.guest_ns += value.as_usize() as u64;
+                let number = value.as_usize() as u64;
+                match value.name() {
+                    GUEST_NS => counters.guest_ns += number,
+                    TRAPS => counters.traps += number,
+                    SKIPPED => counters.skipped += number,
+                    _ => {}
                 }
             });
         }

@@ -207,3 +207,21 @@ fn aggregates_that_do_not_fit_or_fail_are_refused() {
     let failed = check(json!([4, -1, 9]), of_all("geometric_mean"), "plugin.failed", "/operations/0", "-1 is none");
     assert_eq!(failed.blame(), azora_spec::Blame::Plugin);
 }
+
+#[test]
+fn rows_that_fail_or_trap_are_left_out() {
+    let fixture = Fixture::with_plugin(guest("types"));
+    let mut data: Vec<Value> = (0..3_000).map(|row| json!(format!("row {row}"))).collect();
+    for (row, bad) in [(0, ""), (7, "panic"), (1_500, ""), (1_501, "panic"), (2_999, "panic")] {
+        data[row] = json!(bad);
+    }
+    let expect: Vec<Value> =
+        data.iter().filter_map(Value::as_str).filter(|text| text.starts_with("row")).map(|text| json!(text.to_uppercase())).collect();
+    let shout = json!([{"type": "map", "plugin": "types", "function": "shout"}]);
+    for partitions in [1, 3] {
+        let request = json!({"data": data, "operations": shout, "options": {"onError": "skip"}});
+        assert_eq!(fixture.run(&request, partitions).unwrap(), json!(expect), "{partitions} partitions");
+    }
+    let failure = fixture.run(&job(json!(data), shout), 2).unwrap_err();
+    assert_eq!(failure.blame(), azora_spec::Blame::Plugin);
+}

@@ -4,11 +4,13 @@ use crate::options::PARTITIONS_SHOWN_MAX;
 use crate::views::{OutputView, PartitionView, StageView};
 use azora_engine::StageUpdate;
 use azora_spec::{Failure, JobState};
-use azora_store::StageRecord;
+use azora_store::{PartitionRecord, StageRecord};
 use std::collections::BTreeMap;
 
 /// Partitions whose counters are kept; what comes beyond it is left out of the totals.
 const PARTITIONS_TRACKED_MAX: usize = 65_536;
+/// Partitions of all stages together that are kept with an ended job.
+const PARTITIONS_KEPT_MAX: usize = 256;
 
 /// The board.
 #[derive(Debug)]
@@ -79,6 +81,8 @@ impl Stages {
             rows_out: update.rows_out,
             bytes: update.bytes,
             guest_ns: update.guest_ns,
+            traps: update.traps,
+            skipped: update.skipped,
         };
         stage.partitions.insert(update.partition, view);
     }
@@ -93,9 +97,17 @@ impl Stages {
         self.stages.iter().map(|(at, stage)| stage.view(*at)).collect()
     }
 
-    /// Totals only, as they are kept with an ended job.
+    /// As they are kept with an ended job: totals, and partitions within a bound.
     pub(crate) fn records(&self) -> Vec<StageRecord> {
+        let mut left = PARTITIONS_KEPT_MAX;
         let record = |view: StageView| StageRecord {
+            details: {
+                let details: Vec<_> = view.partition_views.iter().take(left).map(partition_record).collect();
+                left -= details.len();
+                details
+            },
+            traps: view.traps,
+            skipped: view.skipped,
             stage: view.stage,
             name: view.name,
             partitions: view.partitions,
@@ -118,6 +130,8 @@ impl Stage {
             view.rows_out += partition.rows_out;
             view.bytes += partition.bytes;
             view.guest_ns += partition.guest_ns;
+            view.traps += partition.traps;
+            view.skipped += partition.skipped;
         }
         view.partition_views = self.partitions.values().take(PARTITIONS_SHOWN_MAX).cloned().collect();
         view
@@ -135,6 +149,34 @@ pub(crate) fn view_of(record: StageRecord) -> StageView {
         rows_out: record.rows_out,
         bytes: record.bytes,
         guest_ns: record.guest_ns,
-        partition_views: Vec::new(),
+        traps: record.traps,
+        skipped: record.skipped,
+        partition_views: record.details.into_iter().map(partition_view).collect(),
+    }
+}
+
+fn partition_record(view: &PartitionView) -> PartitionRecord {
+    PartitionRecord {
+        partition: view.partition,
+        is_done: view.is_done,
+        rows_in: view.rows_in,
+        rows_out: view.rows_out,
+        bytes: view.bytes,
+        guest_ns: view.guest_ns,
+        traps: view.traps,
+        skipped: view.skipped,
+    }
+}
+
+fn partition_view(record: PartitionRecord) -> PartitionView {
+    PartitionView {
+        partition: record.partition,
+        is_done: record.is_done,
+        rows_in: record.rows_in,
+        rows_out: record.rows_out,
+        bytes: record.bytes,
+        guest_ns: record.guest_ns,
+        traps: record.traps,
+        skipped: record.skipped,
     }
 }

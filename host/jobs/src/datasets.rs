@@ -38,11 +38,21 @@ pub(crate) struct PlanTicket<'a> {
 
 impl Retired {
     pub(crate) fn begin_plan(&self) -> PlanTicket<'_> {
+        PlanTicket { retired: self, number: self.begin() }
+    }
+
+    /// Begins a plan that is to be ended by its number.
+    pub(crate) fn begin(&self) -> u64 {
         let mut inner = self.inner.lock();
         let number = inner.next;
         inner.next += 1;
         inner.plans.insert(number);
-        PlanTicket { retired: self, number }
+        number
+    }
+
+    /// Ends a plan.
+    pub(crate) fn end(&self, number: u64) {
+        self.inner.lock().plans.remove(&number);
     }
 
     fn push(&self, row: DatasetRow) {
@@ -68,7 +78,7 @@ impl Retired {
 
 impl Drop for PlanTicket<'_> {
     fn drop(&mut self) {
-        self.retired.inner.lock().plans.remove(&self.number);
+        self.retired.end(self.number);
     }
 }
 
@@ -181,6 +191,7 @@ impl Shared {
 fn view(row: DatasetRow, last: Option<&DatasetName>) -> DatasetView {
     DatasetView {
         is_last: last == Some(&row.name),
+        version: Path::new(&row.directory).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         name: row.name,
         rows: row.rows,
         bytes: row.bytes,

@@ -2,11 +2,12 @@
 
 use crate::catalog::Catalog;
 use crate::options::Options;
+use crate::reading::Reading;
 use crate::shared::{Shared, blocking};
 use crate::submit::{Incoming, Origin};
 use crate::views::{
-    ContextRequest, ContextView, DatasetView, Ended, HealthView, IngestRequest, IngestView, JobEvent, JobView, ListQuery, Page, PluginView,
-    Submission, Submitted, TryRequest,
+    ColumnView, ContextRequest, ContextView, DatasetView, Ended, HealthView, IngestRequest, IngestView, JobEvent, JobView, ListQuery, Page,
+    PluginView, Submission, Submitted, TryRequest,
 };
 use azora_engine::{Engine, JobResult};
 use azora_sandbox::Sandbox;
@@ -190,6 +191,30 @@ impl Handle {
     /// [`azora_spec::Code::DatasetUnknown`].
     pub fn dataset(&self, name: &DatasetName) -> Result<DatasetView, Failure> {
         self.shared.dataset_view(name)
+    }
+
+    /// The columns of datasets, in their order; none of one that went away meanwhile.
+    ///
+    /// # Errors
+    /// Where the work was lost.
+    pub async fn dataset_columns(&self, names: Vec<DatasetName>) -> Result<Vec<Option<Vec<ColumnView>>>, Failure> {
+        self.shared.dataset_columns(names).await
+    }
+
+    /// The rows of a dataset, to be read while the answer lives.
+    ///
+    /// # Errors
+    /// [`azora_spec::Code::DatasetUnknown`], [`azora_spec::Code::JobQueueFull`].
+    pub async fn read_dataset(&self, name: &DatasetName) -> Result<Reading, Failure> {
+        self.shared.read_dataset(name).await
+    }
+
+    /// Nulls, distinct values and extremes of every column, as JSON.
+    ///
+    /// # Errors
+    /// [`azora_spec::Code::DatasetUnknown`], and those of a job that reads all of it.
+    pub async fn dataset_statistics(&self, name: &DatasetName) -> Result<Value, Failure> {
+        self.shared.dataset_statistics(name).await
     }
 
     /// Forgets a dataset; its rows go when the last job that reads them has ended.

@@ -18,6 +18,7 @@ mod manifest;
 mod options;
 mod plugins;
 mod queries;
+mod reading;
 mod recovery;
 mod shared;
 mod submit;
@@ -34,6 +35,7 @@ pub use catalog::Catalog;
 pub use error::Error;
 pub use handle::{Handle, start};
 pub use options::{Decode, Options, PARTITIONS_SHOWN_MAX};
+pub use reading::{Held, Reading};
 pub use views::{
     ColumnView, ContextRequest, ContextView, DatasetView, Ended, FunctionView, HealthView, Idempotency, IngestRequest, IngestView,
     JobEvent, JobView, ListQuery, OutputView, Page, PartitionView, PluginView, StageView, Submission, Submitted, TryRequest,

@@ -121,7 +121,8 @@ fn function_view(function: &FunctionDecl) -> FunctionView {
     }
 }
 
-fn columns(schema: &Schema) -> Vec<ColumnView> {
+/// Columns for people.
+pub(crate) fn columns(schema: &Schema) -> Vec<ColumnView> {
     let column = |field: &Arc<Field>| ColumnView {
         name: field.name().clone(),
         data_type: field.data_type().to_string(),

@@ -98,7 +98,11 @@ pub struct StageView {
     pub bytes: u64,
     /// Time spent inside guests, in nanoseconds, all partitions together.
     pub guest_ns: u64,
-    /// The partitions, the first [`crate::PARTITIONS_SHOWN_MAX`] of them; empty for a job that ended before a restart.
+    /// Calls of guests that failed and were tried again with fewer rows.
+    pub traps: u64,
+    /// Rows that were left out because a function failed on them.
+    pub skipped: u64,
+    /// The partitions, the first [`crate::PARTITIONS_SHOWN_MAX`] of them.
     pub partition_views: Vec<PartitionView>,
 }
 
@@ -117,6 +121,10 @@ pub struct PartitionView {
     pub bytes: u64,
     /// Time spent inside guests, in nanoseconds.
     pub guest_ns: u64,
+    /// Calls of guests that failed and were tried again with fewer rows.
+    pub traps: u64,
+    /// Rows that were left out because a function failed on them.
+    pub skipped: u64,
 }
 
 /// What a job wrote.
@@ -239,6 +247,8 @@ pub struct DatasetView {
     pub bytes: u64,
     /// How many files hold it.
     pub files: usize,
+    /// The name of its newest version.
+    pub version: String,
     /// When its newest version was committed, in milliseconds since 1970.
     pub committed_at_ms: u64,
     /// The job that committed it.

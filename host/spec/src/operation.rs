@@ -221,6 +221,8 @@ pub enum Operation {
     Coalesce(usize),
     /// One list per partition.
     Glom,
+    /// Nulls, distinct values and extremes of every column. Not part of requests: datasets are asked for it.
+    Statistics,
     /// Both inputs become one.
     Combine {
         /// How.
@@ -307,6 +309,7 @@ impl Operation {
             Self::Repartition(_) => "repartition",
             Self::Coalesce(_) => "coalesce",
             Self::Glom => "glom",
+            Self::Statistics => "statistics",
             Self::Combine { how, .. } => how.name(),
         }
     }
@@ -337,6 +340,7 @@ impl Operation {
                 | Self::Stats
                 | Self::Histogram(_)
                 | Self::IsEmpty
+                | Self::Statistics
                 | Self::Collect
                 | Self::Write
         )

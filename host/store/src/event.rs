@@ -180,6 +180,43 @@ pub struct StageRecord {
     pub bytes: u64,
     /// Nanoseconds inside guests.
     pub guest_ns: u64,
+    /// Failed calls of guests that the job went on behind.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub traps: u64,
+    /// Rows that were left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: u64,
+    /// The first of its partitions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<PartitionRecord>,
+}
+
+/// One partition of a stage of an ended job.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionRecord {
+    /// Its number.
+    pub partition: usize,
+    /// Whether it finished.
+    pub is_done: bool,
+    /// Rows read.
+    pub rows_in: u64,
+    /// Rows given on.
+    pub rows_out: u64,
+    /// Bytes given on.
+    pub bytes: u64,
+    /// Nanoseconds inside guests.
+    pub guest_ns: u64,
+    /// Failed calls of guests that the job went on behind.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub traps: u64,
+    /// Rows that were left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// An idempotency key and what it is bound to.

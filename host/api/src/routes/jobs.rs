@@ -149,7 +149,7 @@ pub(crate) async fn result(State(app): State<App>, Path(id): Path<String>, heade
     let format = accept::format(&headers, query.text("format"))?;
     let id: JobId = id.parse()?;
     match app.handle.result(id).await {
-        Ok(result) => rows::stream(&result, format),
+        Ok(result) => rows::stream(&result, format, ()),
         Err(failure) if failure.code == Code::JobNoResult => Err(explained(&app, id, failure).await.into()),
         Err(failure) => Err(failure.into()),
     }

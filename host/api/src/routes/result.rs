@@ -20,9 +20,10 @@ pub(crate) async fn value(result: &JobResult) -> Result<Value, Failure> {
     format::to_json_value(result, RESULT_INLINE_BYTES_MAX).await
 }
 
-/// The rows as a stream. What fails after the first byte can only break it off: the client sees an answer without its end.
-pub(crate) fn stream(result: &JobResult, kind: FileFormat) -> Result {
-    let bytes = format::stream(result, kind)?.inspect_err(|failure| {
+/// The rows as a stream; `held` lives as long as it does. What fails after the first byte can only break it off: the client sees an answer without its end.
+pub(crate) fn stream(result: &JobResult, kind: FileFormat, held: impl Send + 'static) -> Result {
+    let bytes = format::stream(result, kind)?.inspect_err(move |failure| {
+        let _held = &held;
         tracing::warn!(code = %failure.code, message = %failure.message, "a result broke off");
     });
     let mut response: Response = Body::from_stream(bytes).into_response();

@@ -68,7 +68,8 @@ impl ParquetTable {
     }
 }
 
-fn footer(files: &Files, pin: &FilePin) -> Result<Schema, Failure> {
+/// The schema that a file says of itself.
+pub(super) fn footer(files: &Files, pin: &FilePin) -> Result<Schema, Failure> {
     let file = super::file::open(files, pin)?;
     let broken = |reason: &str| {
         tracing::info!(reason, "a Parquet footer cannot be read");

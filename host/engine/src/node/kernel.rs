@@ -2,8 +2,8 @@
 //! decided by the operators that use it.
 
 use crate::relation::RunScope;
-use crate::stages::GUEST_NS;
-use azora_sandbox::{CancelFlag, Column, Instance, Kept, Origin, Plan, Processed, Stats, Transform};
+use crate::stages::{GUEST_NS, SKIPPED, TRAPS};
+use azora_sandbox::{CancelFlag, Column, Fault, Instance, Kept, Origin, Plan, Processed, Stats, Transform};
 use azora_spec::limits::GuestLimits;
 use azora_spec::{Digest, Failure};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
@@ -104,7 +104,7 @@ impl Kernel {
         });
         let instance = self.transform.start_with(flag).map_err(|error| failed(error, pointer))?;
         let (metrics, pointer, pointers) = (metrics.clone(), pointer.to_owned(), pointers.to_vec());
-        Ok(Guest { kernel: Arc::clone(self), instance, metrics, pointer, pointers, seen: Stats::default(), _watch: watch })
+        Ok(Guest { kernel: Arc::clone(self), instance, metrics, pointer, pointers, seen: Stats::default(), failed_row: None, _watch: watch })
     }
 
     /// An instance outside of a plan.
@@ -134,14 +134,28 @@ pub(crate) struct GuestMetrics {
     rows: Count,
     calls: Count,
     time: Time,
+    traps: Count,
+    skipped: Count,
 }
 
 impl GuestMetrics {
+    /// Notes a call that failed and is tried again with fewer rows.
+    pub(crate) fn trapped(&self) {
+        self.traps.add(1);
+    }
+
+    /// Notes rows that are left out.
+    pub(crate) fn skipped(&self, rows: usize) {
+        self.skipped.add(rows);
+    }
+
     pub(crate) fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
         Self {
             rows: MetricBuilder::new(metrics).counter(ROWS_IN, partition),
             calls: MetricBuilder::new(metrics).counter(CALLS, partition),
             time: MetricBuilder::new(metrics).subset_time(GUEST_NS, partition),
+            traps: MetricBuilder::new(metrics).counter(TRAPS, partition),
+            skipped: MetricBuilder::new(metrics).counter(SKIPPED, partition),
         }
     }
 }
@@ -154,6 +168,8 @@ pub(crate) struct Guest {
     pointer: String,
     pointers: Vec<String>,
     seen: Stats,
+    /// The row of the last batch that the guest blamed for its failure.
+    failed_row: Option<u64>,
     /// Ends with the guest.
     _watch: Option<SpawnedTask<()>>,
 }
@@ -168,7 +184,17 @@ impl Guest {
         let needed = batch(&self.kernel.needed, needed, rows)?;
         let processed = self.instance.process(&needed);
         self.count();
-        processed.map_err(|error| self.failed(error))
+        processed.map_err(|error| {
+            if let azora_sandbox::Error::Guest { fault: Fault::Failed { row, .. }, .. } = &error {
+                self.failed_row = *row;
+            }
+            self.failed(error)
+        })
+    }
+
+    /// The row of the last batch that the guest blamed for its failure, where it blamed one.
+    pub(crate) const fn failed_row(&self) -> Option<u64> {
+        self.failed_row
     }
 
     /// Ends the partition.

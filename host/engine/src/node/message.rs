@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Grows with every change that an older reader would misunderstand.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The message. A promise between processes of one version of the server.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,6 +44,7 @@ struct Message {
     meeting: MeetingMessage,
     is_stateless: bool,
     is_one_to_one: bool,
+    is_skipping: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -129,6 +130,7 @@ impl TransformOperator {
             },
             is_stateless: self.is_stateless,
             is_one_to_one: self.is_one_to_one,
+            is_skipping: self.is_skipping,
         };
         serde_json::to_vec(&message).map_err(|_| external(damaged()))
     }
@@ -161,6 +163,7 @@ impl TransformOperator {
             },
             is_stateless: message.is_stateless,
             is_one_to_one: message.is_one_to_one,
+            is_skipping: message.is_skipping,
         })
     }
 }
@@ -232,6 +235,7 @@ mod tests {
             meeting: Meeting::Combine,
             is_stateless: true,
             is_one_to_one: false,
+            is_skipping: true,
             pointer: "/operations/3".to_owned(),
             pointers: Vec::new(),
         };
@@ -246,7 +250,7 @@ mod tests {
         assert_eq!(back.describe(), operator.describe());
         assert_eq!(back.encode().unwrap(), bytes);
         assert_eq!(back.kernel.limits, limits);
-        let other = String::from_utf8(bytes).unwrap().replace("\"version\":1", "\"version\":9");
+        let other = String::from_utf8(bytes).unwrap().replace("\"version\":2", "\"version\":9");
         assert_eq!(crate::failure_of(TransformOperator::decode(other.as_bytes(), &components).unwrap_err()).code, Code::Internal);
     }
 }

@@ -1,5 +1,7 @@
 //! Rows through a guest: only the columns that it needs go in, the others are kept back and put beside what it made.
 
+mod poison;
+
 use super::kernel::{Guest, GuestMetrics, Keeper, Kernel, Origins};
 use super::{Assembled, Gather, NodeExec, Operator, Task, batch, external};
 use azora_sandbox::{Kept, Origin, Processed};
@@ -9,7 +11,7 @@ use datafusion::arrow::compute::{concat_batches, prep_null_mask_filter};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::metrics::BaselineMetrics;
+use datafusion::physical_plan::metrics::{BaselineMetrics, RecordOutput};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, SendableRecordBatchStream};
 use futures::{StreamExt, stream};
@@ -58,6 +60,8 @@ pub(crate) struct TransformOperator {
     pub(crate) is_stateless: bool,
     /// Whether it must make one row of every row: an upload's `map`, which is not trusted to.
     pub(crate) is_one_to_one: bool,
+    /// Whether rows on which it fails are left out. Only for a function without a state between rows.
+    pub(crate) is_skipping: bool,
     /// Where in the request its failures point; may be empty.
     pub(crate) pointer: String,
     /// Where each lambda of an interpreted chain stands, by its number; empty for the others.
@@ -246,11 +250,12 @@ impl Running {
     fn process(&mut self, chunk: &RecordBatch) -> Result<RecordBatch> {
         let time = self.baseline.elapsed_compute().clone();
         let _timer = time.timer();
+        if self.operator.is_skipping {
+            return Ok(self.tolerant(chunk)?.record_output(&self.baseline));
+        }
         let needed: Vec<ArrayRef> = self.chunks.needed.iter().map(|&at| Arc::clone(chunk.column(at))).collect();
         let processed = self.guest()?.process(&needed, chunk.num_rows())?;
-        let made = self.assemble(chunk, processed)?;
-        self.baseline.record_output(made.num_rows());
-        Ok(made)
+        Ok(self.assemble(chunk, processed)?.record_output(&self.baseline))
     }
 
     fn assemble(&self, chunk: &RecordBatch, processed: Processed) -> Result<RecordBatch> {

@@ -52,6 +52,9 @@ impl Builder<'_> {
                 None => self.replaced(step, &asked, FunctionKind::Map),
             },
             Operation::FlatMap(_) => self.replaced(step, &asked, FunctionKind::FlatMap),
+            Operation::MapPartitions(_) if self.is_skipping() => Err(step
+                .invalid("'mapPartitions' sees whole partitions, so a row on which it fails cannot be left out")
+                .hint("use map, filter or flatMap, or let the job fail: \"onError\": \"fail\"")),
             Operation::MapPartitions(_) => self.replaced(step, &asked, FunctionKind::MapPartitions),
             Operation::Filter(_) => self.filtered(step, &asked),
             Operation::MapValues(_) => self.mapped_values(step, function),
@@ -175,6 +178,7 @@ impl Builder<'_> {
             meeting: Meeting::Apart,
             is_stateless: kind != FunctionKind::MapPartitions,
             is_one_to_one: kind == FunctionKind::Map,
+            is_skipping: self.is_skipping(),
             pointer: step.pointer.clone(),
             pointers: Vec::new(),
         };

@@ -242,7 +242,16 @@ impl Builder<'_> {
         let is_same = schema.fields().iter().map(|field| field.data_type()).eq(self.rows.schema.fields().iter().map(|field| field.data_type()));
         let meeting = if meeting == Meeting::Combine && !is_same { Meeting::Together } else { meeting };
         let (pointer, pointers) = (chain.pointer(), chain.pointers().to_vec());
-        let operator = TransformOperator { kernel, mode, meeting, is_stateless: is_rows, is_one_to_one: false, pointer, pointers };
+        let operator = TransformOperator {
+            kernel,
+            mode,
+            meeting,
+            is_stateless: is_rows,
+            is_one_to_one: false,
+            is_skipping: is_rows && self.is_skipping(),
+            pointer,
+            pointers,
+        };
         self.rows.replace(operator, schema)
     }
 
@@ -362,6 +371,7 @@ impl Builder<'_> {
                 meeting: Meeting::Apart,
                 is_stateless: true,
                 is_one_to_one: false,
+                is_skipping: self.is_skipping(),
                 pointer: chain.pointer(),
                 pointers: chain.pointers().to_vec(),
             }))?;
