@@ -3,7 +3,7 @@
 use crate::planned::Planned;
 use crate::relation::RunScope;
 use crate::stages::Stages;
-use crate::{Error, RunContext, Runner, StageUpdate, failure_of};
+use crate::{Error, Progress, RunContext, Runner, StageUpdate, failure_of};
 use async_trait::async_trait;
 use azora_connect::{Sink, Token, WriterId};
 use azora_spec::{Code, Failure};
@@ -14,11 +14,11 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use futures::{FutureExt, StreamExt};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -39,7 +39,7 @@ impl Runner for LocalRunner {
         planned.current_run().begin(cancel.clone());
         let plan = reset_plan_states(Arc::clone(planned.plan())).map_err(failure_of)?;
         let stages = Arc::new(Stages::of(&plan));
-        let mut tasks = start(planned, &context, &plan, &stages, &cancel);
+        let mut partitions = Partitions::new(planned, &context, &plan, &stages, &cancel);
         let deadline = sleep_until(Instant::now() + planned.time_max());
         tokio::pin!(deadline);
         let mut tick = interval_at(Instant::now() + UPDATE_EVERY, UPDATE_EVERY);
@@ -50,9 +50,12 @@ impl Runner for LocalRunner {
         loop {
             tokio::select! {
                 biased;
-                ended = tasks.join_next() => match ended {
+                ended = partitions.running.join_next() => match ended {
                     None => break,
-                    Some(Ok(Ok((partition, token)))) => { tokens.insert(partition, token); }
+                    Some(Ok(Ok((partition, token)))) => {
+                        tokens.insert(partition, token);
+                        partitions.begin_next();
+                    }
                     Some(Ok(Err(other))) => { failure.get_or_insert(other); cancel.cancel(); }
                     Some(Err(error)) if error.is_panic() => { failure.get_or_insert_with(|| Error::Panicked.into()); cancel.cancel(); }
                     Some(Err(_)) => { failure.get_or_insert_with(cancelled); cancel.cancel(); }
@@ -85,53 +88,54 @@ fn overtime(time_max: Duration) -> Failure {
     Failure::new(Code::JobTimeout, format!("the job ran longer than its {} s", time_max.as_secs_f64()))
 }
 
-fn start(
-    planned: &Planned,
-    context: &RunContext,
-    plan: &Arc<dyn ExecutionPlan>,
-    stages: &Arc<Stages>,
-    cancel: &CancellationToken,
-) -> JoinSet<Result<(usize, Token), Failure>> {
-    let task_context = task_context(planned, &context.job.to_string(), cancel);
-    // Without an exchange partitions are independent: running only as many as there are threads keeps memory small.
-    // With one, all of them drain the same producers and have to run together.
-    let permits = if stages.len() == 1 { planned.session().threads() } else { Semaphore::MAX_PERMITS };
-    let permits = Arc::new(Semaphore::new(permits));
-    let stage = stages.len() - 1;
-    let mut tasks = JoinSet::new();
-    for partition in (0..planned.partitions()).filter(|partition| !context.prepared.contains_key(partition)) {
-        let task = Task {
-            plan: Arc::clone(plan),
-            task_context: Arc::clone(&task_context),
-            sink: Arc::clone(planned.sink()),
-            schema: Arc::clone(planned.schema()),
-            on_empty: planned.on_empty().cloned(),
-            id: WriterId { job: context.job, partition, attempt: context.attempt, epoch: 0 },
-            cancel: cancel.clone(),
-        };
-        let permits = Arc::clone(&permits);
-        let progress = Arc::clone(&context.progress);
-        let partitions = planned.partitions();
-        let stage_name = stages.last_name().to_owned();
-        let stages = Arc::clone(stages);
-        tasks.spawn_on(
-            async move {
-                let _permit = permits.acquire_owned().await;
-                let (token, update) = AssertUnwindSafe(task.run()).catch_unwind().await.unwrap_or_else(|_| Err(Error::Panicked.into()))?;
-                progress.prepared(partition, &token)?;
-                stages.wrote(partition, update.rows_out, update.bytes);
-                progress.update(StageUpdate { stage, stage_name, partitions, ..update });
-                Ok((partition, token))
-            },
-            planned.session().cpu(),
-        );
+/// The partitions of one run: those at work, and those that wait for a place, in their order.
+struct Partitions {
+    waiting: VecDeque<Task>,
+    running: JoinSet<Result<(usize, Token), Failure>>,
+    cpu: Handle,
+}
+
+impl Partitions {
+    fn new(planned: &Planned, context: &RunContext, plan: &Arc<dyn ExecutionPlan>, stages: &Arc<Stages>, cancel: &CancellationToken) -> Self {
+        let task_context = task_context(planned, &context.job.to_string(), cancel);
+        // Without an exchange partitions are independent: running only as many as there are threads keeps memory small.
+        // With one, all of them drain the same producers and have to run together.
+        let places = if stages.len() == 1 { planned.session().threads().max(1) } else { usize::MAX };
+        let waiting = (0..planned.partitions())
+            .filter(|partition| !context.prepared.contains_key(partition))
+            .map(|partition| Task {
+                plan: Arc::clone(plan),
+                task_context: Arc::clone(&task_context),
+                sink: Arc::clone(planned.sink()),
+                schema: Arc::clone(planned.schema()),
+                on_empty: planned.on_empty().cloned(),
+                id: WriterId { job: context.job, partition, attempt: context.attempt, epoch: 0 },
+                cancel: cancel.clone(),
+                progress: Arc::clone(&context.progress),
+                stages: Arc::clone(stages),
+                partitions: planned.partitions(),
+            })
+            .collect();
+        let cpu = planned.session().cpu().clone();
+        let mut partitions = Self { waiting, running: JoinSet::new(), cpu };
+        while partitions.running.len() < places && partitions.begin_next() {}
+        partitions
     }
-    tasks
+
+    /// Starts the next partition, where one waits. One that starts after the run was cancelled says so at once.
+    fn begin_next(&mut self) -> bool {
+        let next = self.waiting.pop_front();
+        let is_begun = next.is_some();
+        if let Some(task) = next {
+            self.running.spawn_on(task.guarded(), &self.cpu);
+        }
+        is_begun
+    }
 }
 
 /// What the nodes of a plan find around them.
 pub(crate) fn task_context(planned: &Planned, id: &str, cancel: &CancellationToken) -> Arc<TaskContext> {
-    let scope = RunScope { cancel: cancel.clone(), io: tokio::runtime::Handle::current() };
+    let scope = RunScope { cancel: cancel.clone(), io: Handle::current() };
     let config = planned.config().clone().with_extension(Arc::new(scope));
     let runtime = Arc::clone(&planned.session().runtime);
     let empty = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
@@ -147,9 +151,22 @@ struct Task {
     on_empty: Option<Failure>,
     id: WriterId,
     cancel: CancellationToken,
+    progress: Arc<dyn Progress>,
+    stages: Arc<Stages>,
+    partitions: usize,
 }
 
 impl Task {
+    /// The whole way of a partition; a panic in it is a failure of the job.
+    async fn guarded(self) -> Result<(usize, Token), Failure> {
+        let (partition, progress, stages) = (self.id.partition, Arc::clone(&self.progress), Arc::clone(&self.stages));
+        let (token, update) = AssertUnwindSafe(self.run()).catch_unwind().await.unwrap_or_else(|_| Err(Error::Panicked.into()))?;
+        progress.prepared(partition, &token)?;
+        stages.wrote(partition, update.rows_out, update.bytes);
+        progress.update(update);
+        Ok((partition, token))
+    }
+
     async fn run(self) -> Result<(Token, StageUpdate), Failure> {
         let cancel = self.cancel.clone();
         tokio::select! {
@@ -180,10 +197,10 @@ impl Task {
         }
         let token = writer.prepare().await?;
         let update = StageUpdate {
-            stage: 0,
-            stage_name: String::new(),
+            stage: self.stages.len() - 1,
+            stage_name: self.stages.last_name().to_owned(),
             partition: self.id.partition,
-            partitions: 0,
+            partitions: self.partitions,
             rows_in: rows,
             rows_out: rows,
             bytes,

@@ -25,10 +25,14 @@ use azora_expression::{End, Lambda, Step};
 use azora_spec::{Code, Failure, Function, OnError, Operation, SortOrder};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::dataframe::DataFrame;
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::physical_planner::ExtensionPlanner;
 pub(crate) use plugin::fitted;
 use rows::Rows;
 use std::sync::Arc;
+
+/// Memory for each of the sorts that run at the same time: below it one in a dozen found none for its merge.
+const SORTER_BYTES: usize = 8 << 20;
 
 /// Columns that an operation adds and drops again start with this.
 const HIDDEN: &str = "__azora_";
@@ -48,7 +52,7 @@ pub(crate) async fn apply(ctx: &PlanContext, input: Relation, others: Vec<Relati
         let mut builder = Builder::new(ctx, input.clone(), others.clone());
         match apply_all(&mut builder, operations, "/operations") {
             Ok(answer) => {
-                let Rows { plan, schema } = builder.rows;
+                let Rows { plan, schema, .. } = builder.rows;
                 let frame = DataFrame::new(ctx.state.clone(), plan);
                 return Ok(Applied { relation: Relation { frame, schema }, shape: answer.shape, on_empty: answer.on_empty });
             }
@@ -78,6 +82,14 @@ fn apply_all(builder: &mut Builder<'_>, operations: &[Operation], pointer: &str)
     builder.wants_pairs = false;
     builder.flush()?;
     Ok(answer)
+}
+
+/// How many partitions are sorted at the same time.
+fn sorters_max(ctx: &PlanContext) -> usize {
+    match ctx.state.runtime_env().memory_pool.memory_limit() {
+        MemoryLimit::Finite(bytes) => (bytes / SORTER_BYTES).max(1),
+        _ => usize::MAX,
+    }
 }
 
 /// The planners of this crate's nodes.
@@ -186,7 +198,7 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(ctx: &'a PlanContext, input: Relation, others: Vec<Relation>) -> Self {
         let (_, plan) = input.frame.into_parts();
-        let rows = Rows { plan, schema: input.schema };
+        let rows = Rows { plan, schema: input.schema, sorters_max: sorters_max(ctx) };
         Self { ctx, rows, chain: Chain::default(), wants_pairs: false, others: others.into_iter() }
     }
 }

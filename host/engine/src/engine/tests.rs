@@ -44,7 +44,7 @@ fn small_memory(bench: &mut Bench, parallelism: usize) {
 async fn a_sort_over_four_times_the_memory_spills() {
     let mut bench = Bench::new();
     write_rows(&bench, "rows.parquet", ROWS);
-    for parallelism in [1, 2] {
+    for parallelism in [1, 2, 8] {
         small_memory(&mut bench, parallelism);
         let sort = Operation::SortBy { function: None, order: SortOrder::Ascending };
         let spec = job(source(json!({"path": "rows.parquet", "columns": ["s"]})), vec![sort], Sink::Collect);

@@ -1,6 +1,6 @@
 //! A total order over all partitions, or the first rows of one. Spills where memory is short; nulls come last.
 
-use super::{Assembled, Operator, Task, position};
+use super::{Assembled, Gather, NodeExec, Operator, Task, position};
 use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::{Fields, Schema};
 use datafusion::common::{Result, internal_err};
@@ -24,6 +24,9 @@ pub(crate) struct Sort {
     pub(crate) keys: Vec<SortKey>,
     /// Rows after which it stops.
     pub(crate) fetch: Option<usize>,
+    /// Most partitions that are sorted at the same time. Each holds memory of its own until its last run is merged, so
+    /// where memory is small fewer and longer sorts finish where many starve one another.
+    pub(crate) sorters_max: usize,
 }
 
 /// The order of keys over a schema.
@@ -76,6 +79,7 @@ impl Operator for Sort {
 
     fn assemble(&self, input: &Arc<dyn ExecutionPlan>) -> Result<Assembled> {
         let ordering = ordering(&self.keys, &input.schema())?;
+        let input = &NodeExec::plan(Arc::new(Gather::coalesce(self.sorters_max.max(1))), Arc::clone(input))?;
         let is_split = input.output_partitioning().partition_count() > 1;
         let sorted = SortExec::new(ordering.clone(), Arc::clone(input)).with_preserve_partitioning(is_split).with_fetch(self.fetch);
         let sorted: Arc<dyn ExecutionPlan> = Arc::new(sorted);

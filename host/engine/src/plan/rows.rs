@@ -20,6 +20,8 @@ pub(super) struct Rows {
     pub(super) plan: LogicalPlan,
     /// With the metadata of elements, see [`crate::relation::Relation`]. Hidden columns are not in it.
     pub(super) schema: SchemaRef,
+    /// How many partitions are sorted at the same time.
+    pub(super) sorters_max: usize,
 }
 
 impl Rows {
@@ -81,7 +83,7 @@ impl Rows {
 
     /// Sorts by columns that need not be the element's.
     pub(super) fn sort_hidden(&mut self, keys: Vec<SortKey>, fetch: Option<usize>) -> Result<(), Failure> {
-        self.put(Arc::new(Sort { keys, fetch }))
+        self.put(Arc::new(Sort { keys, fetch, sorters_max: self.sorters_max }))
     }
 
     fn sort_columns(&mut self, columns: &[String], is_descending: bool, ties: Option<&str>, fetch: Option<usize>) -> Result<(), Failure> {
