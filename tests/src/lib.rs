@@ -7,6 +7,7 @@ mod cases;
 mod client;
 mod guests;
 pub mod hostile;
+pub mod readme;
 mod server;
 
 pub use cases::{Case, Failed};

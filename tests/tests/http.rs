@@ -4,7 +4,7 @@
 //! An argument names the cases to run by a part of their names.
 
 use anyhow::{Result, ensure};
-use azora_tests::{Case, Failed, attack};
+use azora_tests::{Case, Failed, attack, readme};
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -42,6 +42,12 @@ fn run(filters: &[&String]) -> Result<bool> {
         tell("hostile", attacks.total, &attacks.failed);
         steps += attacks.total;
         failures += attacks.failed.len();
+    }
+    if is_wanted("readme") {
+        let tour = runtime.block_on(readme::run())?;
+        tell("readme", tour.total, &tour.failed);
+        steps += tour.total;
+        failures += tour.failed.len();
     }
     say(&format!("\nhttp: {steps} steps, {failures} failed"));
     Ok(failures == 0)

@@ -9,6 +9,9 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
     if !steps::is_there("node") {
         steps::install("lambdas are compared with Node", &["nodejs"])?;
     }
+    if !steps::is_there("curl") {
+        steps::install("the README's tour is run", &["curl"])?;
+    }
     let built = build_guests()?;
     steps::run(
         "Testing the workspace",
