@@ -31,6 +31,8 @@ pub struct Server {
 /// # Errors
 /// [`Error`] says which part did not start and why.
 pub async fn start(config: Config) -> Result<Server> {
+    // One installed before, by a program that embeds the server, is as good.
+    rustls::crypto::ring::default_provider().install_default().ok();
     // Listening first: a second server on the same port must fail before it touches the data directory.
     let listener = listen(config.address).await?;
     let address = listener.local_addr().map_err(|source| Error::Listen { address: config.address, source })?;

@@ -42,6 +42,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // The demo's HTTP client cannot be made without; nothing else can have installed one before.
+    rustls::crypto::ring::default_provider().install_default().ok();
     let outcome = match Arguments::parse().command {
         Command::Demo => demo::run(),
         Command::Test { rest } => suite::test(&rest),
