@@ -53,7 +53,7 @@ impl Catalog for TestCatalog {
 
 /// A connector with one table, so that reading goes the way of networks.
 fn registry() -> Registry {
-    let mut memory = MemoryConnector::default();
+    let memory = MemoryConnector::default();
     let batches: Vec<_> = (0..5).map(|at| numbers(at * 100, 100)).collect();
     memory.insert("numbers", batches[0].schema(), batches);
     let mut registry = Registry::new();

@@ -187,13 +187,14 @@ async fn callers_faults_have_codes() {
         let bench = &bench;
         async move { assert_eq!(bench.plan(&spec).await.unwrap_err().code, code) }
     };
-    check(inline(json!([1, "x"])), Code::DataMixed).await;
     check(Input::LastDataset, Code::DatasetNone).await;
     check(Input::Dataset("none".parse().unwrap()), Code::DatasetUnknown).await;
     check(source(json!({"path": "missing.csv"})), Code::PathMissing).await;
     check(source(json!({"path": "/etc/passwd", "format": "text"})), Code::PathOutside).await;
     check(source(json!({})), Code::ConnectorConfig).await;
     check(Input::Source { connector: "nothing".to_owned(), config: serde_json::Map::new() }, Code::ConnectorUnknown).await;
+    let mixed = json!([1, "x", null, {"a": [true]}]);
+    assert_eq!(bench.answer(&job(inline(mixed.clone()), Vec::new(), Sink::Collect)).await.unwrap(), mixed);
     bench.put("a.csv", "x\n1\n");
     check(source(json!({"path": "a.csv", "format": "xml"})), Code::RequestField).await;
     assert!(Pins::from_json("{}").is_err());
