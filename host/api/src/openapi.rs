@@ -39,6 +39,7 @@ const TABLE: &[Row] = &[
     ("get", "/api/v1/jobs/{id}/events", Takes::Nothing, &[200], "Server-sent events until the job ends."),
     ("get", "/api/v1/jobs/{id}/request", Takes::Nothing, &[200], "What was submitted."),
     ("get", "/api/v1/jobs/{id}/result", Takes::Nothing, &[200], "The rows, in the format that Accept names."),
+    ("post", "/api/v1/lambda/explain", Takes::Json, &[200], "How lambdas would run: types, tier, kernels, columns, WebAssembly."),
     ("get", "/api/v1/plugins", Takes::Nothing, &[200], "Every version of every plugin."),
     ("post", "/api/v1/plugins", Takes::Component, &[201, 200], "Upload a component."),
     ("get", "/api/v1/plugins/{name}", Takes::Nothing, &[200], "The newest version, name@version, or a digest."),

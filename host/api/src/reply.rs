@@ -70,6 +70,7 @@ pub(crate) fn job(view: &JobView) -> Value {
             "skippedRows": view.stages.iter().map(|stage| stage.skipped).sum::<u64>(),
             "stages": view.stages.iter().map(stage).collect::<Vec<_>>(),
         },
+        "lambdas": view.lambdas,
         "failure": view.failure.as_ref().map(failure_json),
         "rows": view.output.as_ref().map(|written| written.rows),
         "output": view.output.as_ref().map(output),

@@ -1,6 +1,6 @@
 //! The whole URL table, on one screen, and the layers around it.
 
-use crate::routes::{connectors, datasets, health, jobs, plugins, problems, seed};
+use crate::routes::{connectors, datasets, health, jobs, lambda, plugins, problems, seed};
 use crate::{App, openapi, render};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -32,6 +32,7 @@ pub fn router(app: App) -> Router {
         .route("/jobs/{id}/events", get(jobs::events))
         .route("/jobs/{id}/request", get(jobs::request))
         .route("/jobs/{id}/result", get(jobs::result))
+        .route("/lambda/explain", post(lambda::explain))
         .route("/plugins", get(plugins::list).post(plugins::upload))
         .route("/plugins/{name}", get(plugins::one).delete(plugins::delete))
         .route("/plugins/{name}/try", post(plugins::attempt))

@@ -4,6 +4,7 @@ pub(crate) mod connectors;
 pub(crate) mod datasets;
 pub(crate) mod health;
 pub(crate) mod jobs;
+pub(crate) mod lambda;
 pub(crate) mod plugins;
 pub(crate) mod problems;
 mod query;

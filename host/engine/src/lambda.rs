@@ -36,10 +36,7 @@ pub(crate) const LABEL_CHARACTERS_MAX: usize = 160;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Chain {
     Compiled(Pipeline),
-    Interpreted {
-        chain: Interpreted,
-        bound: Fields,
-    },
+    Interpreted { chain: Interpreted, bound: Fields },
 }
 
 /// A chain and the limits of its guests.
@@ -104,6 +101,16 @@ impl Lambdas {
             })?;
             Kernel::new(source, limits, bound, transform).map_err(|error| Refused::Failure(crate::failure_of(error)))
         })
+    }
+
+    /// Whether [`Self::prepare`] was done.
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.interpreter.lock().is_some()
+    }
+
+    /// Compiles the interpreter, or fetches what an earlier process compiled. Blocks for seconds at the first time.
+    pub(crate) fn prepare(&self, sandbox: &Sandbox) -> Result<(), Failure> {
+        self.interpreter(sandbox).map(drop).map_err(|refused| refused.at(&[]))
     }
 
     fn interpreter(&self, sandbox: &Sandbox) -> Result<Component, Refused> {

@@ -56,6 +56,12 @@ pub(crate) async fn apply(ctx: &PlanContext, input: Relation, others: Vec<Relati
                 let frame = DataFrame::new(ctx.state.clone(), plan);
                 return Ok(Applied { relation: Relation { frame, schema }, shape: answer.shape, on_empty: answer.on_empty });
             }
+            // The first time takes seconds of computing, which threads that wait for callers must not do.
+            Err(_) if ctx.take_needs_interpreter() => {
+                let (lambdas, sandbox) = (Arc::clone(&ctx.lambdas), ctx.sandbox.clone());
+                let preparing = ctx.cpu.spawn_blocking(move || lambdas.prepare(&sandbox));
+                preparing.await.map_err(|_| Failure::from(crate::Error::Panicked))??;
+            }
             Err(failure) => match ctx.take_wanted() {
                 Some(wanted) => {
                     let key = wanted.key.clone();

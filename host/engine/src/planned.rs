@@ -1,8 +1,9 @@
 //! A job that is ready to run: its physical plan, its sink, and what a restart needs to plan it the same way again.
 
 use crate::concat::ConcatExec;
+use crate::explain::Explained;
 use crate::pins::Pins;
-use crate::relation::{Applied, CurrentRun, PlanContext, Shape};
+use crate::relation::{Applied, Bound, CurrentRun, PlanContext, Shape};
 use crate::session::Session;
 use crate::sink::{Kind, Target, description};
 use crate::{Error, failure_of};
@@ -34,6 +35,7 @@ struct Inner {
     description: String,
     time_max: Duration,
     run: Arc<CurrentRun>,
+    chains: Vec<Bound>,
 }
 
 impl Planned {
@@ -71,6 +73,12 @@ impl Planned {
     #[must_use]
     pub fn explain(&self) -> String {
         displayable(self.inner.plan.as_ref()).indent(false).to_string()
+    }
+
+    /// How its lambdas run, with the text of their WebAssembly.
+    #[must_use]
+    pub fn explained(&self) -> Explained {
+        Explained::of(&self.inner.chains, self.schema(), self.explain())
     }
 
     pub(crate) fn sink(&self) -> &Arc<dyn Sink> {
@@ -135,10 +143,14 @@ pub(crate) async fn finish(
         ));
     }
     let run = Arc::clone(&context.run);
-    (pins.plugins, pins.samples, pins.lambdas) = context.into_pins();
+    let chains;
+    (pins.plugins, pins.samples, chains) = context.into_pins();
+    pins.lambdas = chains.iter().map(|chain| chain.used.clone()).collect();
     let description = description::write(&target, &shape, &relation.schema)?;
     let schema = relation.schema;
-    Ok(Planned { inner: Arc::new(Inner { session, config, plan, schema, shape, on_empty, target, pins, description, time_max, run }) })
+    Ok(Planned {
+        inner: Arc::new(Inner { session, config, plan, schema, shape, on_empty, target, pins, description, time_max, run, chains }),
+    })
 }
 
 /// The plan's columns must be the ones that the relation promises, up to metadata and nullability.

@@ -1,7 +1,9 @@
 //! What input, operations and sink hand to one another while a job is planned.
 
 use crate::lambda::{Found, Lambdas, Wanted};
+use crate::node::Kernel;
 use crate::{Catalog, PluginEntry};
+use azora_expression::Pipeline;
 use azora_sandbox::Sandbox;
 use azora_spec::{Digest, Failure, JobOptions, PluginRef};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -60,7 +62,16 @@ pub(crate) struct PlanContext {
     pub(crate) cpu: tokio::runtime::Handle,
     plugins: Mutex<BTreeMap<String, String>>,
     samples: Mutex<Samples>,
-    uses: Mutex<Vec<LambdaUse>>,
+    uses: Mutex<Vec<Bound>>,
+}
+
+/// A chain of lambdas, and the kernel that it became.
+#[derive(Debug, Clone)]
+pub(crate) struct Bound {
+    pub(crate) used: LambdaUse,
+    pub(crate) kernel: Arc<Kernel>,
+    /// What was compiled; none for the interpreter.
+    pub(crate) pipeline: Option<Pipeline>,
 }
 
 /// What was found out about interpreted lambdas, and what has to be.
@@ -68,6 +79,8 @@ pub(crate) struct PlanContext {
 struct Samples {
     found: BTreeMap<String, Found>,
     wanted: Option<Wanted>,
+    /// Whether the interpreter has to be made ready.
+    needs_interpreter: bool,
 }
 
 /// How a job runs the lambdas of one chain.
@@ -91,7 +104,7 @@ impl PlanContext {
         (plugins, found): (BTreeMap<String, String>, BTreeMap<String, Found>),
     ) -> Self {
         let partitions = state.config().target_partitions();
-        let samples = Mutex::new(Samples { found, wanted: None });
+        let samples = Mutex::new(Samples { found, ..Samples::default() });
         let (plugins, run, uses) = (Mutex::new(plugins), Arc::default(), Mutex::default());
         Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, plugins, samples, uses }
     }
@@ -111,18 +124,28 @@ impl PlanContext {
         self.samples.lock().wanted.take()
     }
 
+    /// Says that planning cannot go on without the interpreter.
+    pub(crate) fn want_interpreter(&self) {
+        self.samples.lock().needs_interpreter = true;
+    }
+
+    /// Whether planning cannot go on without the interpreter.
+    pub(crate) fn take_needs_interpreter(&self) -> bool {
+        std::mem::take(&mut self.samples.lock().needs_interpreter)
+    }
+
     /// Remembers what a sample decided.
     pub(crate) fn learn(&self, key: String, found: Found) {
         self.samples.lock().found.insert(key, found);
     }
 
     /// Notes how lambdas run.
-    pub(crate) fn note(&self, used: LambdaUse) {
+    pub(crate) fn note(&self, bound: Bound) {
         let mut uses = self.uses.lock();
         // A chain may be bound several times before it is clear how it ends.
-        match uses.iter_mut().find(|known| known.pointer == used.pointer) {
-            Some(known) => *known = used,
-            None => uses.push(used),
+        match uses.iter_mut().find(|known| known.used.pointer == bound.used.pointer) {
+            Some(known) => *known = bound,
+            None => uses.push(bound),
         }
     }
 
@@ -146,7 +169,7 @@ impl PlanContext {
     }
 
     /// Every plugin that was asked for, every sample's decision, and how lambdas run.
-    pub(crate) fn into_pins(self) -> (BTreeMap<String, String>, BTreeMap<String, Found>, Vec<LambdaUse>) {
+    pub(crate) fn into_pins(self) -> (BTreeMap<String, String>, BTreeMap<String, Found>, Vec<Bound>) {
         (self.plugins.into_inner(), self.samples.into_inner().found, self.uses.into_inner())
     }
 }

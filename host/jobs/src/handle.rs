@@ -177,6 +177,14 @@ impl Handle {
         self.shared.try_plugin(reference, request).await
     }
 
+    /// How the lambdas of a job would run. Nothing is recorded.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub async fn explain(&self, spec: JobSpec) -> Result<azora_engine::Explained, Failure> {
+        self.shared.explain(spec).await
+    }
+
     /// All datasets, by name.
     ///
     /// # Errors

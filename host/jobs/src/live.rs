@@ -91,6 +91,7 @@ impl Live {
             is_cancel_requested: board.is_cancel_requested,
             partitions: board.partitions,
             partitions_prepared: board.partitions_prepared,
+            lambdas: Vec::new(),
             stages: board.stages.views(),
             failure: board.failure.clone(),
             output: board.output.clone(),

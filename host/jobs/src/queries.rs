@@ -7,7 +7,7 @@ use crate::float;
 use crate::live::{Outcome, now_ms};
 use crate::shared::{Shared, blocking};
 use crate::views::{JobEvent, JobView, ListQuery, OutputView, Page};
-use azora_engine::JobResult;
+use azora_engine::{JobResult, LambdaUse, Pins};
 use azora_spec::{Failure, JobId, JobState, limits};
 use azora_store::{Event, JobRow};
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -16,11 +16,13 @@ use std::sync::Arc;
 
 impl Shared {
     pub(crate) fn get(&self, id: JobId) -> Result<JobView, Failure> {
+        let row = self.store.job(id);
+        let lambdas = row.as_ref().map(|row| self.lambdas(row)).unwrap_or_default();
         if let Some(live) = self.find(id) {
-            return Ok(live.view());
+            return Ok(JobView { lambdas, ..live.view() });
         }
-        let row = self.store.job(id).ok_or(Error::JobUnknown(id))?;
-        let mut view = self.view_of_row(id, &row);
+        let row = row.ok_or(Error::JobUnknown(id))?;
+        let mut view = JobView { lambdas, ..self.view_of_row(id, &row) };
         if let Some(ending) = self.store.ending(&row)? {
             view.failure = ending.failure;
             view.output = (view.state == JobState::Succeeded).then_some(OutputView {
@@ -31,6 +33,12 @@ impl Shared {
             view.stages = ending.stages.into_iter().map(view_of).collect();
         }
         Ok(view)
+    }
+
+    /// How a job's lambdas run, as its pins say. A record that cannot be read says nothing: the view is for people.
+    fn lambdas(&self, row: &JobRow) -> Vec<LambdaUse> {
+        let pins = self.store.pins(row).ok().flatten().and_then(|text| Pins::from_json(&text).ok());
+        pins.map(|pins| pins.lambdas().to_vec()).unwrap_or_default()
     }
 
     pub(crate) fn list(&self, query: &ListQuery) -> Result<Page, Failure> {
@@ -75,6 +83,7 @@ impl Shared {
             is_cancel_requested: row.is_cancel_requested,
             partitions: row.partitions,
             partitions_prepared: self.store.n_prepared(id),
+            lambdas: Vec::new(),
             stages: Vec::new(),
             failure: ended.and_then(azora_store::EndedRow::failure),
             output: ended.filter(|_| state == JobState::Succeeded).map(|ended| OutputView {

@@ -29,6 +29,18 @@ impl Progress for Unheard {
 }
 
 impl Shared {
+    /// Plans a job and says how its lambdas would run.
+    pub(crate) async fn explain(&self, spec: JobSpec) -> Result<azora_engine::Explained, Failure> {
+        let _place = self.place()?;
+        let context = self.context.options().unwrap_or(self.options.context);
+        let planned = match timeout(TRY_TIME_MAX, self.engine.plan(&spec, &context, None)).await {
+            Ok(planned) => planned?,
+            Err(_) => return Err(Error::Timeout { seconds: TRY_TIME_MAX.as_secs() }.into()),
+        };
+        // Compiling again for the text takes milliseconds of computing.
+        blocking(move || planned.explained()).await
+    }
+
     /// Calls a function on some rows and answers what it made of them.
     pub(crate) async fn try_plugin(&self, reference: &PluginRef, request: TryRequest) -> Result<Value, Failure> {
         if request.rows.len() > TryRequest::ROWS_MAX {

@@ -69,6 +69,8 @@ pub struct JobView {
     pub partitions: Option<usize>,
     /// Output partitions whose rows are durable.
     pub partitions_prepared: usize,
+    /// How its lambdas run, where its plan is known; not in lists.
+    pub lambdas: Vec<azora_engine::LambdaUse>,
     /// Progress by stage; of an ended job, the last state of it.
     pub stages: Vec<StageView>,
     /// Why it failed or was cancelled.

@@ -5,6 +5,7 @@
 //! How answers look in JSON is the business of `azora-api`.
 
 mod combination;
+mod explain;
 mod fields;
 mod function;
 mod input;
@@ -15,6 +16,7 @@ mod requests;
 mod sink;
 mod suggest;
 
+pub use explain::explained_job;
 pub use fields::{Fields, Unknown, shown};
 pub use job::job_spec;
 pub use json::parse;

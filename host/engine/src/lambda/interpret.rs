@@ -13,12 +13,11 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// What JavaScript has besides what the typed compiler knows: a name of these is no spelling mistake.
-const GLOBALS: [&str; 41] = [
-    "AggregateError", "Array", "ArrayBuffer", "BigInt", "BigInt64Array", "BigUint64Array", "Boolean", "DataView", "Date", "Error",
-    "EvalError", "Float32Array", "Float64Array", "Function", "Infinity", "Int16Array", "Int32Array", "Int8Array", "Iterator", "JSON",
-    "Map", "Math", "NaN", "Number", "Object", "Promise", "Proxy", "RangeError", "ReferenceError", "Reflect", "RegExp", "Set", "String",
-    "Symbol", "SyntaxError", "TypeError", "Uint16Array", "Uint32Array", "Uint8Array", "globalThis", "undefined",
-];
+const GLOBALS: &str = "AggregateError Array ArrayBuffer BigInt BigInt64Array BigUint64Array Boolean DataView Date Error EvalError Float32Array \
+    Float64Array Function Infinity Int16Array Int32Array Int8Array Iterator JSON Map Math NaN Number Object Promise Proxy \
+    RangeError ReferenceError Reflect RegExp Set String Symbol SyntaxError TypeError URIError Uint16Array Uint32Array Uint8Array \
+    Uint8ClampedArray WeakMap WeakSet atob btoa decodeURI decodeURIComponent encodeURI encodeURIComponent escape eval globalThis \
+    isFinite isNaN parseFloat parseInt undefined unescape";
 
 /// The columns of an interpreted chain's answer, as the component is told.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -162,7 +161,7 @@ pub(crate) fn appeal(diagnostic: &Diagnostic) -> Appeal {
         DiagnosticKind::UnknownName => {
             let undefined = diagnostic.message.strip_prefix('`').and_then(|rest| rest.strip_suffix("` is not defined"));
             match undefined {
-                Some(name) if !GLOBALS.contains(&name) => Appeal::No,
+                Some(name) if !GLOBALS.split(' ').any(|known| known == name) => Appeal::No,
                 // In JavaScript a misspelt property is undefined, and its lambda wrong without a word.
                 None if diagnostic.message.contains("no property") => Appeal::No,
                 _ => Appeal::WhereAnElementPasses,
@@ -187,11 +186,11 @@ pub(crate) fn said(source: &KernelSource, error: &azora_sandbox::Error) -> Optio
         None => String::new(),
     };
     let mut failure = match (code, row) {
-        (GuestCode::Unsupported, None) => Failure::new(Code::LambdaUnsupported, format!("the lambda cannot be interpreted: {}", said.message)),
-        (GuestCode::Unsupported, Some(_)) => {
-            Failure::new(Code::LambdaResultType, format!("the lambda answered {}{place}", said.message))
-                .hint("the columns were made for the first elements; answer one type, or JSON.stringify what varies")
+        (GuestCode::Unsupported, None) => {
+            Failure::new(Code::LambdaUnsupported, format!("the lambda cannot be interpreted: {}", said.message))
         }
+        (GuestCode::Unsupported, Some(_)) => Failure::new(Code::LambdaResultType, format!("the lambda answered {}{place}", said.message))
+            .hint("the columns were made for the first elements; answer one type, or JSON.stringify what varies"),
         _ => Failure::new(Code::LambdaThrew, format!("the lambda threw{place}: {}", said.message)),
     };
     failure.row = row;

@@ -239,7 +239,8 @@ impl Running {
 
     fn guest(&mut self) -> Result<&mut Guest> {
         if self.guest.is_none() {
-            self.guest = Some(self.operator.kernel.start(&self.context, &self.metrics, (&self.operator.pointer, &self.operator.pointers))?);
+            self.guest =
+                Some(self.operator.kernel.start(&self.context, &self.metrics, (&self.operator.pointer, &self.operator.pointers))?);
         }
         match &mut self.guest {
             Some(guest) => Ok(guest),

@@ -241,7 +241,8 @@ impl Builder<'_> {
         let mode = if is_rows && chain.only_filters() && passes_all { Mode::Keep(Vec::new()) } else { Mode::Replace };
         let schema = if mode == Mode::Replace { self.made_schema(&kernel) } else { Arc::clone(&self.rows.schema) };
         // One partition alone is the answer already only where it has the answer's columns.
-        let is_same = schema.fields().iter().map(|field| field.data_type()).eq(self.rows.schema.fields().iter().map(|field| field.data_type()));
+        let is_same =
+            schema.fields().iter().map(|field| field.data_type()).eq(self.rows.schema.fields().iter().map(|field| field.data_type()));
         let meeting = if meeting == Meeting::Combine && !is_same { Meeting::Together } else { meeting };
         let (pointer, pointers) = (chain.pointer(), chain.pointers().to_vec());
         let operator = TransformOperator {
@@ -259,13 +260,7 @@ impl Builder<'_> {
 
     /// Where elements have no type, there are none, or nothing but nulls: a lambda that no null can go through is at fault
     /// only where there is a null.
-    fn end_of_nothing(
-        &mut self,
-        end: &End,
-        meeting: Meeting,
-        chain: &Chain,
-        refused: Refused,
-    ) -> Result<(), Failure> {
+    fn end_of_nothing(&mut self, end: &End, meeting: Meeting, chain: &Chain, refused: Refused) -> Result<(), Failure> {
         let is_untyped = self.is_untyped();
         let is_about_types = matches!(&refused, Refused::Diagnostic(diagnostic) if diagnostic.kind != DiagnosticKind::Syntax);
         let failure = refused.at(chain.pointers());

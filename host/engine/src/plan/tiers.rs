@@ -4,9 +4,9 @@ use super::Builder;
 use crate::fuse::Chain;
 use crate::lambda::{self, Appeal, Found, Interpreted, LABEL_CHARACTERS_MAX, Refused, Shape, Wanted};
 use crate::node::Kernel;
-use crate::relation::LambdaUse;
+use crate::relation::{self, LambdaUse};
 use azora_connect::element::Element;
-use azora_expression::{Diagnostic, End};
+use azora_expression::{Diagnostic, End, Pipeline};
 use azora_spec::{Code, Digest, Failure};
 use datafusion::arrow::datatypes::DataType;
 use std::sync::Arc;
@@ -70,9 +70,10 @@ impl Builder<'_> {
             let failure = Failure::new(Code::LambdaUnsupported, message).at(chain.pointer());
             return Err(Refused::Failure(failure.hint("name the properties that the new object shall have")));
         }
-        match self.ctx.lambdas.bind(&self.ctx.sandbox, chain.pipeline(element, end.clone()), self.ctx.options.guest) {
+        let pipeline = chain.pipeline(element, end.clone());
+        match self.ctx.lambdas.bind(&self.ctx.sandbox, pipeline.clone(), self.ctx.options.guest) {
             Ok(kernel) => {
-                self.note(chain, &kernel, "compiled", None);
+                self.note(chain, &kernel, None, Some(pipeline));
                 Ok(Ok(kernel))
             }
             Err(Refused::Diagnostic(diagnostic)) => {
@@ -104,10 +105,13 @@ impl Builder<'_> {
             // These are the engine's, over rows whose type is known.
             return Err(Refused::End);
         }
+        if !self.ctx.lambdas.is_prepared() {
+            self.ctx.want_interpreter();
+            return Err(Refused::Sample);
+        }
         let element = Element::of(&self.rows.schema).as_str();
         let bound = lambda::bound_schema(&self.rows.schema, end);
-        let mut chained =
-            Interpreted { element, steps: chain.steps().to_vec(), end: end.clone(), output: None, pairs: self.wants_pairs };
+        let mut chained = Interpreted { element, steps: chain.steps().to_vec(), end: end.clone(), output: None, pairs: self.wants_pairs };
         let is_known = match end {
             End::Count => Some(Shape::count()),
             // No column is made: any shape will do.
@@ -129,15 +133,17 @@ impl Builder<'_> {
         };
         chained.output = Some(found);
         let kernel = self.ctx.lambdas.interpret(&self.ctx.sandbox, &chained, bound, self.ctx.options.guest)?;
-        self.note(chain, &kernel, "interpreted", Some(why.reason));
+        self.note(chain, &kernel, Some(why.reason), None);
         Ok(kernel)
     }
 
-    fn note(&self, chain: &Chain, kernel: &Kernel, tier: &str, reason: Option<String>) {
+    fn note(&self, chain: &Chain, kernel: &Arc<Kernel>, reason: Option<String>, pipeline: Option<Pipeline>) {
         let pointer = chain.pointer();
         if !pointer.is_empty() {
             let text = kernel.source.label.chars().take(LABEL_CHARACTERS_MAX).collect();
-            self.ctx.note(LambdaUse { pointer, text, tier: tier.to_owned(), reason });
+            let tier = if pipeline.is_some() { "compiled" } else { "interpreted" }.to_owned();
+            let used = LambdaUse { pointer, text, tier, reason };
+            self.ctx.note(relation::Bound { used, kernel: Arc::clone(kernel), pipeline });
         }
     }
 }

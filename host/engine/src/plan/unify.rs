@@ -10,6 +10,10 @@ pub(super) fn unify(left: &Field, right: &Field) -> Option<Field> {
     let is_nullable = left.is_nullable() || right.is_nullable();
     let of =
         |data_type: DataType, dressed: &Field| Field::new(left.name(), data_type, is_nullable).with_metadata(dressed.metadata().clone());
+    if element::is_json(left) != element::is_json(right) && ![left, right].iter().any(|field| field.data_type() == &DataType::Null) {
+        // A text is no JSON.
+        return None;
+    }
     Some(match (left.data_type(), right.data_type()) {
         (DataType::Null, other) => of(other.clone(), right).with_nullable(true),
         (other, DataType::Null) => of(other.clone(), left).with_nullable(true),
@@ -90,6 +94,7 @@ pub(super) fn words(field: &Field) -> String {
         DataType::Boolean => "booleans".to_owned(),
         data_type if data_type.is_integer() => "integers".to_owned(),
         data_type if data_type.is_numeric() => "numbers".to_owned(),
+        _ if element::is_json(field) => "of several types".to_owned(),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "strings".to_owned(),
         DataType::Dictionary(_, value) => words(&plain(field, value)),
         DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => "dates".to_owned(),
