@@ -1,4 +1,6 @@
-//! What a kernel costs per row, beside the same loop in Rust. Batches lie in memory, so nothing is copied.
+//! What a kernel costs per row, beside the same loop in Rust: alone, with its batch in memory already, and as a whole
+//! call of the component, with the copy of the batch. What a lambda costs that was never seen before, and a call that has
+//! nothing to do.
 //!
 //! `cargo bench -p azora-expression` runs it; behind criterion's own report stands one line per pipeline with the ratio.
 #![expect(clippy::unwrap_used, reason = "a benchmark that meets the unexpected stops")]
@@ -10,7 +12,15 @@ use std::time::{Duration, Instant};
 use azora_expression::{Element, End, Lambda, Pipeline, Step, Type};
 use criterion::{Criterion, Throughput};
 use wasmparser::{Parser, Payload};
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Instance, Module, Store, TypedFunc};
+
+mod world {
+    //! The contract's side of the host.
+    wasmtime::component::bindgen!({ path: "../../wit", world: "lambda" });
+}
+
+use world::azora::plugin::batch_types::{FieldNode, RecordBatch, Schema};
 
 /// Rows of a batch, as the engine sends them.
 const ROWS: usize = 8192;
@@ -33,15 +43,8 @@ struct Kernel {
 
 impl Kernel {
     fn new(ty: Type, steps: &[(&str, &str)], end: End, buffers: &[&[u8]]) -> Self {
-        let step = |(kind, text): &(&str, &str)| match *kind {
-            "map" => Step::Map(Lambda::new(*text, 0)),
-            _ => Step::Filter(Lambda::new(*text, 0)),
-        };
-        let pipeline = Pipeline { input: Element::scalar(ty, false), steps: steps.iter().map(step).collect(), end };
-        let compiled = azora_expression::compile(&pipeline).unwrap();
-        let mut config = Config::new();
-        config.epoch_interruption(true);
-        let engine = Engine::new(&config).unwrap();
+        let compiled = compiled(ty, steps, end);
+        let engine = engine();
         let module = Module::new(&engine, core_module(&compiled.component)).unwrap();
         let mut store = Store::new(&engine, ());
         store.set_epoch_deadline(u64::MAX / 2);
@@ -77,6 +80,91 @@ impl Kernel {
         let (at, n) = self.batch;
         let result = self.process.call(&mut self.store, (i64::try_from(ROWS).unwrap(), 0, 0, at, n)).unwrap();
         self.post.call(&mut self.store, black_box(result)).unwrap();
+    }
+}
+
+fn engine() -> Engine {
+    let mut config = Config::new();
+    config.epoch_interruption(true).concurrency_support(false);
+    Engine::new(&config).unwrap()
+}
+
+/// A component that is called as the host calls it.
+struct Whole {
+    store: Store<()>,
+    lambda: world::Lambda,
+    batch: RecordBatch,
+}
+
+impl Whole {
+    fn new(steps: &[(&str, &str)], end: End, numbers: &[i64]) -> Self {
+        let engine = engine();
+        let component = Component::new(&engine, &compiled(Type::Int64, steps, end).component).unwrap();
+        let mut store = Store::new(&engine, ());
+        store.set_epoch_deadline(u64::MAX / 2);
+        let lambda = world::Lambda::instantiate(&mut store, &component, &Linker::new(&engine)).unwrap();
+        let schema = Schema { fields: Vec::new(), metadata: Vec::new() };
+        lambda.azora_plugin_transform().call_open(&mut store, "", &schema, "{}").unwrap().unwrap();
+        let rows = numbers.len() as u64;
+        let buffers = vec![Vec::new(), words(numbers.iter().map(|number| number.cast_unsigned()))];
+        let batch = RecordBatch { rows, nodes: vec![FieldNode { length: rows, null_count: 0 }], buffers };
+        Self { store, lambda, batch }
+    }
+
+    fn run(&mut self) {
+        let answer = self.lambda.azora_plugin_transform().call_process(&mut self.store, &self.batch).unwrap();
+        black_box(answer.unwrap());
+    }
+}
+
+fn compiled(ty: Type, steps: &[(&str, &str)], end: End) -> azora_expression::Compiled {
+    let step = |(kind, text): &(&str, &str)| match *kind {
+        "map" => Step::Map(Lambda::new(*text, 0)),
+        _ => Step::Filter(Lambda::new(*text, 0)),
+    };
+    let pipeline = Pipeline { input: Element::scalar(ty, false), steps: steps.iter().map(step).collect(), end };
+    azora_expression::compile(&pipeline).unwrap()
+}
+
+/// Whole calls with the copy of the batch, beside the same loop in Rust.
+fn boundary(lines: &mut Vec<String>) {
+    for rows in [8 << 10, 64 << 10] {
+        let numbers: Vec<i64> = numbers().into_iter().cycle().take(rows).collect();
+        let mut whole = Whole::new(&W1, End::Sum, &numbers);
+        let per_row = |ns: f64| ns * ROWS as f64 / rows as f64;
+        let wasm = per_row(time(|| whole.run()));
+        let native = per_row(time(|| {
+            black_box(black_box(&numbers).iter().map(|x| x * 2 + 1).filter(|y| y % 3 == 0).sum::<i64>());
+        }));
+        lines.push(format!("{rows} rows, whole call: {wasm:.2} ns/row, native {native:.2} ns/row, ratio {:.2}", wasm / native));
+    }
+    let mut nothing = Whole::new(&W1, End::Sum, &[]);
+    lines.push(format!("a call with no rows: {:.0} ns", time(|| nothing.run()) * ROWS as f64));
+}
+
+/// From text to code that can be called, for lambdas that were never seen.
+fn cold(lines: &mut Vec<String>) {
+    let typical = [
+        ("arithmetic", "x => x * 2 + 1"),
+        ("branches", "x => x % 15 === 0 ? 'FizzBuzz' : x % 5 === 0 ? 'Buzz' : x % 3 === 0 ? 'Fizz' : String(x)"),
+        ("a loop", "x => { let s = 0; for (let i = 0; i < x; i++) { if (i % 3 === 0) continue; s += i; } return s; }"),
+        ("lists", "x => [3, x, 1].map(y => y * 2).filter(y => y > 2).sort((a, b) => a - b).join()"),
+    ];
+    let engine = engine();
+    for (name, text) in typical {
+        let (mut ours, mut all) = (Duration::MAX, Duration::MAX);
+        for _ in 0..20 {
+            let began = Instant::now();
+            let component = compiled(Type::Int64, &[("map", text)], End::Rows).component;
+            ours = ours.min(began.elapsed());
+            black_box(Component::new(&engine, &component).unwrap());
+            all = all.min(began.elapsed());
+        }
+        lines.push(format!(
+            "cold, {name}: {:.2} ms, of which {:.2} ms before Cranelift",
+            all.as_secs_f64() * 1e3,
+            ours.as_secs_f64() * 1e3
+        ));
     }
 }
 
@@ -201,6 +289,8 @@ fn main() {
     integers(&mut criterion, &mut lines);
     doubles(&mut criterion, &mut lines);
     strings(&mut criterion, &mut lines);
+    boundary(&mut lines);
+    cold(&mut lines);
     criterion.final_summary();
     let mut out = std::io::stdout().lock();
     for line in lines {

@@ -142,6 +142,11 @@ pub(crate) fn apply(
     Err(Fault::new(DiagnosticKind::Unsupported, function.span, "the type of a variable never settles").hint("give the variable one type"))
 }
 
+/// Whether a function changes what it is given, in place.
+pub(crate) fn changes_parameters(function: &Function) -> bool {
+    Names::of(function).changes_parameters(function)
+}
+
 /// `Number(value)` outside any function.
 pub(crate) fn number(slots: &mut Vec<Kind>, value: Expr) -> Result<Expr, Fault> {
     Checker::new(slots).number_of(value, Span::default()).map_err(outside)

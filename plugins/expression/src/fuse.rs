@@ -96,6 +96,17 @@ impl Fuser {
         value.map_err(|fault| fault.place(&lambda.text, lambda.operation))
     }
 
+    /// Refuses a function that would change elements which go on behind it.
+    fn leaves_elements(&mut self, lambda: &Lambda) -> Result<(), Diagnostic> {
+        let function = function(lambda, 1)?;
+        if check::changes_parameters(&function) {
+            let fault =
+                Fault::new(DiagnosticKind::Unsupported, function.span, "a function that changes the element cannot be compiled here");
+            return Err(fault.hint("change elements with map").place(&lambda.text, lambda.operation));
+        }
+        Ok(())
+    }
+
     fn hold(&mut self, value: Expr) -> Expr {
         let mut out = std::mem::take(self.out());
         let held = hold(&mut self.program.slots, value, &mut out);
@@ -110,6 +121,7 @@ impl Fuser {
                 self.apply(lambda, &[current], Want::Value)?
             }
             Step::Filter(lambda) => {
+                self.leaves_elements(lambda)?;
                 let current = self.current.clone();
                 let test = self.apply(lambda, &[current], Want::Truth)?;
                 self.push(Stmt::Keep(test));
@@ -133,6 +145,7 @@ impl Fuser {
                 pair_of(key, value)
             }
             Step::KeyBy(lambda) => {
+                self.leaves_elements(lambda)?;
                 let current = self.current.clone();
                 let key = self.apply(lambda, std::slice::from_ref(&current), Want::Value)?;
                 pair_of(key, current)

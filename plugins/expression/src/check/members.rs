@@ -149,6 +149,8 @@ impl<'p> Checker<'p> {
     /// A property of a value that is there.
     pub(super) fn property(&mut self, base: Expr, name: &str, span: Span) -> Check<Expr> {
         match (&base.kind.ty, name) {
+            // The element of a list that has none so far: this is never reached.
+            (Ty::Nil, _) if base.kind.is_sure() => Ok(base),
             (Ty::Struct(parts), _) => match parts.iter().position(|part| part.name == name) {
                 Some(at) => Ok(self.part(base, at)),
                 None => {
@@ -221,6 +223,7 @@ impl<'p> Checker<'p> {
             return Ok(Expr::new(Ty::Str.sure().with(Nulls::UNDEFINED), Node::CallOrUndefined("str_index", vec![base, position])));
         }
         match (&base.kind.ty, &index.node) {
+            (Ty::Nil, _) if base.kind.is_sure() => Ok(base),
             (Ty::Tuple(parts), Node::Int(at)) => match usize::try_from(*at) {
                 Ok(at) if at < parts.len() => Ok(self.part(base, at)),
                 _ => Ok(Expr::undefined()),

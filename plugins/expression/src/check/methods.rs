@@ -75,6 +75,7 @@ impl Checker<'_> {
         match &base.kind.ty {
             Ty::Str => self.string_method(base, name, arguments, span),
             Ty::Int | Ty::Float => self.number_method(base, name, arguments, span),
+            Ty::Nil if base.kind.is_sure() => Ok(base),
             Ty::Bool if name == "toString" => self.text_of(base, span),
             Ty::List(_) | Ty::Tuple(_) => self.list_method(base, object, name, arguments, span),
             Ty::Time | Ty::Date => self.date_method(base, name, arguments, span),

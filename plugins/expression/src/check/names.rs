@@ -52,6 +52,12 @@ pub(super) struct Names {
     /// Lists that are sorted or reversed: the name, the property, whether the answer is kept.
     sorted: Vec<(String, Option<String>, bool)>,
     vars: HashSet<String>,
+    /// Where a name is handed on: the name, the place, how many loops and functions are around it.
+    handed: Vec<(String, u32, usize)>,
+    /// The last place where a name stands.
+    last: HashMap<String, u32>,
+    /// How many loops and functions are around a name's only declaration.
+    depths: HashMap<String, Option<usize>>,
 }
 
 /// What becomes of an expression's value.
@@ -67,9 +73,16 @@ enum Use {
 
 impl Names {
     pub(super) fn of(function: &Function) -> Self {
-        let mut walk = Walk { names: Self::default(), locals: Vec::new(), iterated: Vec::new() };
+        let mut walk = Walk { names: Self::default(), locals: Vec::new(), iterated: Vec::new(), depth: 0 };
         walk.function(function, true);
         let mut names = walk.names;
+        for (name, place, depth) in std::mem::take(&mut names.handed) {
+            // Nobody can see a change under a name that is given away for good before its next declaration.
+            let is_last = names.last.get(&name) == Some(&place) && names.depths.get(&name) == Some(&Some(depth));
+            if !is_last || names.vars.contains(&name) {
+                names.escaped.insert(name);
+            }
+        }
         for (root, field, is_kept) in std::mem::take(&mut names.sorted) {
             if !names.is_only_use(&root, field.as_deref()) {
                 names.change(&root, field.is_some());
@@ -87,6 +100,18 @@ impl Names {
     /// Whether what is changed in place under this name might be seen under another one.
     pub(super) fn is_shared(&self, name: &str) -> bool {
         self.mutated.contains(name) && (self.escaped.contains(name) || self.deep.contains(name) && self.kept_parts.contains(name))
+    }
+
+    pub(super) fn changes_parameters(&self, function: &Function) -> bool {
+        fn names(pattern: &Pattern, is_changed: &dyn Fn(&str) -> bool) -> bool {
+            match pattern {
+                Pattern::Name(name, _) => is_changed(name),
+                Pattern::Object { properties, .. } => properties.iter().any(|(_, inner)| names(inner, is_changed)),
+                Pattern::Array { items, .. } => items.iter().flatten().any(|inner| names(inner, is_changed)),
+                Pattern::Default(inner, _) => names(inner, is_changed),
+            }
+        }
+        function.params.iter().any(|param| names(param, &|name| self.mutated.contains(name)))
     }
 
     fn is_only_use(&self, root: &str, field: Option<&str>) -> bool {
@@ -111,6 +136,8 @@ struct Walk {
     locals: Vec<HashSet<String>>,
     /// Lists that are being gone through.
     iterated: Vec<String>,
+    /// Loops and functions around this place.
+    depth: usize,
 }
 
 /// The name that a chain of properties starts from, the first property, and whether there are more behind it.
@@ -152,18 +179,36 @@ pub(super) fn is_fresh(ast: &Ast) -> bool {
 impl Walk {
     fn function(&mut self, function: &Function, owns_params: bool) {
         self.locals.push(HashSet::new());
+        self.depth += 1;
         for param in function.params.iter().chain(&function.rest) {
             self.pattern(param, owns_params);
         }
+        self.body(function);
+    }
+
+    fn body(&mut self, function: &Function) {
         match &function.body {
             Body::Expression(body) => self.expression(body, Use::Return),
             Body::Statements(statements) => self.statements(statements),
         }
+        self.depth -= 1;
         self.locals.pop();
     }
 
+    fn looped(&mut self, statements: &[Statement]) {
+        self.depth += 1;
+        self.statements(statements);
+        self.depth -= 1;
+    }
+
+    fn seen(&mut self, name: &str, ast: &Ast) {
+        let last = self.names.last.entry(name.to_owned()).or_default();
+        *last = ast.span.start.max(*last);
+    }
+
     fn declare(&mut self, name: &str, is_fresh: bool) {
-        self.names.declared.insert(name.to_owned());
+        let is_again = !self.names.declared.insert(name.to_owned());
+        self.names.depths.insert(name.to_owned(), (!is_again).then_some(self.depth));
         if let Some(locals) = self.locals.last_mut() {
             locals.insert(name.to_owned());
         }
@@ -219,7 +264,7 @@ impl Walk {
             Statement::Block(inner) | Statement::Labeled(_, inner) => self.statements(inner),
             Statement::Loop(Loop { test, update, body, .. }) => {
                 test.iter().for_each(|test| self.expression(test, Use::Read));
-                self.statements(body);
+                self.looped(body);
                 update.iter().for_each(|update| self.effect(update));
             }
             Statement::ForOf { head, iterable, body, .. } => {
@@ -227,7 +272,7 @@ impl Walk {
                 self.head(head);
                 let iterated = root(iterable).map(|(name, ..)| name.to_owned());
                 self.iterated.extend(iterated.clone());
-                self.statements(body);
+                self.looped(body);
                 if iterated.is_some() {
                     self.iterated.pop();
                 }
@@ -235,7 +280,7 @@ impl Walk {
             Statement::ForIn { head, object, body, .. } => {
                 self.expression(object, Use::Read);
                 self.head(head);
-                self.statements(body);
+                self.looped(body);
             }
             Statement::Switch { value, cases, .. } => {
                 self.expression(value, Use::Read);
@@ -334,6 +379,7 @@ impl Walk {
     fn change(&mut self, place: &Ast) {
         if let Some((name, _, depth)) = root(place) {
             let name = name.to_owned();
+            self.seen(&name, place);
             self.names.change(&name, depth > 1);
             if depth == 1 && matches!(place.node, Syntax::Index { .. }) {
                 self.names.grown.insert(name.clone());
@@ -367,8 +413,9 @@ impl Walk {
             Syntax::Number(_) | Syntax::String(_) | Syntax::Boolean(_) | Syntax::Null => {}
             Syntax::Name(name) => {
                 *self.names.bare.entry(name.clone()).or_default() += 1;
+                self.seen(name, ast);
                 if self.leaves(name, how) {
-                    self.names.escaped.insert(name.clone());
+                    self.names.handed.push((name.clone(), ast.span.start, self.depth));
                 }
             }
             Syntax::Template { parts, .. } => parts.iter().for_each(|part| self.expression(part, Use::Read)),
@@ -426,6 +473,10 @@ impl Walk {
     }
 
     fn member(&mut self, ast: &Ast, how: Use) {
+        if let Some((name, ..)) = root(ast) {
+            let name = name.to_owned();
+            self.seen(&name, ast);
+        }
         if let Some((name, Some(field), _)) = root(ast) {
             *self.names.members.entry((name.to_owned(), field.to_owned())).or_default() += 1;
             if self.leaves(name, how) {
@@ -460,6 +511,7 @@ impl Walk {
         };
         let base = root(object).map(|(name, field, depth)| (name.to_owned(), field.map(ToOwned::to_owned), depth));
         if let Some((base, field, _)) = &base {
+            self.seen(base, object);
             match field {
                 Some(field) => *self.names.members.entry((base.clone(), field.clone())).or_default() += 1,
                 None => *self.names.members.entry((base.clone(), format!(".{name}"))).or_default() += 1,
@@ -504,13 +556,10 @@ impl Walk {
     /// A callback whose first parameter is what it answered before.
     fn fold(&mut self, function: &Function, is_fresh: bool) {
         self.locals.push(HashSet::new());
+        self.depth += 1;
         for (at, param) in function.params.iter().enumerate() {
             self.pattern(param, at == 0 && is_fresh);
         }
-        match &function.body {
-            Body::Expression(body) => self.expression(body, Use::Return),
-            Body::Statements(statements) => self.statements(statements),
-        }
-        self.locals.pop();
+        self.body(function);
     }
 }

@@ -186,6 +186,12 @@ impl Checker<'_> {
     }
 
     pub(super) fn arithmetic(&mut self, int: IntMath, real: FloatMath, a: Expr, b: Expr, span: Span) -> Check<Expr> {
+        for value in [&a, &b] {
+            // The element of a list that has none so far: this is never reached.
+            if value.kind == Ty::Nil.sure() {
+                return Ok(value.clone());
+            }
+        }
         let (a, b) = (self.number_of(a, span)?, self.number_of(b, span)?);
         if a.kind.ty == Ty::Int && b.kind.ty == Ty::Int {
             return Ok(int_math(int, a, b));

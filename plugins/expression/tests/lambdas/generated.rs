@@ -174,12 +174,34 @@ pub(crate) fn cases(seed: u64, count: usize) -> Vec<Case> {
         .collect()
 }
 
+/// A function over the integers.
+pub(crate) fn over_integers(text: &str) -> Case {
+    Case {
+        name: text.to_owned(),
+        input: Element::scalar(Type::Int64, false),
+        rows: vec![json!(1), json!(2), json!(3)],
+        steps: vec![("map".to_owned(), text.to_owned())],
+        end: Vec::new(),
+        expect: Expect::Rows(Vec::new()),
+        is_for_node: false,
+    }
+}
+
+/// Bytes of functions that are compiled together.
+const GRAMMATICAL_BYTES_MAX: usize = 9_000;
+
 /// Functions of the grammar, many in each case.
 pub(crate) fn grammatical(seed: u64, cases: usize, functions: usize) -> Vec<Case> {
     let mut random = Random::new(seed ^ 0x6A6A_6A6A);
     (0..cases)
         .map(|_| {
-            let text = crate::grammar::Grammar::new(&mut random).lambda(functions);
+            // The compiler has a limit on words, which a few would be over.
+            let text = loop {
+                let text = crate::grammar::Grammar::new(&mut random).lambda(functions);
+                if text.len() < GRAMMATICAL_BYTES_MAX {
+                    break text;
+                }
+            };
             Case {
                 name: text.clone(),
                 input: input(),

@@ -16,6 +16,9 @@ struct Names {
     strings: Vec<String>,
     grown: Vec<String>,
     functions: Vec<String>,
+    objects: Vec<String>,
+    /// What the function answers, wherever it ends.
+    answer: String,
     in_loop: bool,
 }
 
@@ -74,11 +77,17 @@ impl<'r> Grammar<'r> {
             out.push_str(&format!("const {f} = {x} => {}; ", self.number(&inner, 2)));
             names.functions.push(f);
         }
+        let o = self.name("o");
+        out.push_str(&format!("const {o} = {{a: {}, t: {}}}; ", self.whole(&names, 1), self.text(&names, 1)));
+        names.objects.push(o.clone());
+        names.numbers.push(format!("{o}.a"));
+        let last = self.sum(&l);
+        names.answer = format!("[{n}, {s}, {l}.length, {last}, {o}.a, {o}.t.slice(0, 20)]");
         for _ in 0..=self.random.below(4) {
             let statement = self.statement(&mut names, 3);
             out.push_str(&statement);
         }
-        out.push_str(&format!("return [{n}, {s}, {l}.length, {}, !!{}]; }}", self.sum(&l), self.truth(&names, 1)));
+        out.push_str(&format!("return {}; }}", names.answer));
         out
     }
 
@@ -101,6 +110,10 @@ impl<'r> Grammar<'r> {
         if names.in_loop && self.random.below(6) == 0 {
             let test = self.truth(&inner, 0);
             out.push_str(&format!("if ({test}) {}; ", self.random.pick(&["break", "continue"])));
+        }
+        if self.random.below(12) == 0 {
+            let test = self.truth(&inner, 0);
+            out.push_str(&format!("if ({test}) return {}; ", names.answer));
         }
         out.push_str("} ");
         out
@@ -199,7 +212,17 @@ impl<'r> Grammar<'r> {
     fn assignment(&mut self, names: &Names) -> String {
         let n = names.counters.first().cloned().unwrap_or_default();
         let s = names.strings.first().cloned().unwrap_or_default();
-        match self.random.below(9) {
+        let o = names.objects.first().cloned().unwrap_or_default();
+        match self.random.below(14) {
+            9 => format!("{o}.a = ({o}.a + {}) % 100; ", self.number(names, 1)),
+            10 => format!("{o}.t = ({}).slice(0, 7); ", self.ascii(names, 1)),
+            11 => format!("{o}.a++; "),
+            12 => format!("[{n}, {o}.a].length > 1 && {n}--; "),
+            13 => {
+                let (p, q) = (self.name("p"), self.name("q"));
+                let (a, b) = (self.whole(names, 1), self.number(names, 1));
+                format!("let {p} = {a}, {q} = {b}; [{p}, {q}] = [{q}, {p}]; {n} = ({p} - {q}) % 50; ")
+            }
             0 => format!("{n} = ({}) % 1000; ", self.number(names, 2)),
             1 => format!("{n} = ({n} + {}) % 1000; ", self.number(names, 1)),
             2 => format!("{n}++; "),
@@ -344,7 +367,9 @@ impl<'r> Grammar<'r> {
         let x = self.name("x");
         let mut inner = names.clone();
         inner.numbers.push(x.clone());
-        match self.random.below(11) {
+        match self.random.below(13) {
+            11 => format!("{a}.reduce((all, {x}) => {{ if ({} > 0) all.push({x}); return all; }}, [])", self.number(&inner, 0)),
+            12 => format!("{a}.reduce((all, {x}, i) => [...all, {x}, i], []).slice(0, 8)"),
             0 => format!("{a}.map({x} => {} || 0)", self.number(&inner, depth)),
             1 => format!("{a}.filter({x} => {} > 1)", self.number(&inner, depth)),
             2 => format!("{a}.map(({x}, i) => {} - i)", self.number(&inner, 0)),
@@ -366,7 +391,9 @@ impl<'r> Grammar<'r> {
         }
         let depth = depth - 1;
         let a = self.words(names, depth);
-        match self.random.below(6) {
+        match self.random.below(8) {
+            6 => format!("[{}, 'é', 'B'].sort()", self.text(names, 0)),
+            7 => format!("Array.from({}, (c, i) => c + i)", self.text(names, 0)),
             0 => format!("{a}.map(w => w.toUpperCase())"),
             1 => format!("{a}.filter(w => w > 'a')"),
             2 => format!("[...{a}].sort()"),

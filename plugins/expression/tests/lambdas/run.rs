@@ -108,6 +108,11 @@ fn read(fields: &[Field], batch: RecordBatch) -> Vec<Vec<Value>> {
     columns
 }
 
+/// All rows of a case in one batch.
+pub(crate) fn batch_of(case: &Case, needs: &[usize]) -> RecordBatch {
+    input(case, &case.rows, needs, &mut None)
+}
+
 fn input(case: &Case, rows: &[Value], needs: &[usize], previous: &mut Option<Value>) -> RecordBatch {
     let mut columns = Columns::default();
     let fields = case.input.fields();
