@@ -1,1 +1,14 @@
-//! Placeholder while the connector is written.
+//! Apache Kafka as a source and a sink, by librdkafka.
+//!
+//! Reading is bounded: the offsets to read are found once and recorded in the splits, so a restart reads the same records.
+//! Only what transactions committed is read. Writing is one transaction for each commit, with a marker in it that says
+//! that it happened. What messages mean (JSON to columns) is the business of `azora-connect`.
+
+mod client;
+mod config;
+mod connector;
+mod error;
+mod sink;
+mod source;
+
+pub use connector::KafkaConnector;

@@ -3,8 +3,10 @@
 //!
 //! A server that cannot be had is an error that names it and its packages, never a silent skip.
 
+mod kafka;
 mod process;
 mod redis;
 
+pub use kafka::Kafka;
 pub use process::{Process, free_port};
 pub use redis::Redis;

@@ -1,0 +1,7 @@
+//! The connector against a real Apache Kafka: what it reads, what it writes, and what it says where that is not possible.
+
+mod failures;
+mod reading;
+mod suite;
+mod support;
+mod writing;
