@@ -1,6 +1,6 @@
 //! `cargo xtask test` and `cargo xtask check`. What is tested lives with the code and in `tests/`.
 
-use crate::{guests, steps};
+use crate::{guests, services, steps};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -12,6 +12,8 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
     if !steps::is_there("curl") {
         steps::install("the README's tour is run", &["curl"])?;
     }
+    services::redis()?;
+    services::kafka()?;
     let built = build_guests()?;
     steps::run(
         "Testing the workspace",
