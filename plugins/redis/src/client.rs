@@ -1,0 +1,59 @@
+//! Connections to addresses that the network policy allowed, and commands with a time-out.
+
+use crate::config::Server;
+use crate::error::Error;
+use azora_connect::Policy;
+use azora_spec::Failure;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisConnectionInfo};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// Longest wait for the answer to one command; a commit is one.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
+
+/// One connection. Dropping it closes it.
+#[derive(Debug)]
+pub(crate) struct Client {
+    connection: MultiplexedConnection,
+    driver: JoinHandle<()>,
+    pub(crate) label: String,
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Client {
+    pub(crate) async fn connect(server: &Server, network: &Policy) -> Result<Self, Failure> {
+        let stream = network.connect(&server.host, server.port, server.connect_time).await?;
+        let mut info = RedisConnectionInfo::default().set_db(server.database).set_skip_set_lib_name();
+        if let Some(username) = &server.username {
+            info = info.set_username(username.expose());
+        }
+        if let Some(password) = &server.password {
+            info = info.set_password(password.expose());
+        }
+        let label = server.label();
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_TIME));
+        let opened = MultiplexedConnection::new_with_config(&info, stream, config);
+        // The handshake needs nobody to drive the connection but itself.
+        let (connection, driver) = match tokio::time::timeout(server.connect_time, opened).await {
+            Ok(opened) => opened.map_err(|error| Error::of(&error, &label, "connecting"))?,
+            Err(_) => return Err(Error::Unreachable { server: label, reason: "no answer in time" }.into()),
+        };
+        Ok(Self { connection, driver: tokio::spawn(driver), label })
+    }
+
+    /// Sends a command.
+    pub(crate) async fn ask<T: FromRedisValue>(&mut self, command: &Cmd, doing: &'static str) -> Result<T, Error> {
+        command.query_async(&mut self.connection).await.map_err(|error| Error::of(&error, &self.label, doing))
+    }
+
+    /// Sends several commands at once.
+    pub(crate) async fn ask_all<T: FromRedisValue>(&mut self, commands: &Pipeline, doing: &'static str) -> Result<T, Error> {
+        commands.query_async(&mut self.connection).await.map_err(|error| Error::of(&error, &self.label, doing))
+    }
+}

@@ -1,0 +1,92 @@
+//! The connector itself: its name, its configuration as JSON Schema, and its two halves.
+
+use crate::config::{Reading, Writing};
+use crate::sink::RedisSink;
+use crate::source::RedisSource;
+use async_trait::async_trait;
+use azora_connect::network::Url;
+use azora_connect::{Connector, ConnectorKind, Half, Setup, Sink, Source};
+use azora_spec::{Failure, Secret};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// Redis, as the name `redis` in requests.
+#[derive(Debug)]
+pub struct RedisConnector {
+    setup: Setup,
+    url: Option<Secret>,
+}
+
+impl RedisConnector {
+    /// A connector whose requests may leave out `redisUrl` where one is given here.
+    #[must_use]
+    pub const fn new(setup: Setup, url: Option<Secret>) -> Self {
+        Self { setup, url }
+    }
+}
+
+#[async_trait]
+impl Connector for RedisConnector {
+    fn name(&self) -> &str {
+        "redis"
+    }
+
+    fn kind(&self) -> ConnectorKind {
+        ConnectorKind::Both
+    }
+
+    fn config_schema(&self) -> Value {
+        let secret = |description: &str| json!({"writeOnly": true, "description": description});
+        json!({
+            "type": "object",
+            "additionalProperties": false,
+            "properties": {
+                "redisUrl": secret("redis://HOST:PORT/DATABASE; default REDIS_URL of the server"),
+                "url": secret("the same as redisUrl"),
+                "username": secret("a text or {\"secret\": NAME}"),
+                "password": secret("a text or {\"secret\": NAME}"),
+                "database": {"type": "integer", "minimum": 0},
+                "connectTimeoutMs": {"type": "integer", "default": 10000},
+                "pattern": {"type": "string", "description": "keys that match, as SCAN has it; every key where nothing is named"},
+                "keys": {"description": "one key, or a list of them"},
+                "stream": {"description": "one stream, or a list of them"},
+                "streams": {"description": "the same as stream"},
+                "groupId": {"type": "string", "description": "read streams from behind what this group was given"},
+                "batchSize": {"type": "integer", "minimum": 1},
+                "sampleRows": {"type": "integer", "default": 1000},
+                "badRecords": {"enum": ["fail", "skip", "dead-letter"], "default": "fail"},
+                "write": {"enum": ["strings", "hashes", "lists", "streams"], "default": "strings"},
+                "key": {"type": "string", "description": "the list or stream that takes every row"},
+                "keyColumn": {"type": "string"},
+                "keyPrefix": {"type": "string"},
+                "valueColumn": {"type": "string"},
+                "ttlMs": {"type": "integer", "minimum": 1}
+            }
+        })
+    }
+
+    fn check(&self, half: Half, config: &Map<String, Value>) -> Vec<Failure> {
+        let checked = match half {
+            Half::Source => Reading::read(config, &self.setup, self.url.as_ref()).map(|_| ()),
+            Half::Sink => Writing::read(config, &self.setup, self.url.as_ref()).map(|_| ()),
+        };
+        checked.err().into_iter().collect()
+    }
+
+    fn label(&self, config: &Map<String, Value>) -> String {
+        let told = config.get("redisUrl").or_else(|| config.get("url")).and_then(Value::as_str);
+        let url = told.or_else(|| self.url.as_ref().map(Secret::expose)).and_then(|text| Url::parse(text).ok());
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        format!("redis://{host}:{}", url.as_ref().and_then(Url::port).unwrap_or(6379))
+    }
+
+    async fn source(&self, config: &Map<String, Value>) -> Result<Arc<dyn Source>, Failure> {
+        let reading = Reading::read(config, &self.setup, self.url.as_ref())?;
+        Ok(Arc::new(RedisSource::new(reading, self.setup.network.clone()).await?))
+    }
+
+    async fn sink(&self, config: &Map<String, Value>) -> Result<Arc<dyn Sink>, Failure> {
+        let writing = Writing::read(config, &self.setup, self.url.as_ref())?;
+        Ok(Arc::new(RedisSink::new(writing, self.setup.network.clone())))
+    }
+}
