@@ -3,8 +3,11 @@
 //!
 //! A server that cannot be had is an error that names it and its packages, never a silent skip.
 
+mod account;
+mod postgres;
 mod process;
 mod redis;
 
+pub use postgres::Postgres;
 pub use process::{Process, free_port};
 pub use redis::Redis;

@@ -7,6 +7,7 @@ mod guests;
 mod interpreter;
 mod runtime;
 mod server;
+mod services;
 mod steps;
 mod suite;
 mod tour;

@@ -1,6 +1,6 @@
 //! `cargo xtask test` and `cargo xtask check`. What is tested lives with the code and in `tests/`.
 
-use crate::{guests, steps};
+use crate::{guests, services, steps};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -12,10 +12,15 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
     if !steps::is_there("curl") {
         steps::install("the README's tour is run", &["curl"])?;
     }
+    let ferretdb = services::databases()?;
     let built = build_guests()?;
     steps::run(
         "Testing the workspace",
-        steps::cargo().args(["test", "--workspace", "--no-fail-fast"]).args(rest).env("AZORA_TEST_GUESTS", &built),
+        steps::cargo()
+            .args(["test", "--workspace", "--no-fail-fast"])
+            .args(rest)
+            .env("AZORA_TEST_GUESTS", &built)
+            .env("AZORA_TEST_FERRETDB", &ferretdb),
     )
 }
 
