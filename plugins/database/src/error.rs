@@ -83,11 +83,11 @@ impl From<Error> for Failure {
                 Self::new(Code::ConnectorUnavailable, message)
             }
             Error::Tls { .. } => Self::new(Code::ConnectorConfig, message)
-                .hint("give the authority's certificate as 'caCertificate', or say 'tls': 'disable' or 'prefer' where the network is trusted")
+                .hint(
+                    "give the authority's certificate as 'caCertificate', or say 'tls': 'disable' or 'prefer' where the network is trusted",
+                )
                 .at("/connection/tls"),
-            Error::Login { .. } => {
-                Self::new(Code::ConnectorDenied, message).hint("check user and password").at("/connection/password")
-            }
+            Error::Login { .. } => Self::new(Code::ConnectorDenied, message).hint("check user and password").at("/connection/password"),
             Error::Missing { pointer, .. } => Self::new(Code::ConnectorMissing, message).at(pointer),
             Error::Refused { pointer: "", .. } => Self::new(Code::ConnectorConfig, message),
             Error::Refused { pointer, .. } => Self::new(Code::ConnectorConfig, message).at(pointer),

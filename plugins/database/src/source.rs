@@ -97,12 +97,7 @@ impl Place {
 
 /// Cuts whole numbers from `min` to `max` into at most so many ranges of about equal width. `show` writes a number as the
 /// column's type wants it. Exactly one range has the nulls.
-pub(crate) fn ranges(
-    min: i128,
-    max: i128,
-    parallelism: usize,
-    show: impl Fn(i128) -> Result<Bound, Error>,
-) -> Result<Vec<Part>, Error> {
+pub(crate) fn ranges(min: i128, max: i128, parallelism: usize, show: impl Fn(i128) -> Result<Bound, Error>) -> Result<Vec<Part>, Error> {
     let width = max.saturating_sub(min).saturating_add(1).max(1);
     let parts = (parallelism.clamp(1, PARTS_MAX) as i128).min(width);
     let mut cuts = Vec::new();

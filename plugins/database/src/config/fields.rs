@@ -97,9 +97,7 @@ impl<'a> Fields<'a> {
         let text = self.text(key)?;
         match text {
             Some(text) if text.trim().is_empty() => Err(self.wrong(key, format!("'{key}' is empty"))),
-            Some(text) if text.len() > SQL_BYTES_MAX => {
-                Err(self.wrong(key, format!("'{key}' has more than {SQL_BYTES_MAX} bytes")))
-            }
+            Some(text) if text.len() > SQL_BYTES_MAX => Err(self.wrong(key, format!("'{key}' has more than {SQL_BYTES_MAX} bytes"))),
             _ => Ok(text),
         }
     }
@@ -165,7 +163,9 @@ impl<'a> Fields<'a> {
             Some(key) => {
                 let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
                 let escaped = key.replace('~', "~0").replace('/', "~1");
-                Err(self.wrong(&escaped, format!("'{}' is not known here", key.escape_debug())).hint(format!("known are {}", known.join(", "))))
+                Err(self
+                    .wrong(&escaped, format!("'{}' is not known here", key.escape_debug()))
+                    .hint(format!("known are {}", known.join(", "))))
             }
         }
     }

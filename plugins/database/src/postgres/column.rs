@@ -70,12 +70,8 @@ impl Column {
             Kind::Bytes => Self::Bytes(BinaryBuilder::new()),
             Kind::Date => Self::Date(Date32Builder::new()),
             Kind::Time => Self::Time(Time64MicrosecondBuilder::new()),
-            Kind::Timestamp | Kind::Instant => {
-                Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(kind.data_type()))
-            }
-            Kind::Decimal { scale, .. } => {
-                Self::Decimal(Decimal128Builder::new().with_data_type(kind.data_type()), i32::from(*scale))
-            }
+            Kind::Timestamp | Kind::Instant => Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(kind.data_type())),
+            Kind::Decimal { scale, .. } => Self::Decimal(Decimal128Builder::new().with_data_type(kind.data_type()), i32::from(*scale)),
             Kind::List(item) => Self::List(Box::new(List {
                 offsets: vec![0],
                 validity: NullBufferBuilder::new(0),

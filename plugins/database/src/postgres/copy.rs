@@ -62,13 +62,7 @@ enum Front {
 }
 
 impl Copy {
-    pub(crate) fn new(
-        session: Session,
-        stream: CopyOutStream,
-        columns: &[(String, Kind)],
-        has_key: bool,
-        pointer: &'static str,
-    ) -> Self {
+    pub(crate) fn new(session: Session, stream: CopyOutStream, columns: &[(String, Kind)], has_key: bool, pointer: &'static str) -> Self {
         Self {
             stream: Box::pin(stream),
             session,

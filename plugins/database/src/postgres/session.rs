@@ -95,7 +95,9 @@ impl Server {
             return Error::Tls { site: site.clone(), reason };
         }
         match error.code() {
-            Some(code) if code.code().starts_with("28") => Error::Login { site: site.clone(), user: connection.user.escape_debug().to_string() },
+            Some(code) if code.code().starts_with("28") => {
+                Error::Login { site: site.clone(), user: connection.user.escape_debug().to_string() }
+            }
             Some(code) if *code == SqlState::INVALID_CATALOG_NAME => Error::Missing {
                 site: site.clone(),
                 what: "database",

@@ -84,8 +84,7 @@ impl Sink for PostgresSink {
         drop_stages(&session, &target.table, &prefix(job, epoch)).await?;
         session.run("COMMIT").await?;
         let connection = &self.server.connection;
-        let output =
-            format!("postgresql://{}:{}/{}/{}", connection.host, connection.port, connection.database, target.table.shown());
+        let output = format!("postgresql://{}:{}/{}/{}", connection.host, connection.port, connection.database, target.table.shown());
         Ok(Receipt { rows: total, bytes: 0, outputs: vec![output] })
     }
 

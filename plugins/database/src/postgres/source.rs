@@ -113,7 +113,9 @@ impl Source for PostgresSource {
         }
         let outputs: Vec<&Output> = match &request.projection {
             None => self.columns.iter().collect(),
-            Some(indices) => indices.iter().map(|at| self.columns.get(*at).ok_or(Error::Broken("a projected column"))).collect::<Result<_, _>>()?,
+            Some(indices) => {
+                indices.iter().map(|at| self.columns.get(*at).ok_or(Error::Broken("a projected column"))).collect::<Result<_, _>>()?
+            }
         };
         let schema = match &request.projection {
             None => Arc::clone(&self.schema),

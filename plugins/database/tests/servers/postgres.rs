@@ -32,7 +32,9 @@ impl SinkCase for Case {
     }
 
     async fn rows(&self, target: &str) -> Vec<String> {
-        match source("postgresql", config(&self.0, json!({"table": format!("sink_{target}"), "columns": ["id", "name", "price", "ok"]}))).await {
+        match source("postgresql", config(&self.0, json!({"table": format!("sink_{target}"), "columns": ["id", "name", "price", "ok"]})))
+            .await
+        {
             Ok(source) => texts(&read(&source, 2).await.unwrap()),
             Err(failure) => {
                 assert_eq!(failure.code, Code::ConnectorMissing, "{failure}");
