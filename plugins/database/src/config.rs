@@ -4,7 +4,6 @@
 mod address;
 mod fields;
 
-use crate::error::Error;
 use crate::sql::Table;
 use azora_spec::{Code, Failure, Secret};
 use fields::Fields;
@@ -241,23 +240,6 @@ pub(crate) fn writing(config: &Map<String, Value>, more: &[&str]) -> Result<Writ
     let writing = Writing { table: Table::new(schema, table), mode, keys, create: fields.flag("create")?.unwrap_or(false) };
     fields.finish()?;
     Ok(writing)
-}
-
-/// The path of a SQLite file.
-pub(crate) fn path(config: &Map<String, Value>) -> Result<String, Failure> {
-    let mut top = Fields::top(config);
-    if let Some(path) = top.text("path")? {
-        return Ok(path.to_owned());
-    }
-    let mut fields = Fields::connection(config)?;
-    let path = fields.one_of(&["path", "database", "filename", "url"])?.map(str::to_owned);
-    path.ok_or_else(|| top.missing("path").hint("a SQLite database is a file: say its path below a configured root"))
-}
-
-/// The failure where a column that a request names is not there.
-pub(crate) fn no_column(what: &str, name: &str, pointer: &'static str) -> Failure {
-    let message = format!("{what} has no column '{}'", name.escape_debug());
-    Error::Unfit { message, hint: "", pointer }.into()
 }
 
 #[cfg(test)]

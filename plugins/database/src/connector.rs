@@ -1,21 +1,23 @@
 //! The connectors of this crate: one for each engine, and `database`, whose `databaseType` says which.
 
-use crate::config::{self, Engine, What};
+use crate::config::{self, Connection, Engine, What};
 use crate::dial;
 use crate::error::Site;
-use crate::postgres::{PostgresSink, PostgresSource};
+use crate::mysql::{self, MySqlSink, MySqlSource};
+use crate::postgres::{self, PostgresSink, PostgresSource};
 use crate::schema;
 use async_trait::async_trait;
 use azora_connect::{Connector, ConnectorKind, Half, Setup, Sink, Source};
 use azora_spec::{Code, Failure};
 use serde_json::{Map, Value};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// All connectors of this crate.
 #[must_use]
 pub fn connectors(setup: &Setup) -> Vec<Arc<dyn Connector>> {
     let one = |engine| Arc::new(Database { engine, setup: setup.clone() }) as Arc<dyn Connector>;
-    vec![one(None), one(Some(Engine::Postgres))]
+    vec![one(None), one(Some(Engine::Postgres)), one(Some(Engine::MySql))]
 }
 
 #[derive(Debug)]
@@ -35,11 +37,22 @@ impl Database {
         }
     }
 
-    async fn postgres(&self, config: &Map<String, Value>) -> Result<crate::postgres::Server, Failure> {
-        let connection = config::connection(config, Engine::Postgres)?;
-        let site = Site::new(Engine::Postgres.product(), &format!("{}:{}", connection.host, connection.port));
+    /// Where a server is, resolved and allowed.
+    async fn place(&self, engine: Engine, config: &Map<String, Value>) -> Result<(Site, Arc<Connection>, Arc<[IpAddr]>), Failure> {
+        let connection = config::connection(config, engine)?;
+        let site = Site::new(engine.product(), &format!("{}:{}", connection.host, connection.port));
         let addresses = dial::addresses(&self.setup.network, &site, &connection).await?;
-        Ok(crate::postgres::Server { site, connection: Arc::new(connection), addresses: addresses.into() })
+        Ok((site, Arc::new(connection), addresses.into()))
+    }
+
+    async fn postgres(&self, config: &Map<String, Value>) -> Result<postgres::Server, Failure> {
+        let (site, connection, addresses) = self.place(Engine::Postgres, config).await?;
+        Ok(postgres::Server { site, connection, addresses })
+    }
+
+    async fn mysql(&self, config: &Map<String, Value>) -> Result<mysql::Server, Failure> {
+        let (site, connection, addresses) = self.place(Engine::MySql, config).await?;
+        Ok(mysql::Server { site, connection, addresses })
     }
 
     fn faults(&self, half: Half, config: &Map<String, Value>) -> Result<(), Failure> {
@@ -100,6 +113,10 @@ impl Connector for Database {
                 let reading = config::reading(config, &[])?;
                 Ok(Arc::new(PostgresSource::connect(self.postgres(config).await?, reading).await?))
             }
+            Engine::MySql => {
+                let reading = config::reading(config, &[])?;
+                Ok(Arc::new(MySqlSource::connect(self.mysql(config).await?, reading).await?))
+            }
             other => Err(absent(other)),
         }
     }
@@ -109,6 +126,10 @@ impl Connector for Database {
             Engine::Postgres => {
                 let writing = config::writing(config, &[])?;
                 Ok(Arc::new(PostgresSink::new(self.postgres(config).await?, writing)))
+            }
+            Engine::MySql => {
+                let writing = config::writing(config, &[])?;
+                Ok(Arc::new(MySqlSink::new(self.mysql(config).await?, writing)))
             }
             other => Err(absent(other)),
         }

@@ -4,10 +4,12 @@
 //! A server that cannot be had is an error that names it and its packages, never a silent skip.
 
 mod account;
+mod mariadb;
 mod postgres;
 mod process;
 mod redis;
 
+pub use mariadb::MariaDb;
 pub use postgres::Postgres;
 pub use process::{Process, free_port};
 pub use redis::Redis;

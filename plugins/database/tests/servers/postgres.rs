@@ -28,11 +28,11 @@ struct Case(Arc<Postgres>);
 #[async_trait]
 impl SinkCase for Case {
     async fn sink(&self, target: &str) -> Arc<dyn Sink> {
-        sink("postgresql", config(&self.0, json!({"table": format!("sink_{target}"), "create": true}))).await.unwrap()
+        sink("postgresql", config(&self.0, json!({"schema": "sinks", "table": target, "create": true}))).await.unwrap()
     }
 
     async fn rows(&self, target: &str) -> Vec<String> {
-        match source("postgresql", config(&self.0, json!({"table": format!("sink_{target}"), "columns": ["id", "name", "price", "ok"]})))
+        match source("postgresql", config(&self.0, json!({"schema": "sinks", "table": target, "columns": ["id", "name", "price", "ok"]})))
             .await
         {
             Ok(source) => texts(&read(&source, 2).await.unwrap()),
@@ -51,8 +51,9 @@ impl SinkCase for Case {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sink_does_what_every_sink_must() {
     let server = server();
+    server.run("CREATE SCHEMA sinks").unwrap();
     conformance::sink(&Case(Arc::clone(&server))).await.unwrap_or_else(|faults| panic!("{faults}"));
-    let left = server.run("SELECT count(*) FROM pg_class WHERE relname LIKE 'azs\\_%'").unwrap();
+    let left = server.run("SELECT count(*) FROM pg_class WHERE relnamespace = 'sinks'::regnamespace AND relname LIKE 'azs\\_%'").unwrap();
     assert_eq!(left, "0", "staging tables are left");
 }
 
