@@ -60,7 +60,7 @@ impl Database {
             engine @ (Engine::Postgres | Engine::MySql) => {
                 config::connection(config, engine)?;
             }
-            Engine::Sqlite | Engine::MongoDb => {}
+            other => return Err(absent(other)),
         }
         match half {
             Half::Source => config::reading(config, &[]).map(|_| ()),
@@ -137,5 +137,7 @@ impl Connector for Database {
 }
 
 fn absent(engine: Engine) -> Failure {
-    Failure::new(Code::ConnectorConfig, format!("{} cannot be used yet", engine.product())).at("/databaseType")
+    Failure::new(Code::ConnectorConfig, format!("{} is not there yet", engine.product()))
+        .hint("databases are PostgreSQL, MySQL and MariaDB")
+        .at("/databaseType")
 }

@@ -1,4 +1,4 @@
-//! Databases as sources and sinks: PostgreSQL, MySQL and MariaDB, SQLite, MongoDB. Queries are pushed down as they are
+//! Databases as sources and sinks: PostgreSQL, MySQL and MariaDB. Queries are pushed down as they are
 //! written; planning them is the engine's business, and the connections of other kinds are other crates'.
 
 mod cells;

@@ -22,7 +22,7 @@ pub(crate) fn config(engine: Option<Engine>) -> Value {
     if let (None, Some(map)) = (engine, properties.as_object_mut()) {
         map.insert(
             "databaseType".to_owned(),
-            json!({"enum": ["postgresql", "postgres", "mysql", "mariadb", "sqlite", "mongodb"], "default": "postgresql"}),
+            json!({"enum": ["postgresql", "postgres", "mysql", "mariadb"], "default": "postgresql"}),
         );
     }
     json!({"type": "object", "properties": properties})

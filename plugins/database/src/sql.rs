@@ -9,7 +9,6 @@ use crate::source::{Bound, Part};
 pub(crate) enum Dialect {
     Postgres,
     MySql,
-    Sqlite,
 }
 
 impl Dialect {
@@ -17,7 +16,7 @@ impl Dialect {
     pub(crate) fn name(self, name: &str) -> String {
         match self {
             Self::MySql => format!("`{}`", name.replace('`', "``")),
-            Self::Postgres | Self::Sqlite => format!("\"{}\"", name.replace('"', "\"\"")),
+            Self::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),
         }
     }
 
@@ -32,7 +31,7 @@ impl Dialect {
         match self {
             Self::Postgres if text.contains('\\') => format!("E'{}'", doubled.replace('\\', "\\\\")),
             Self::MySql => format!("'{}'", doubled.replace('\\', "\\\\")),
-            Self::Postgres | Self::Sqlite => format!("'{doubled}'"),
+            Self::Postgres => format!("'{doubled}'"),
         }
     }
 
@@ -112,7 +111,6 @@ impl Select {
             (0, _) => {}
             (skip, Dialect::Postgres) => sql.push_str(&format!(" OFFSET {skip}")),
             (skip, Dialect::MySql) => sql.push_str(&format!(" LIMIT 18446744073709551615 OFFSET {skip}")),
-            (skip, Dialect::Sqlite) => sql.push_str(&format!(" LIMIT -1 OFFSET {skip}")),
         }
         sql
     }
@@ -179,6 +177,6 @@ mod tests {
             skip: 7,
         };
         assert_eq!(select.sql(Dialect::Postgres), "SELECT a FROM t WHERE (x > 1 -- c\n) AND (y\n) ORDER BY a OFFSET 7");
-        assert!(select.sql(Dialect::Sqlite).ends_with("LIMIT -1 OFFSET 7"));
+        assert!(select.sql(Dialect::MySql).ends_with("LIMIT 18446744073709551615 OFFSET 7"));
     }
 }
