@@ -1,6 +1,10 @@
 //! A million rows from PostgreSQL into columns, as a ratio to psql copying the same rows out in binary: both in one run, in
 //! turns, on one server.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark that cannot start has nothing to say, and says it on a terminal")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark that cannot start has nothing to say, and says it on a terminal"
+)]
 
 use azora_connect::{Outcome, ReadRequest, Setup, Source};
 use azora_services::Postgres;

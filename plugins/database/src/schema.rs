@@ -20,10 +20,7 @@ pub(crate) fn config(engine: Option<Engine>) -> Value {
         "create": {"type": "boolean", "description": "of a sink: make the table where it is not there"},
     });
     if let (None, Some(map)) = (engine, properties.as_object_mut()) {
-        map.insert(
-            "databaseType".to_owned(),
-            json!({"enum": ["postgresql", "postgres", "mysql", "mariadb"], "default": "postgresql"}),
-        );
+        map.insert("databaseType".to_owned(), json!({"enum": ["postgresql", "postgres", "mysql", "mariadb"], "default": "postgresql"}));
     }
     json!({"type": "object", "properties": properties})
 }

@@ -12,15 +12,11 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
     if !steps::is_there("curl") {
         steps::install("the README's tour is run", &["curl"])?;
     }
-    let ferretdb = services::databases()?;
+    services::databases()?;
     let built = build_guests()?;
     steps::run(
         "Testing the workspace",
-        steps::cargo()
-            .args(["test", "--workspace", "--no-fail-fast"])
-            .args(rest)
-            .env("AZORA_TEST_GUESTS", &built)
-            .env("AZORA_TEST_FERRETDB", &ferretdb),
+        steps::cargo().args(["test", "--workspace", "--no-fail-fast"]).args(rest).env("AZORA_TEST_GUESTS", &built),
     )
 }
 
