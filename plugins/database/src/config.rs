@@ -5,6 +5,7 @@ mod address;
 mod fields;
 
 use crate::sql::Table;
+use azora_connect::Secrets;
 use azora_spec::{Code, Failure, Secret};
 use fields::Fields;
 use serde_json::{Map, Value};
@@ -158,10 +159,10 @@ pub(crate) struct Writing {
 const OTHERS: &[&str] = &["parallelism", "batchSize", "enableStreaming", "databaseType"];
 
 /// Reads the `connection` of a server.
-pub(crate) fn connection(config: &Map<String, Value>, engine: Engine) -> Result<Connection, Failure> {
+pub(crate) fn connection(config: &Map<String, Value>, engine: Engine, secrets: &Secrets) -> Result<Connection, Failure> {
     let mut fields = Fields::connection(config)?;
-    let parts = match fields.text("url")? {
-        Some(url) => address::parse(url).map_err(|reason| fields.wrong("url", reason))?,
+    let parts = match fields.secret("url", secrets)? {
+        Some(url) => address::parse(url.expose()).map_err(|reason| fields.wrong("url", reason))?,
         None => address::Address::default(),
     };
     let host = fields.text("host")?.map(str::to_owned).or(parts.host).unwrap_or_else(|| "localhost".to_owned());
@@ -170,7 +171,7 @@ pub(crate) fn connection(config: &Map<String, Value>, engine: Engine) -> Result<
     }
     let port = fields.number("port", 1, u64::from(u16::MAX))?.and_then(|port| u16::try_from(port).ok());
     let user = fields.one_of(&["user", "username"])?.map(str::to_owned).or(parts.user);
-    let password = fields.secret("password")?.or(parts.password);
+    let password = fields.secret("password", secrets)?.or(parts.password);
     let database = fields.one_of(&["database", "db", "dbname"])?.map(str::to_owned).or(parts.database);
     let tls = match fields.text("tls")?.or(parts.tls.as_deref()) {
         None | Some("prefer") => Tls::Prefer,

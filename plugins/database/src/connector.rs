@@ -39,7 +39,7 @@ impl Database {
 
     /// Where a server is, resolved and allowed.
     async fn place(&self, engine: Engine, config: &Map<String, Value>) -> Result<(Site, Arc<Connection>, Arc<[IpAddr]>), Failure> {
-        let connection = config::connection(config, engine)?;
+        let connection = config::connection(config, engine, &self.setup.secrets)?;
         let site = Site::new(engine.product(), &format!("{}:{}", connection.host, connection.port));
         let addresses = dial::addresses(&self.setup.network, &site, &connection).await?;
         Ok((site, Arc::new(connection), addresses.into()))
@@ -58,7 +58,7 @@ impl Database {
     fn faults(&self, half: Half, config: &Map<String, Value>) -> Result<(), Failure> {
         match self.engine(config)? {
             engine @ (Engine::Postgres | Engine::MySql) => {
-                config::connection(config, engine)?;
+                config::connection(config, engine, &self.setup.secrets)?;
             }
             other => return Err(absent(other)),
         }
@@ -101,7 +101,7 @@ impl Connector for Database {
             Ok(What::Table(table)) => format!("/{}", table.shown()),
             _ => String::new(),
         };
-        match config::connection(config, engine) {
+        match config::connection(config, engine, &self.setup.secrets) {
             Ok(connection) => format!("{}://{}/{}{what}", engine.name(), connection.host, connection.database),
             Err(_) => format!("{}://", engine.name()),
         }

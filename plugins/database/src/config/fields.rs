@@ -2,6 +2,7 @@
 //! lives in `config.rs`.
 
 use super::{COLUMNS_MAX, NAME_BYTES_MAX, SQL_BYTES_MAX};
+use azora_connect::Secrets;
 use azora_spec::{Code, Failure, Secret};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -87,9 +88,14 @@ impl<'a> Fields<'a> {
         Ok(found)
     }
 
-    /// A text that is never shown.
-    pub(super) fn secret(&mut self, key: &str) -> Result<Option<Secret>, Failure> {
-        Ok(self.text(key)?.map(|text| Secret::new(text.to_owned())))
+    /// A text that is never shown: as it is, or by the name of a secret.
+    pub(super) fn secret(&mut self, key: &str, secrets: &Secrets) -> Result<Option<Secret>, Failure> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        match secrets.read(value) {
+            Some(Ok(secret)) if !secret.expose().contains('\0') => Ok(Some(secret)),
+            Some(Err(failure)) => Err(failure.at(format!("{}/{key}", self.pointer))),
+            _ => Err(self.wrong(key, format!("'{key}' is a text without zero bytes, or {{\"secret\": \"NAME\"}}"))),
+        }
     }
 
     /// A query or a part of one.

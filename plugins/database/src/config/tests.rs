@@ -1,6 +1,8 @@
 //! Configurations, good and bad.
 
 use super::{Engine, Mode, Tls, What, connection, reading, writing};
+use azora_connect::Secrets;
+use azora_spec::{Code, Secret};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ fn map(value: Value) -> Map<String, Value> {
 fn the_connection_of_existing_callers_is_read() {
     let config = map(json!({"databaseType": "postgres", "query": "SELECT 1",
         "connection": {"host": "db", "port": "5433", "user": "ann", "password": "pw", "database": "shop"}}));
-    let read = connection(&config, Engine::parse("postgres").unwrap()).unwrap();
+    let read = connection(&config, Engine::parse("postgres").unwrap(), &Secrets::default()).unwrap();
     assert_eq!((read.host.as_str(), read.port, read.user.as_str(), read.database.as_str()), ("db", 5433, "ann", "shop"));
     assert_eq!(read.password.unwrap().expose(), "pw");
     assert_eq!((read.tls, read.connect_time), (Tls::Prefer, Duration::from_secs(10)));
@@ -21,9 +23,9 @@ fn the_connection_of_existing_callers_is_read() {
 
 #[test]
 fn a_connection_may_be_a_url_with_members_that_win() {
-    let read = connection(&map(json!({"connection": "mysql://u:p@h/d"})), Engine::MySql).unwrap();
+    let read = connection(&map(json!({"connection": "mysql://u:p@h/d"})), Engine::MySql, &Secrets::default()).unwrap();
     assert_eq!((read.host.as_str(), read.port), ("h", 3306));
-    let read = connection(&map(json!({"connection": {"url": "mysql://u:p@h/d", "port": 7}})), Engine::MySql).unwrap();
+    let read = connection(&map(json!({"connection": {"url": "mysql://u:p@h/d", "port": 7}})), Engine::MySql, &Secrets::default()).unwrap();
     assert_eq!(read.port, 7);
 }
 
@@ -31,7 +33,10 @@ fn a_connection_may_be_a_url_with_members_that_win() {
 fn complaints_point_at_the_member() {
     let check = |config: Value, pointer: &str| {
         let config = map(config);
-        let failure = connection(&config, Engine::Postgres).map(|_| ()).and_then(|()| reading(&config, &[]).map(|_| ())).unwrap_err();
+        let failure = connection(&config, Engine::Postgres, &Secrets::default())
+            .map(|_| ())
+            .and_then(|()| reading(&config, &[]).map(|_| ()))
+            .unwrap_err();
         assert_eq!(failure.pointer.as_deref(), Some(pointer), "{failure}");
     };
     let good = json!({"host": "h", "user": "u", "database": "d"});
@@ -54,4 +59,18 @@ fn keys_make_an_upsert_and_nothing_else_has_them() {
     assert_eq!(failure.pointer.as_deref(), Some("/keys"));
     let failure = writing(&map(json!({"table": "t", "mode": "overwrite", "keys": ["a"]})), &[]).unwrap_err();
     assert_eq!(failure.pointer.as_deref(), Some("/keys"));
+}
+
+#[test]
+fn a_password_may_be_the_name_of_a_secret() {
+    let secrets = Secrets::new([("shop_db".to_owned(), Secret::new("hunter2".to_owned()))]);
+    for password in [json!({"secret": "SHOP-DB"}), json!("${secret:shop_db}")] {
+        let config = map(json!({"connection": {"user": "u", "database": "d", "password": password}}));
+        let read = connection(&config, Engine::MySql, &secrets).unwrap();
+        assert!(!format!("{read:?}").contains("hunter2"));
+        assert_eq!(read.password.unwrap().expose(), "hunter2");
+    }
+    let config = map(json!({"connection": {"user": "u", "database": "d", "password": {"secret": "none"}}}));
+    let failure = connection(&config, Engine::MySql, &secrets).unwrap_err();
+    assert_eq!((failure.code, failure.pointer.as_deref()), (Code::SecretUnknown, Some("/connection/password")));
 }
