@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::error::{Error, Result};
 use azora_api::{App, ConnectorInfo};
-use azora_connect::{ConnectorKind, Registry};
+use azora_connect::{ConnectorKind, Policy, Registry, Secrets, Setup};
 use azora_engine::{ContextOptions, Engine};
 use azora_jobs::{Catalog, Handle};
 use azora_sandbox::{CompilerCommand, Sandbox};
@@ -21,7 +21,7 @@ pub(crate) const COMPILE_COMPONENT: &str = "compile-component";
 pub(crate) async fn join(config: &Config) -> Result<(Handle, App)> {
     let data_dir = make(&config.data_dir)?;
     let roots = config.file_roots.iter().map(|root| root_of(config, &data_dir, root)).collect::<Result<Vec<_>>>()?;
-    let registry = registry();
+    let registry = registry(config);
     let connectors = shown(&registry);
     let store = Store::open(&azora_store::Options::new(&data_dir)).map_err(|error| part("the store", (&error).into()))?;
     let catalog = Catalog::new(store.clone());
@@ -68,8 +68,14 @@ fn engine(config: &Config, data_dir: &Path, roots: Vec<PathBuf>, parts: (Sandbox
 }
 
 /// The connectors beside files, which are the engine's own.
-fn registry() -> Registry {
-    Registry::new()
+fn registry(config: &Config) -> Registry {
+    let network = if config.is_remote_allowed { Policy::remote() } else { Policy::local() };
+    let setup = Setup { network, secrets: Secrets::default() };
+    let mut registry = Registry::new();
+    for connector in azora_database::connectors(&setup) {
+        registry.insert(connector);
+    }
+    registry
 }
 
 fn shown(registry: &Registry) -> Vec<ConnectorInfo> {

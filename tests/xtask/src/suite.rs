@@ -13,6 +13,7 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
         steps::install("the README's tour is run", &["curl"])?;
     }
     services::redis()?;
+    services::databases()?;
     services::kafka()?;
     let built = build_guests()?;
     steps::run(
