@@ -5,6 +5,8 @@
 
 mod process;
 mod redis;
+mod s3;
 
 pub use process::{Process, free_port};
 pub use redis::Redis;
+pub use s3::S3;
