@@ -2,7 +2,6 @@
 
 use azora_jobs::Handle;
 use azora_spec::limits::{BODY_BYTES_MAX, PLUGIN_BYTES_MAX};
-use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -60,25 +59,11 @@ impl Default for Options {
     }
 }
 
-/// A connector as `GET /api/v1/connectors` shows it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ConnectorInfo {
-    /// Its name in requests.
-    pub name: String,
-    /// Whether it can be read from.
-    pub is_source: bool,
-    /// Whether it can be written to.
-    pub is_sink: bool,
-    /// JSON Schema of its configuration.
-    pub config_schema: Value,
-}
-
 /// What handlers share. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct App {
     pub(crate) handle: Handle,
     pub(crate) options: Arc<Options>,
-    pub(crate) connectors: Arc<[ConnectorInfo]>,
     /// One permit per KiB of body.
     pub(crate) body_kibibytes: Arc<Semaphore>,
     pub(crate) requests: Arc<Semaphore>,
@@ -94,10 +79,9 @@ pub(crate) struct Counters {
 impl App {
     /// The shared part of a server's handlers.
     #[must_use]
-    pub fn new(handle: Handle, connectors: Vec<ConnectorInfo>, options: Options) -> Self {
+    pub fn new(handle: Handle, options: Options) -> Self {
         Self {
             handle,
-            connectors: connectors.into(),
             body_kibibytes: Arc::new(Semaphore::new((options.bodies_bytes_max >> 10).min(Semaphore::MAX_PERMITS))),
             requests: Arc::new(Semaphore::new(options.requests_max.min(Semaphore::MAX_PERMITS))),
             counters: Arc::new(Counters::default()),

@@ -17,6 +17,6 @@ mod router;
 mod routes;
 mod serve;
 
-pub use app::{App, ConnectorInfo, Options};
+pub use app::{App, Options};
 pub use router::router;
 pub use serve::serve;

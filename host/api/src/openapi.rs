@@ -56,6 +56,9 @@ const TABLE: &[Row] = &[
     ("get", "/api/v1/datasets/{name}/rows", Takes::Nothing, &[200], "All of its rows, in the format that Accept names."),
     ("get", "/api/v1/datasets/{name}/statistics", Takes::Nothing, &[200], "Nulls, distinct values and extremes of its columns."),
     ("get", "/api/v1/connectors", Takes::Nothing, &[200], "Sources and sinks of this server."),
+    ("get", "/api/v1/connectors/{name}", Takes::Nothing, &[200], "One of them."),
+    ("post", "/api/v1/connectors/{name}/validate", Takes::Json, &[200], "Every fault of a configuration, with its place."),
+    ("post", "/api/v1/connectors/{name}/preview", Takes::Json, &[200], "The first rows of a source and their columns."),
     ("get", "/api/v1/problems", Takes::Nothing, &[200], "Every code that a problem can have."),
     ("get", "/api/v1/problems/{code}", Takes::Nothing, &[200], "What one code means."),
 ];

@@ -44,6 +44,9 @@ pub fn router(app: App) -> Router {
         .route("/datasets/{name}/rows", get(datasets::rows))
         .route("/datasets/{name}/statistics", get(datasets::statistics))
         .route("/connectors", get(connectors::list))
+        .route("/connectors/{name}", get(connectors::one))
+        .route("/connectors/{name}/validate", post(connectors::validate))
+        .route("/connectors/{name}/preview", post(connectors::preview))
         .route("/problems", get(problems::list))
         .route("/problems/{code}", get(problems::one));
     Router::new()

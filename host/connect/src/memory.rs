@@ -1,7 +1,8 @@
 //! The reference connector: rows in memory, two-phase like the real ones. The conformance suite is tried on it first.
 
+use crate::source::rows_within;
 use crate::{Connector, ConnectorKind, Outcome, Position, ReadRequest, Reader, Receipt, Sink, Source, Split, Token, Writer, WriterId};
-use arrow::array::{Array, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use azora_spec::wire::{Fields, Unknown, shown};
@@ -126,28 +127,14 @@ struct MemoryReader {
 #[async_trait]
 impl Reader for MemoryReader {
     async fn read(&mut self) -> Result<Outcome, Failure> {
-        let rows = self.batch.num_rows().saturating_sub(self.row).min(self.request.batch_rows.max(1));
+        let rows = rows_within(&self.batch, self.row, self.request.batch_rows, self.request.batch_bytes);
         if rows == 0 {
             return Ok(Outcome::End);
         }
-        let rows = rows_within(&self.batch, self.row, rows, self.request.batch_bytes);
         let batch = self.batch.slice(self.row, rows);
         self.row += rows;
         Ok(Outcome::Batch(batch, Position(self.row.to_string())))
     }
-}
-
-/// How many rows from one on are at most so many bytes; at least one.
-fn rows_within(batch: &RecordBatch, from: usize, rows_max: usize, bytes_max: usize) -> usize {
-    let bytes = |rows: usize| -> usize {
-        let slice = batch.slice(from, rows);
-        slice.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(usize::MAX)).fold(0, usize::saturating_add)
-    };
-    let mut rows = rows_max;
-    while rows > 1 && bytes(rows) > bytes_max {
-        rows /= 2;
-    }
-    rows
 }
 
 #[derive(Debug)]

@@ -25,6 +25,14 @@ impl Secrets {
         Self { values: Arc::new(values.into_iter().map(|(name, value)| (normal(&name), value)).collect()) }
     }
 
+    /// These and others; where both have a name, the other one's value counts.
+    #[must_use]
+    pub fn and(&self, others: impl IntoIterator<Item = (String, Secret)>) -> Self {
+        let mut values = (*self.values).clone();
+        values.extend(others.into_iter().map(|(name, value)| (normal(&name), value)));
+        Self { values: Arc::new(values) }
+    }
+
     /// The secret of a name.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The reading half of a connector: plan splits once, then read each from a position.
 
 use crate::Rejects;
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use azora_spec::Failure;
@@ -40,6 +40,20 @@ impl ReadRequest {
     pub fn new(batch_rows: usize, batch_bytes: usize) -> Self {
         Self { projection: None, batch_rows, batch_bytes, rejects: Rejects::default() }
     }
+}
+
+/// How many rows of a batch, from one on, are at most so many rows and about so many bytes; at least one where there is one.
+#[must_use]
+pub fn rows_within(batch: &RecordBatch, from: usize, rows_max: usize, bytes_max: usize) -> usize {
+    let bytes = |rows: usize| -> usize {
+        let slice = batch.slice(from, rows);
+        slice.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(usize::MAX)).fold(0, usize::saturating_add)
+    };
+    let mut rows = batch.num_rows().saturating_sub(from).min(rows_max.max(1));
+    while rows > 1 && bytes(rows) > bytes_max {
+        rows /= 2;
+    }
+    rows
 }
 
 /// What one read gave.

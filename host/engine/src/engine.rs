@@ -185,6 +185,24 @@ impl Engine {
         Ok(JobResult::of_batches(crate::Shape::Rows, schema, vec![batch]))
     }
 
+    /// The connectors beside files, which are the engine's own.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    /// JSON Schema of a file source.
+    #[must_use]
+    pub fn file_schema() -> serde_json::Value {
+        input::file_schema()
+    }
+
+    /// What is wrong with the configuration of a file source, without looking at files.
+    #[must_use]
+    pub fn file_fault(config: &serde_json::Map<String, serde_json::Value>) -> Option<Failure> {
+        input::file_fault(config)
+    }
+
     /// The types that a source may have besides those of the registry's connectors.
     #[must_use]
     pub fn is_file_source(connector: &str) -> bool {

@@ -14,14 +14,15 @@ use crate::pins::{DatasetPin, FilePin, InputPins, SplitPin};
 use crate::relation::Relation;
 use crate::{Catalog, DatasetEntry, Error, Options, failure_of};
 use azora_connect::element::Element;
-use azora_connect::{Registry, Split};
-use azora_spec::{Code, DatasetName, Failure, FileFormat, Input, JobSpec, Operation};
+use azora_connect::{Registry, Split, bad};
+use azora_spec::{Code, DatasetName, Failure, FileFormat, Input, JobSpec, OnError, Operation};
 use datafusion::arrow::datatypes::{DataType, Fields, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlanBuilder;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// Inline rows up to this number stay in one partition where the job does not ask for more: starting a second one costs
@@ -60,6 +61,31 @@ pub(crate) fn parallelism(spec: &JobSpec, default: usize) -> usize {
 /// Whether a source of this type is read by the engine itself: `file`, or a format's name.
 pub(crate) fn is_file(connector: &str) -> bool {
     connector == "file" || FileFormat::parse(connector).is_ok()
+}
+
+/// The configuration of a connector's source without what is said there of records that are no rows, and that.
+fn bad_records(config: &Map<String, Value>) -> Result<(Map<String, Value>, OnError), Failure> {
+    let mut config = config.clone();
+    let policy = match config.shift_remove("badRecords") {
+        None | Some(Value::Null) => OnError::Fail,
+        Some(word) => bad::policy(word.as_str().unwrap_or_default())?,
+    };
+    if policy == OnError::DeadLetter {
+        return Err(Failure::new(Code::FeatureUnavailable, "jobs do not keep the bad records of a source in this version")
+            .hint("use 'fail' or 'skip'")
+            .at("/badRecords"));
+    }
+    Ok((config, policy))
+}
+
+/// JSON Schema of a file source.
+pub(crate) fn file_schema() -> Value {
+    file::schema()
+}
+
+/// What is wrong with the configuration of a file source, without looking at files.
+pub(crate) fn file_fault(config: &Map<String, Value>) -> Option<Failure> {
+    file::Config::read("file", config).err()
 }
 
 /// The input with "the last dataset" replaced by its name.
@@ -116,7 +142,8 @@ impl Inputs<'_> {
                 Ok((relation, InputPins::Files { files }))
             }
             Input::Source { connector, config } => {
-                let source = self.registry.get(connector)?.source(config).await?;
+                let (config, bad) = bad_records(config)?;
+                let source = self.registry.get(connector)?.source(&config).await?;
                 if !source.is_bounded() {
                     return Err(Failure::new(Code::ConnectorConfig, format!("'{connector}' never ends, so a job cannot read all of it")));
                 }
@@ -130,13 +157,13 @@ impl Inputs<'_> {
                 let pinned = InputPins::Splits {
                     splits: splits.iter().map(|split| SplitPin { payload: split.payload.clone(), rows: split.rows }).collect(),
                 };
-                let table = scan::SourceTable::new(source, splits, parallelism, scan::Place::Network);
+                let table = scan::SourceTable::new(source, splits, parallelism, scan::Place::Network).with_bad_records(bad);
                 Ok((table.relation(state)?, pinned))
             }
         }
     }
 
-    fn inline(&self, rows: &[serde_json::Value], pairs: bool, state: &SessionState) -> Result<Relation, Failure> {
+    fn inline(&self, rows: &[Value], pairs: bool, state: &SessionState) -> Result<Relation, Failure> {
         let (schema, batch) = inline::batch(rows, pairs)?;
         let partitions = inline::split(&batch, state.config().target_partitions());
         let table = MemTable::try_new(batch.schema(), partitions).map_err(failure_of)?;

@@ -1,6 +1,7 @@
 //! The door: everything that callers can do with jobs and what is around them.
 
 use crate::catalog::Catalog;
+use crate::connectors::ConnectorView;
 use crate::options::Options;
 use crate::reading::Reading;
 use crate::shared::{Shared, blocking};
@@ -9,12 +10,13 @@ use crate::views::{
     ColumnView, ContextRequest, ContextView, DatasetView, Ended, HealthView, IngestRequest, IngestView, JobEvent, JobView, ListQuery, Page,
     PluginView, Submission, Submitted, TryRequest,
 };
+use azora_connect::Half;
 use azora_engine::{Engine, JobResult};
 use azora_sandbox::Sandbox;
 use azora_spec::{DatasetName, Failure, JobId, JobSpec, PluginRef};
 use azora_store::Store;
 use futures::Stream;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -259,6 +261,28 @@ impl Handle {
     /// Those of a job that does the same.
     pub async fn ingest(&self, request: IngestRequest) -> Result<IngestView, Failure> {
         self.shared.ingest(request).await
+    }
+
+    /// All connectors, by name.
+    #[must_use]
+    pub fn connectors(&self) -> Vec<ConnectorView> {
+        self.shared.connectors()
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// [`azora_spec::Code::ConnectorUnknown`].
+    pub fn connector(&self, name: &str) -> Result<ConnectorView, Failure> {
+        self.shared.connector(name)
+    }
+
+    /// Everything that is wrong with a configuration and can be told without connecting; pointers begin at it.
+    ///
+    /// # Errors
+    /// Where there is no such connector, or not this half of it.
+    pub fn check_connector(&self, name: &str, half: Half, config: &Map<String, Value>) -> Result<Vec<Failure>, Failure> {
+        self.shared.check_connector(name, half, config)
     }
 
     /// How the service is doing.

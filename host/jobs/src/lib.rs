@@ -6,6 +6,7 @@
 
 mod board;
 mod catalog;
+mod connectors;
 mod context;
 mod datasets;
 mod error;
@@ -30,8 +31,10 @@ mod views;
 #[cfg(test)]
 mod tests;
 
+pub use azora_connect::Half;
 pub use azora_engine::{JobResult, Shape, format};
 pub use catalog::Catalog;
+pub use connectors::ConnectorView;
 pub use error::Error;
 pub use handle::{Handle, start};
 pub use options::{Decode, Options, PARTITIONS_SHOWN_MAX};

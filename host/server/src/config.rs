@@ -2,11 +2,14 @@
 //! reader of the environment.
 
 mod layers;
+mod secrets;
 mod value;
 
 pub use layers::{Origin, Setting};
 
 use crate::error::{Error, Result};
+use azora_connect::Secrets;
+use azora_spec::Secret;
 use azora_spec::limits::{BODY_BYTES_MAX, PLUGIN_BYTES_MAX, QUEUE_JOBS_MAX, RUNNING_JOBS_MAX};
 use layers::Layers;
 use std::collections::BTreeMap;
@@ -58,6 +61,16 @@ pub struct Config {
     pub log_filter: String,
     /// The program whose `compile-component` compiles uploads; this one where absent.
     pub compiler: Option<PathBuf>,
+    /// Brokers of Kafka sources and sinks that do not say.
+    pub kafka_brokers: Option<String>,
+    /// Server of Redis sources and sinks that do not say. It may hold a password.
+    pub redis_url: Option<Secret>,
+    /// Places that connectors may reach beyond the usual ones.
+    pub network_allow: Vec<String>,
+    /// Whether connectors may reach those places only.
+    pub is_network_closed: bool,
+    /// Secrets that requests may name.
+    pub secrets: Secrets,
     settings: Vec<Setting>,
 }
 
@@ -76,7 +89,10 @@ impl Config {
     /// # Errors
     /// [`Error`] names the flag, variable or file at fault.
     pub fn load(flags: Flags) -> Result<Self> {
-        Self::of(flags, &|name| std::env::var(name).ok())
+        let mut config = Self::of(flags, &|name| std::env::var(name).ok())?;
+        // A variable beats the file, as for every other setting.
+        config.secrets = config.secrets.and(std::env::vars().filter_map(|(name, value)| secrets::of_variable(&name, value)));
+        Ok(config)
     }
 
     /// The same with another environment.
@@ -106,7 +122,20 @@ impl Config {
         let log_format = layers.read("log_format", "text", "text or json", value::log_format)?;
         let log_filter = layers.read("log", "info", "a filter such as info or azora_jobs=debug", |text| Some(text.to_owned()))?;
         let compiler = layers.read("compiler", "", "a program", value::optional_path)?;
+        let kafka_brokers = layers.read("kafka_brokers", "", "brokers such as localhost:9092", value::optional_text)?;
+        let redis_url = layers.read("redis_url", "", "a URL such as redis://localhost:6379", value::optional_text)?;
+        let network_allow = layers.read("network_allow", "", "hosts, addresses or networks, separated by ','", value::places)?;
+        let is_network_closed = layers.read("network_closed", "false", value::FLAG, value::flag)?;
+        let secrets = match layers.read("secrets_file", "", "a file", value::optional_path)? {
+            Some(path) => secrets::of_file(&path)?,
+            None => Secrets::default(),
+        };
         Ok(Self {
+            kafka_brokers,
+            redis_url: redis_url.map(Secret::new),
+            network_allow,
+            is_network_closed,
+            secrets,
             address: checked(SocketAddr::new(host, port), is_remote_allowed)?,
             is_remote_allowed,
             data_dir,

@@ -25,6 +25,12 @@ pub enum Error {
         /// Where and why.
         reason: String,
     },
+    /// Others could read the secrets.
+    #[error("the secrets file {path} can be read by others; chmod 600 it")]
+    SecretsOpen {
+        /// The file.
+        path: PathBuf,
+    },
     /// The configuration file holds a name that means nothing.
     #[error("{path} sets '{key}', which is no setting{hint}")]
     ConfigUnknown {

@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use azora_api::{App, ConnectorInfo};
-use azora_connect::{ConnectorKind, Policy, Registry, Secrets, Setup};
+use azora_api::App;
+use azora_connect::{Connector, Policy, Registry, Setup};
 use azora_engine::{ContextOptions, Engine};
 use azora_jobs::{Catalog, Handle};
 use azora_sandbox::{CompilerCommand, Sandbox};
@@ -22,7 +22,6 @@ pub(crate) async fn join(config: &Config) -> Result<(Handle, App)> {
     let data_dir = make(&config.data_dir)?;
     let roots = config.file_roots.iter().map(|root| root_of(config, &data_dir, root)).collect::<Result<Vec<_>>>()?;
     let registry = registry(config);
-    let connectors = shown(&registry);
     let store = Store::open(&azora_store::Options::new(&data_dir)).map_err(|error| part("the store", (&error).into()))?;
     let catalog = Catalog::new(store.clone());
     let sandbox = sandbox(config, &data_dir)?;
@@ -39,7 +38,7 @@ pub(crate) async fn join(config: &Config) -> Result<(Handle, App)> {
         is_local: !config.is_remote_allowed,
         ..azora_api::Options::default()
     };
-    Ok((handle.clone(), App::new(handle, connectors, http)))
+    Ok((handle.clone(), App::new(handle, http)))
 }
 
 /// A stored request was checked strictly when it came; what it says is read in the same way, whatever route it took.
@@ -67,42 +66,26 @@ fn engine(config: &Config, data_dir: &Path, roots: Vec<PathBuf>, parts: (Sandbox
     Engine::new(options, sandbox, registry, Arc::new(catalog)).map_err(|failure| part("the engine", failure))
 }
 
+/// What every connector gets: which servers it may reach, and the values of secrets.
+fn setup(config: &Config) -> Setup {
+    let policy = if config.is_remote_allowed { Policy::remote() } else { Policy::local() };
+    // Entries were read when the configuration was; one that is none allows nothing.
+    let policy = policy.clone().allow(config.network_allow.iter().map(String::as_str)).unwrap_or(policy);
+    let network = if config.is_network_closed { policy.only_allowed() } else { policy };
+    Setup { network, secrets: config.secrets.clone() }
+}
+
 /// The connectors beside files, which are the engine's own.
 fn registry(config: &Config) -> Registry {
-    let network = if config.is_remote_allowed { Policy::remote() } else { Policy::local() };
-    let setup = Setup { network, secrets: Secrets::default() };
+    let setup = setup(config);
     let mut registry = Registry::new();
-    for connector in azora_database::connectors(&setup) {
+    // One line for each crate of connectors.
+    let crates: [Vec<Arc<dyn Connector>>; 2] = [azora_database::connectors(&setup), azora_object_store::connectors(&setup)];
+    tracing::debug!(network = ?setup.network, "what connectors may reach");
+    for connector in crates.into_iter().flatten() {
         registry.insert(connector);
     }
     registry
-}
-
-fn shown(registry: &Registry) -> Vec<ConnectorInfo> {
-    let file = ConnectorInfo { name: "file".to_owned(), is_source: true, is_sink: true, config_schema: file_schema() };
-    let others = registry.iter().map(|connector| ConnectorInfo {
-        name: connector.name().to_owned(),
-        is_source: matches!(connector.kind(), ConnectorKind::Source | ConnectorKind::Both),
-        is_sink: matches!(connector.kind(), ConnectorKind::Sink | ConnectorKind::Both),
-        config_schema: connector.config_schema(),
-    });
-    std::iter::once(file).chain(others).collect()
-}
-
-/// The members of a file source that every format has.
-fn file_schema() -> Value {
-    serde_json::json!({
-        "type": "object",
-        "required": ["path"],
-        "properties": {
-            "path": { "type": "string", "description": "a file, a directory or a glob below a configured root" },
-            "format": { "enum": ["json", "ndjson", "csv", "text", "parquet", "arrow"] },
-            "columns": { "type": "array", "items": { "type": "string" } },
-            "types": { "type": "array", "items": { "type": "string" } },
-            "delimiter": { "type": "string" },
-            "header": { "type": "boolean" },
-        },
-    })
 }
 
 /// Makes a directory that only this user may enter, and gives its absolute path.

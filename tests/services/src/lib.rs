@@ -9,9 +9,11 @@ mod mariadb;
 mod postgres;
 mod process;
 mod redis;
+mod s3;
 
 pub use kafka::Kafka;
 pub use mariadb::MariaDb;
 pub use postgres::Postgres;
 pub use process::{Process, free_port};
 pub use redis::Redis;
+pub use s3::S3;

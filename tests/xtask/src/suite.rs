@@ -3,6 +3,7 @@
 use crate::{guests, services, steps};
 use anyhow::Result;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// Builds the guests that the tests upload, then runs every test of the workspace.
 pub(crate) fn test(rest: &[String]) -> Result<()> {
@@ -15,11 +16,27 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
     services::redis()?;
     services::databases()?;
     services::kafka()?;
+    moto()?;
     let built = build_guests()?;
     steps::run(
         "Testing the workspace",
         steps::cargo().args(["test", "--workspace", "--no-fail-fast"]).args(rest).env("AZORA_TEST_GUESTS", &built),
     )
+}
+
+/// The S3 server of the tests, in a virtual environment beside what cargo builds.
+fn moto() -> Result<()> {
+    const PACKAGE: &str = "moto[server]==5.2.5";
+    let folder = steps::target_dir().join("services/moto");
+    if folder.join("bin/moto_server").exists() {
+        return Ok(());
+    }
+    let has_venv = Command::new("python3").args(["-c", "import ensurepip, venv"]).output().is_ok_and(|output| output.status.success());
+    if !has_venv {
+        steps::install("the S3 server of the tests is a Python program", &["python3", "python3-venv"])?;
+    }
+    steps::run("Making a virtual environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    steps::run("Installing the S3 server", Command::new(folder.join("bin/pip")).args(["install", "--quiet", PACKAGE]))
 }
 
 /// What a change must pass before review.

@@ -8,7 +8,7 @@ use azora_connect::element::{Element, VALUE};
 use azora_spec::{Code, Failure, FileFormat};
 use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::logical_expr::{cast, ident};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::time::UNIX_EPOCH;
 
 /// What a request says about files.
@@ -42,6 +42,30 @@ const FIELDS: [&str; 14] = [
     "enableStreaming",
     "encoding",
 ];
+
+/// The members of a file source as JSON Schema.
+pub(crate) fn schema() -> Value {
+    let texts = json!({ "type": "array", "items": { "type": "string" } });
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "path": { "type": "string", "description": "a file, a directory or a glob below a configured root" },
+            "paths": texts,
+            "format": { "enum": ["json", "ndjson", "csv", "text", "parquet", "arrow"] },
+            "columns": texts,
+            "types": { "type": ["array", "object"] },
+            "schema": { "type": "object", "additionalProperties": { "type": "string" } },
+            "delimiter": { "type": "string" },
+            "header": { "type": "boolean" },
+            "sampleRows": { "type": "integer", "minimum": 1, "maximum": 1_000_000 },
+            "mode": { "enum": ["error", "overwrite", "append"], "description": "of a sink" },
+            "compression": { "type": "string", "description": "of a sink" },
+            "batchSize": { "type": "integer" }, "parallelism": { "type": "integer" },
+            "enableStreaming": { "type": "boolean" }, "encoding": { "type": "string" }, "type": { "type": "string" },
+        },
+    })
+}
 
 impl Config {
     /// Reads a request's `source` or `config`.

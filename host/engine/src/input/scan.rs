@@ -6,7 +6,7 @@ use crate::{Error, failure_of};
 use async_trait::async_trait;
 use azora_connect::element::Element;
 use azora_connect::{Outcome, ReadRequest, Reader, Rejects, Source, Split};
-use azora_spec::{Failure, limits};
+use azora_spec::{Failure, OnError, limits};
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
@@ -52,6 +52,7 @@ pub(crate) struct SourceTable {
     schema: SchemaRef,
     partitions: Arc<[Vec<Split>]>,
     place: Place,
+    bad_records: OnError,
 }
 
 impl SourceTable {
@@ -60,7 +61,13 @@ impl SourceTable {
         let element = Element::of(&schema);
         // Plans carry no schema metadata: see `Relation`.
         let schema = Arc::new(Schema::new(schema.fields().clone()));
-        Self { source, element, schema, partitions: group(splits, parallelism).into(), place }
+        Self { source, element, schema, partitions: group(splits, parallelism).into(), place, bad_records: OnError::Fail }
+    }
+
+    /// The same, with what happens to records that are no rows.
+    pub(crate) fn with_bad_records(mut self, policy: OnError) -> Self {
+        self.bad_records = policy;
+        self
     }
 
     pub(crate) fn relation(self, state: &SessionState) -> Result<Relation, Failure> {
@@ -124,6 +131,7 @@ impl TableProvider for SourceTable {
             projection: projection.cloned(),
             limit,
             place: self.place,
+            bad_records: self.bad_records,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         }))
@@ -139,6 +147,7 @@ struct SourceExec {
     /// Rows after which a partition may stop.
     limit: Option<usize>,
     place: Place,
+    bad_records: OnError,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -184,7 +193,7 @@ impl ExecutionPlan for SourceExec {
             projection: self.projection.clone(),
             batch_rows: context.session_config().batch_size().clamp(1, limits::BATCH_ROWS),
             batch_bytes: BATCH_BYTES,
-            rejects: Rejects::default(),
+            rejects: Rejects::new(self.bad_records),
         };
         let reading = Reading {
             source: Arc::clone(&self.source),
@@ -279,7 +288,13 @@ impl Reading {
                 return Ok(None);
             }
             if self.reader.is_none() {
-                let Some(split) = self.splits.next() else { return Ok(None) };
+                let Some(split) = self.splits.next() else {
+                    let count = self.request.rejects.count();
+                    if count > 0 {
+                        tracing::warn!(count, "records of a source were no rows and were skipped");
+                    }
+                    return Ok(None);
+                };
                 self.reader = Some(self.source.open(&split, None, self.request.clone()).await?);
             }
             let Some(reader) = &mut self.reader else { continue };

@@ -12,6 +12,8 @@ fn variable(name: &str) -> String {
     match name {
         "port" => "AZORA_SPARK_PORT".to_owned(),
         "log" => "RUST_LOG".to_owned(),
+        "kafka_brokers" => "KAFKA_BROKERS".to_owned(),
+        "redis_url" => "REDIS_URL".to_owned(),
         _ => format!("AZORA_{}", name.to_uppercase()),
     }
 }
@@ -92,7 +94,7 @@ impl<'a> Layers<'a> {
             };
             return Err(Error::ConfigValue { origin, value, expected: expected.to_owned() });
         };
-        self.settings.push(Setting { name, variable, value, origin });
+        self.settings.push(Setting { name, variable, value: shown(&value), origin });
         Ok(parsed)
     }
 
@@ -118,6 +120,16 @@ impl<'a> Layers<'a> {
             }
         }
         Ok(self.settings)
+    }
+}
+
+/// A value as it may be printed: without the user and the password of a URL.
+fn shown(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest.get(..end).and_then(|authority| authority.rfind('@')).and_then(|at| rest.get(at..)) {
+        Some(host) => format!("{scheme}://***{host}"),
+        None => value.to_owned(),
     }
 }
 

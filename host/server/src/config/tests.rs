@@ -78,3 +78,31 @@ fn other_machines_need_a_word() {
     assert!(load(&[("host", "::1")], &[], Path::new("")).is_ok());
     assert!(load(&[("host", "localhost")], &[], Path::new("")).is_ok());
 }
+
+#[test]
+fn secrets_come_from_a_closed_file_and_are_not_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("secrets.toml");
+    std::fs::write(&file, "db-password = \"canary-1\"\n").expect("written");
+    let named = file.display().to_string();
+    let load = || load(&[], &[("AZORA_SECRETS_FILE", named.as_str()), ("REDIS_URL", "redis://u:canary-2@h:1/0")], Path::new(""));
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("opened");
+    assert!(load().expect_err("open").contains("chmod 600"));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("closed");
+    let config = load().expect("a config");
+    assert_eq!(config.secrets.get("DB_PASSWORD").expect("a secret").expose(), "canary-1");
+    assert_eq!(setting(&config, "redis_url").value, "redis://***@h:1/0");
+    assert!(!format!("{config:?}").contains("canary"), "{config:?}");
+    std::fs::write(&file, "db = canary-3").expect("written");
+    assert!(!load().expect_err("no TOML").contains("canary"));
+}
+
+#[test]
+fn places_are_checked_at_the_start() {
+    let message = load(&[], &[("AZORA_NETWORK_ALLOW", "db.internal:5432,10.0.0.0/99")], Path::new("")).expect_err("no network");
+    assert!(message.contains("AZORA_NETWORK_ALLOW"), "{message}");
+    let config = load(&[], &[("AZORA_NETWORK_ALLOW", "db.internal:5432, 10.0.0.0/8"), ("KAFKA_BROKERS", "a:1,b:2")], Path::new(""));
+    let config = config.expect("a config");
+    assert_eq!((config.network_allow.len(), config.kafka_brokers.as_deref()), (2, Some("a:1,b:2")));
+}

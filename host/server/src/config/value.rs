@@ -1,6 +1,7 @@
 //! What the text of a setting means. Nothing answers a panic or a guess: a text that does not fit is no value.
 
 use crate::config::LogFormat;
+use azora_connect::Policy;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -52,6 +53,22 @@ pub(super) fn optional_path(text: &str) -> Option<Option<PathBuf>> {
 
 pub(super) fn paths(text: &str) -> Option<Vec<PathBuf>> {
     Some(text.split(':').filter(|part| !part.is_empty()).map(PathBuf::from).collect())
+}
+
+/// Entries between commas or spaces.
+pub(super) fn list(text: &str) -> Option<Vec<String>> {
+    Some(text.split([',', ' ']).filter(|part| !part.is_empty()).map(str::to_owned).collect())
+}
+
+/// The same, each a place in a network.
+pub(super) fn places(text: &str) -> Option<Vec<String>> {
+    let places = list(text)?;
+    Policy::local().allow(places.iter().map(String::as_str)).is_ok().then_some(places)
+}
+
+/// A text, where it is not empty.
+pub(super) fn optional_text(text: &str) -> Option<Option<String>> {
+    Some((!text.is_empty()).then(|| text.to_owned()))
 }
 
 pub(super) fn log_format(text: &str) -> Option<LogFormat> {

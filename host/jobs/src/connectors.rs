@@ -1,0 +1,122 @@
+//! What is known of connectors without running a job: their list, and what is wrong with a configuration.
+
+use crate::shared::Shared;
+use azora_connect::{Connector, ConnectorKind, Half, schema};
+use azora_engine::Engine;
+use azora_spec::{Code, Failure};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// Members of a source's configuration that the engine reads itself.
+const COMMON: [&str; 1] = ["badRecords"];
+
+/// A connector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConnectorView {
+    /// Its name in requests.
+    pub name: String,
+    /// Other names.
+    pub aliases: Vec<String>,
+    /// `source`, `sink` or `both`.
+    pub kind: &'static str,
+    /// Whether it can be read from.
+    pub is_source: bool,
+    /// Whether it can be written to.
+    pub is_sink: bool,
+    /// JSON Schema of its configuration.
+    pub config_schema: Value,
+}
+
+impl ConnectorView {
+    fn file() -> Self {
+        let (name, aliases) = ("file".to_owned(), vec!["filesystem".to_owned()]);
+        Self { name, aliases, kind: "both", is_source: true, is_sink: true, config_schema: Engine::file_schema() }
+    }
+
+    fn of(connector: &Arc<dyn Connector>) -> Self {
+        let (kind, is_source, is_sink) = match connector.kind() {
+            ConnectorKind::Source => ("source", true, false),
+            ConnectorKind::Sink => ("sink", false, true),
+            ConnectorKind::Both => ("both", true, true),
+        };
+        let aliases = connector.aliases().iter().map(|alias| (*alias).to_owned()).collect();
+        Self { name: connector.name().to_owned(), aliases, kind, is_source, is_sink, config_schema: connector.config_schema() }
+    }
+}
+
+impl Shared {
+    /// All connectors, by name.
+    pub(crate) fn connectors(&self) -> Vec<ConnectorView> {
+        let mut views: Vec<ConnectorView> = self.engine.registry().iter().map(ConnectorView::of).collect();
+        views.push(ConnectorView::file());
+        views.sort_by(|a, b| a.name.cmp(&b.name));
+        views
+    }
+
+    /// One of them.
+    pub(crate) fn connector(&self, name: &str) -> Result<ConnectorView, Failure> {
+        if Engine::is_file_source(name) {
+            return Ok(ConnectorView::file());
+        }
+        self.engine.registry().get(name).map(|connector| ConnectorView::of(&connector))
+    }
+
+    /// Everything that is wrong with a configuration and can be told without connecting.
+    pub(crate) fn check_connector(&self, name: &str, half: Half, config: &Map<String, Value>) -> Result<Vec<Failure>, Failure> {
+        let view = self.connector(name)?;
+        let is_there = match half {
+            Half::Source => view.is_source,
+            Half::Sink => view.is_sink,
+        };
+        if !is_there {
+            let verb = if half == Half::Source { "read from" } else { "written to" };
+            return Err(Failure::new(Code::ConnectorConfig, format!("'{}' cannot be {verb}", view.name)));
+        }
+        let mut config = config.clone();
+        let bad = config.get("badRecords").and_then(Value::as_str).map(azora_connect::bad::policy).and_then(Result::err);
+        COMMON.iter().for_each(|name| drop(config.shift_remove(*name)));
+        let mut faults = schema::faults(&view.config_schema, &config);
+        faults.extend(bad);
+        // A connector's own check may rely on what its schema says.
+        if faults.is_empty() {
+            match Engine::is_file_source(name) {
+                true if half == Half::Source => faults.extend(Engine::file_fault(&config)),
+                true => {}
+                false => faults.extend(self.engine.registry().get(name)?.check(half, &config)),
+            }
+        }
+        Ok(faults)
+    }
+
+    /// Where a source's rows come from, for people.
+    pub(crate) fn source_label(&self, connector: &str, config: &Map<String, Value>) -> String {
+        match self.engine.registry().get(connector) {
+            Ok(found) if !Engine::is_file_source(connector) => found.label(config),
+            _ => format!("file://{}", config.get("path").and_then(Value::as_str).unwrap_or_default()),
+        }
+    }
+
+    /// The configuration of an ingest without what the request says beside it and the connector does not know.
+    pub(crate) fn known_fields(&self, connector: &str, mut config: Map<String, Value>) -> Map<String, Value> {
+        if let Ok(found) = self.engine.registry().get(connector) {
+            let schema = found.config_schema();
+            let knows = |name: &str| schema.get("properties").is_some_and(|known: &Value| known.get(name).is_some());
+            if !knows("batchSize") {
+                config.shift_remove("batchSize");
+            }
+        }
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ConnectorView;
+
+    #[test]
+    fn files_are_a_connector_like_others() {
+        let file = ConnectorView::file();
+        assert!(file.is_source && file.is_sink && file.config_schema["properties"]["path"].is_object());
+        azora_connect::schema::check_schema(&file.config_schema).unwrap();
+    }
+}

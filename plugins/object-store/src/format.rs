@@ -1,0 +1,111 @@
+//! The formats of objects and their compression. What each looks like in bytes is in the modules below.
+
+pub(crate) mod avro;
+pub(crate) mod csv;
+pub(crate) mod encode;
+pub(crate) mod inflate;
+pub(crate) mod parquet;
+pub(crate) mod records;
+
+/// A format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// One document: an array of rows, or values one behind the other.
+    Json,
+    /// One value a line.
+    Ndjson,
+    /// Separated values.
+    Csv,
+    /// One row `{text}` a line.
+    Text,
+    /// Parquet.
+    Parquet,
+    /// Avro object container files.
+    Avro,
+}
+
+/// How bytes are compressed: inside of Parquet and Avro, around everything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    None,
+    Gzip,
+    Zstd,
+    Snappy,
+}
+
+impl Format {
+    /// The words of requests that are shown.
+    pub(crate) const NAMES: [&str; 6] = ["json", "ndjson", "csv", "text", "parquet", "avro"];
+    /// All words of requests.
+    pub(crate) const WORDS: [(&str, Self); 9] = [
+        ("json", Self::Json),
+        ("ndjson", Self::Ndjson),
+        ("jsonl", Self::Ndjson),
+        ("csv", Self::Csv),
+        ("tsv", Self::Csv),
+        ("text", Self::Text),
+        ("txt", Self::Text),
+        ("parquet", Self::Parquet),
+        ("avro", Self::Avro),
+    ];
+
+    /// The format that a key tells.
+    pub(crate) fn of_key(key: &str) -> Option<Self> {
+        let name = key.rsplit('/').next()?.to_ascii_lowercase();
+        let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
+        let ending = name.rsplit_once('.')?.1;
+        if ending == "log" {
+            return Some(Self::Text);
+        }
+        Self::WORDS.iter().find(|(word, _)| *word == ending).map(|(_, format)| *format)
+    }
+
+    /// The ending of keys.
+    pub(crate) const fn ending(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+            Self::Text => "txt",
+            Self::Parquet => "parquet",
+            Self::Avro => "avro",
+        }
+    }
+
+    const fn compresses_inside(self) -> bool {
+        matches!(self, Self::Parquet | Self::Avro)
+    }
+
+    /// The compression to write with, if the format has it.
+    pub(crate) fn compression(self, wanted: Option<Compression>) -> Option<Compression> {
+        match (wanted, self.compresses_inside()) {
+            (None, true) => Some(Compression::Snappy),
+            (None, false) => Some(Compression::None),
+            (Some(Compression::Gzip), true) | (Some(Compression::Snappy), false) => None,
+            (Some(other), _) => Some(other),
+        }
+    }
+}
+
+impl Compression {
+    /// The compression around the bytes of an object to read.
+    pub(crate) fn around(key: &str, told: Option<Self>, format: Format) -> Self {
+        match told {
+            _ if format.compresses_inside() => Self::None,
+            Some(told) => told,
+            None if key.ends_with(".gz") => Self::Gzip,
+            None if key.ends_with(".zst") => Self::Zstd,
+            None => Self::None,
+        }
+    }
+
+    /// What stands behind a key's ending.
+    pub(crate) const fn suffix(self, format: Format) -> &'static str {
+        match self {
+            _ if format.compresses_inside() => "",
+            Self::Gzip => ".gz",
+            Self::Zstd => ".zst",
+            Self::None | Self::Snappy => "",
+        }
+    }
+}

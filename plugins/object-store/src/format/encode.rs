@@ -1,0 +1,262 @@
+//! Rows as bytes of one object.
+
+use super::{Compression, Format};
+use crate::error;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow_avro::compression::CompressionCodec;
+use arrow_avro::writer::{AvroWriter, WriterBuilder, format::AvroOcfFormat};
+use azora_connect::element::{self, VALUE};
+use azora_connect::json::{Elements, texts};
+use azora_spec::{Code, Failure};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression as Codec, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes of a row group in memory after which it is closed.
+const GROUP_BYTES_MAX: usize = 64 << 20;
+
+/// A buffer that an encoder fills and an upload empties.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Shared {
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    pub(crate) fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Compression around text formats.
+pub(crate) enum Around {
+    Plain(Shared),
+    Gzip(flate2::write::GzEncoder<Shared>),
+    Zstd(zstd::stream::write::Encoder<'static, Shared>),
+}
+
+impl Around {
+    fn new(compression: Compression, out: Shared) -> io::Result<Self> {
+        Ok(match compression {
+            Compression::Gzip => Self::Gzip(flate2::write::GzEncoder::new(out, flate2::Compression::default())),
+            Compression::Zstd => Self::Zstd(zstd::stream::write::Encoder::new(out, 0)?),
+            Compression::None | Compression::Snappy => Self::Plain(out),
+        })
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(out) => out.write_all(bytes),
+            Self::Gzip(out) => out.write_all(bytes),
+            Self::Zstd(out) => out.write_all(bytes),
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Gzip(out) => out.finish().map(|_| ()),
+            Self::Zstd(out) => out.finish().map(|_| ()),
+        }
+    }
+}
+
+/// Turns batches of one schema into bytes.
+pub(crate) enum Encoder {
+    Text { around: Around, format: Format, schema: SchemaRef, has_rows: bool },
+    Parquet(Box<ArrowWriter<Shared>>),
+    Avro(Box<AvroWriter<Shared>>, SchemaRef),
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Encoder")
+    }
+}
+
+fn failed(_: impl std::fmt::Display) -> Failure {
+    error::internal("rows could not be encoded")
+}
+
+impl Encoder {
+    pub(crate) fn new(format: Format, compression: Compression, schema: &SchemaRef, out: Shared) -> Result<Self, Failure> {
+        match format {
+            Format::Parquet => {
+                let codec = match compression {
+                    Compression::Snappy => Codec::SNAPPY,
+                    Compression::Zstd => Codec::ZSTD(ZstdLevel::default()),
+                    Compression::None | Compression::Gzip => Codec::UNCOMPRESSED,
+                };
+                let properties = WriterProperties::builder().set_compression(codec).build();
+                let writer = ArrowWriter::try_new(out, Arc::clone(schema), Some(properties)).map_err(failed)?;
+                Ok(Self::Parquet(Box::new(writer)))
+            }
+            Format::Avro => {
+                let codec = match compression {
+                    Compression::Snappy => Some(CompressionCodec::Snappy),
+                    Compression::Zstd => Some(CompressionCodec::ZStandard),
+                    Compression::None | Compression::Gzip => None,
+                };
+                // The schema's metadata would be taken for the Avro schema's own.
+                let bare = Arc::new(Schema::new(schema.fields().clone()));
+                let refused = |error: arrow_avro::errors::AvroError| {
+                    tracing::info!(%error, "a schema does not fit into Avro");
+                    Failure::new(Code::OperationInvalid, "Avro cannot hold columns of these types").at("/format")
+                };
+                let writer =
+                    WriterBuilder::new(bare.as_ref().clone()).with_compression(codec).build::<_, AvroOcfFormat>(out).map_err(refused)?;
+                Ok(Self::Avro(Box::new(writer), bare))
+            }
+            Format::Text if !is_one_text(schema) => {
+                Err(Failure::new(Code::OperationInvalid, "text holds rows of one column").at("/format"))
+            }
+            _ => {
+                let mut around = Around::new(compression, out).map_err(failed)?;
+                if format == Format::Csv {
+                    around.write_all(&header(schema)?).map_err(failed)?;
+                }
+                if format == Format::Json {
+                    around.write_all(b"[").map_err(failed)?;
+                }
+                Ok(Self::Text { around, format, schema: Arc::clone(schema), has_rows: false })
+            }
+        }
+    }
+
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
+        match self {
+            Self::Parquet(writer) => {
+                writer.write(batch).map_err(failed)?;
+                if writer.in_progress_size() > GROUP_BYTES_MAX { writer.flush().map_err(failed) } else { Ok(()) }
+            }
+            Self::Avro(writer, schema) => {
+                let batch = RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec()).map_err(failed)?;
+                writer.write(&batch).map_err(failed)
+            }
+            Self::Text { around, format, schema, has_rows } => {
+                let bytes = match format {
+                    Format::Csv => csv(schema, batch)?,
+                    Format::Text => lines(batch),
+                    Format::Json => json(schema, batch, if *has_rows { Some(b",\n") } else { None }, b",\n"),
+                    _ => json(schema, batch, None, b"\n"),
+                };
+                *has_rows |= batch.num_rows() > 0;
+                around.write_all(&bytes).map_err(failed)
+            }
+        }
+    }
+
+    pub(crate) fn finish(self) -> Result<(), Failure> {
+        match self {
+            Self::Parquet(writer) => writer.close().map(|_| ()).map_err(failed),
+            Self::Avro(mut writer, _) => writer.finish().map_err(failed),
+            Self::Text { mut around, format, .. } => {
+                if format == Format::Json {
+                    around.write_all(b"]\n").map_err(failed)?;
+                }
+                around.finish().map_err(failed)
+            }
+        }
+    }
+}
+
+fn is_one_text(schema: &Schema) -> bool {
+    schema.fields().len() == 1
+}
+
+/// Rows as JSON: between two of them for an array, behind each for lines.
+fn json(schema: &SchemaRef, batch: &RecordBatch, before: Option<&[u8]>, between: &[u8]) -> Vec<u8> {
+    let elements = Elements::of(batch, schema);
+    let mut out = before.unwrap_or_default().to_vec();
+    for row in 0..batch.num_rows() {
+        elements.row(&mut out, row);
+        if between == b"\n" || row + 1 < batch.num_rows() {
+            out.extend_from_slice(between);
+        }
+    }
+    if batch.num_rows() == 0 { Vec::new() } else { out }
+}
+
+fn lines(batch: &RecordBatch) -> Vec<u8> {
+    let mut out = Vec::new();
+    let Some(column) = batch.columns().first() else { return out };
+    let texts = flat(column, &Field::new(VALUE, column.data_type().clone(), true));
+    for row in 0..batch.num_rows() {
+        out.extend_from_slice(texts.get(row).and_then(Option::as_deref).unwrap_or_default().as_bytes());
+        out.push(b'\n');
+    }
+    out
+}
+
+/// Texts are themselves, everything else is what JSON makes of it.
+fn flat(column: &ArrayRef, field: &Field) -> Vec<Option<String>> {
+    use arrow::array::AsArray;
+    match column.as_string_opt::<i32>() {
+        Some(strings) => strings.iter().map(|text| text.map(str::to_owned)).collect(),
+        None => texts(column, field).iter().map(|text| text.map(|text| text.trim_matches('"').to_owned())).collect(),
+    }
+}
+
+fn quoted(out: &mut Vec<u8>, text: &str) {
+    if text.contains(['"', ',', '\n', '\r']) {
+        out.push(b'"');
+        out.extend_from_slice(text.replace('"', "\"\"").as_bytes());
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+fn header(schema: &Schema) -> Result<Vec<u8>, Failure> {
+    if schema.fields().is_empty() {
+        return Err(Failure::new(Code::OperationInvalid, "csv cannot hold rows without columns").at("/format"));
+    }
+    let mut out = Vec::new();
+    for (at, field) in schema.fields().iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        quoted(&mut out, field.name());
+    }
+    out.push(b'\n');
+    Ok(out)
+}
+
+fn csv(schema: &Schema, batch: &RecordBatch) -> Result<Vec<u8>, Failure> {
+    let column = |(column, field): (&ArrayRef, &Arc<Field>)| match field.data_type() {
+        DataType::List(_) | DataType::Struct(_) => texts(column, field).iter().map(|text| text.map(str::to_owned)).collect(),
+        _ if element::is_json(field) => texts(column, field).iter().map(|text| text.map(str::to_owned)).collect(),
+        _ => flat(column, field),
+    };
+    let columns: Vec<Vec<Option<String>>> = batch.columns().iter().zip(schema.fields()).map(column).collect();
+    let mut out = Vec::new();
+    for row in 0..batch.num_rows() {
+        for (at, column) in columns.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            match column.get(row).and_then(Option::as_deref).unwrap_or_default() {
+                // An empty line would be no row.
+                "" if columns.len() == 1 => out.extend_from_slice(b"\"\""),
+                text => quoted(&mut out, text),
+            }
+        }
+        out.push(b'\n');
+    }
+    Ok(out)
+}

@@ -1,0 +1,88 @@
+//! Columns that are told by names of folders: `country=ZA/year=2024/part-0.parquet`.
+
+use crate::error;
+use arrow::array::{ArrayRef, Int64Array, StringArray, new_null_array};
+use arrow::datatypes::{DataType, Field};
+use azora_spec::Failure;
+use std::sync::Arc;
+
+/// What Hive and Spark write for null.
+const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// The pairs in a key below a base, in order.
+pub(crate) fn pairs(key: &str, base: &str) -> Vec<(String, Option<String>)> {
+    let below = key.strip_prefix(base).unwrap_or(key);
+    let folders = below.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let pair = |part: &str| {
+        let (name, value) = part.split_once('=')?;
+        let value = (value != NULL).then(|| decoded(value));
+        (!name.is_empty()).then(|| (name.to_owned(), value))
+    };
+    folders.split('/').filter_map(pair).collect()
+}
+
+/// The columns of all objects. Every object has to have the same names.
+pub(crate) fn columns<'a>(keys: impl Iterator<Item = &'a str> + Clone, base: &str) -> Result<Vec<Field>, Failure> {
+    let Some(first) = keys.clone().next() else { return Ok(Vec::new()) };
+    let names: Vec<String> = pairs(first, base).into_iter().map(|(name, _)| name).collect();
+    let mut is_integer = vec![true; names.len()];
+    for key in keys {
+        let pairs = pairs(key, base);
+        if pairs.iter().map(|(name, _)| name).ne(names.iter()) {
+            return Err(error::broken(key, "its folders name other partition columns than those of the objects before it"));
+        }
+        for (is_integer, (_, value)) in is_integer.iter_mut().zip(&pairs) {
+            // "007" and "+7" are texts: an integer would lose how they are written.
+            *is_integer &= value.as_ref().is_none_or(|text| text.parse::<i64>().is_ok_and(|number| number.to_string() == *text));
+        }
+    }
+    let of = |is_integer: bool| if is_integer { DataType::Int64 } else { DataType::Utf8 };
+    Ok(names.iter().zip(is_integer).map(|(name, is_integer)| Field::new(name, of(is_integer), true)).collect())
+}
+
+/// One value in every row.
+pub(crate) fn array(field: &Field, value: Option<&str>, rows: usize) -> ArrayRef {
+    match (value, field.data_type()) {
+        (None, of) => new_null_array(of, rows),
+        (Some(text), DataType::Int64) => Arc::new(Int64Array::from(vec![text.parse::<i64>().ok(); rows])),
+        (Some(text), _) => Arc::new(StringArray::from(vec![text; rows])),
+    }
+}
+
+/// A name with `%41` and the like replaced.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let digits = tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok()).filter(|_| *first == b'%');
+        match digits.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{columns, decoded, pairs};
+    use arrow::datatypes::DataType;
+
+    #[test]
+    fn folders_are_columns() {
+        let keys = ["t/country=ZA/year=2024/a.json", "t/country=__HIVE_DEFAULT_PARTITION__/year=7/b.json"];
+        let fields = columns(keys.iter().copied(), "t").unwrap();
+        let got: Vec<_> = fields.iter().map(|field| (field.name().as_str(), field.data_type())).collect();
+        assert_eq!(got, [("country", &DataType::Utf8), ("year", &DataType::Int64)]);
+        assert_eq!(pairs(keys[1], "t")[0], ("country".to_owned(), None));
+        assert!(columns(["t/a=1/x", "t/b=1/x"].iter().copied(), "t").is_err());
+        assert_eq!(columns(["t/a=007/x"].iter().copied(), "t").unwrap()[0].data_type(), &DataType::Utf8);
+        assert_eq!((decoded("a%2Fb%zz%4"), decoded("%C5%81")), ("a/b%zz%4".to_owned(), "Ł".to_owned()));
+    }
+}
