@@ -97,6 +97,10 @@ fn source_name(connector: &str, config: &Map<String, Value>) -> String {
             format!("{kind}://{place}/{}", nested("connection", "database").unwrap_or_default())
         }
         "api" | "websocket" => format!("{connector}://{}", text("url").map_or("default", host)),
+        "plugin" => match text("connector") {
+            Some(connector) => format!("plugin://{}/{connector}", text("plugin").unwrap_or_default()),
+            None => format!("plugin://{}", text("plugin").unwrap_or_default()),
+        },
         _ => format!("file://{}", text("path").unwrap_or_default()),
     }
 }
@@ -123,6 +127,7 @@ mod tests {
         check("kafka", json!({"brokers": ["b0:9092", "b1"], "topic": "t"}), "kafka://b0:9092/t");
         check("api", json!({"url": "https://u:p@h.example/x?token=1"}), "api://h.example/x");
         check("redis", json!({"redisUrl": "redis://:secret@r:6379"}), "redis://r:6379");
+        check("plugin", json!({"plugin": "feed@1.0.0", "connector": "pages", "config": {"url": "x"}}), "plugin://feed@1.0.0/pages");
         assert_eq!(host("https://h/x@y"), "h/x@y");
     }
 

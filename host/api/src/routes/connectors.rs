@@ -1,18 +1,29 @@
-//! Which connectors this server has.
+//! Which connectors this server has: its own, and those of plugins.
 
 use crate::App;
+use crate::error::Result;
 use crate::reply::ok;
 use axum::extract::State;
-use axum::response::Response;
 use serde_json::{Value, json};
 
-/// All of them, by name.
-pub(crate) async fn list(State(app): State<App>) -> Response {
-    let shown = app.connectors.iter().map(|connector| {
+/// All of them: the server's own by name, then every version of every plugin's.
+pub(crate) async fn list(State(app): State<App>) -> Result {
+    let own = app.connectors.iter().map(|connector| {
         json!({
             "name": connector.name, "source": connector.is_source, "sink": connector.is_sink,
             "configSchema": connector.config_schema,
         })
     });
-    ok(&json!({ "connectors": shown.collect::<Vec<Value>>() }))
+    let mut shown: Vec<Value> = own.collect();
+    for plugin in app.handle.plugins()? {
+        let reference = format!("{}@{}", plugin.name, plugin.version);
+        for connector in plugin.connectors {
+            shown.push(json!({
+                "name": "plugin", "plugin": reference, "connector": connector.name, "source": connector.is_source,
+                "sink": !connector.is_source, "doc": connector.doc,
+                "configSchema": connector.config_schema.unwrap_or_else(|| json!({"type": "object", "additionalProperties": false})),
+            }));
+        }
+    }
+    Ok(ok(&json!({ "connectors": shown })))
 }
