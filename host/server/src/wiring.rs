@@ -3,10 +3,10 @@
 use crate::config::Config;
 use crate::error::{Error, Result};
 use azora_api::{App, ConnectorInfo};
-use azora_connect::{ConnectorKind, Registry};
+use azora_connect::{ConnectorKind, Policy, Registry, Secrets, Setup};
 use azora_engine::{ContextOptions, Engine};
 use azora_jobs::{Catalog, Handle};
-use azora_sandbox::{CompilerCommand, Sandbox};
+use azora_sandbox::{CompilerCommand, Sandbox, Services};
 use azora_spec::Failure;
 use azora_spec::wire::{self, Unknown};
 use azora_store::Store;
@@ -21,11 +21,11 @@ pub(crate) const COMPILE_COMPONENT: &str = "compile-component";
 pub(crate) async fn join(config: &Config) -> Result<(Handle, App)> {
     let data_dir = make(&config.data_dir)?;
     let roots = config.file_roots.iter().map(|root| root_of(config, &data_dir, root)).collect::<Result<Vec<_>>>()?;
-    let registry = registry();
+    let registry = registry(&setup(config))?;
     let connectors = shown(&registry);
     let store = Store::open(&azora_store::Options::new(&data_dir)).map_err(|error| part("the store", (&error).into()))?;
     let catalog = Catalog::new(store.clone());
-    let sandbox = sandbox(config, &data_dir)?;
+    let sandbox = sandbox(config, &data_dir, &setup(config))?;
     let engine = engine(config, &data_dir, roots, (sandbox.clone(), registry, catalog.clone()))?;
     let context = ContextOptions { parallelism: config.threads, threads: config.threads, memory_bytes: config.memory_bytes };
     let mut options = azora_jobs::Options::new(Arc::new(decode), context);
@@ -47,7 +47,13 @@ fn decode(request: &Value) -> std::result::Result<azora_spec::JobSpec, Failure> 
     wire::job_spec(request, Unknown::Ignore)
 }
 
-fn sandbox(config: &Config, data_dir: &Path) -> Result<Sandbox> {
+/// Which servers connectors may reach: a server that only this machine can reach also lets jobs reach this machine.
+fn setup(config: &Config) -> Setup {
+    let network = if config.is_remote_allowed { Policy::remote() } else { Policy::local() };
+    Setup { network, secrets: Secrets::default() }
+}
+
+fn sandbox(config: &Config, data_dir: &Path, setup: &Setup) -> Result<Sandbox> {
     let program = match &config.compiler {
         Some(program) => program.clone(),
         None => std::env::current_exe().map_err(|source| Error::Program { source })?,
@@ -55,6 +61,12 @@ fn sandbox(config: &Config, data_dir: &Path) -> Result<Sandbox> {
     let compiler = CompilerCommand { program, args: vec![COMPILE_COMPONENT.to_owned()] };
     let mut options = azora_sandbox::Options::new(data_dir.join("compiled"), compiler);
     options.instances_max = config.instances_max;
+    options.services = Some(Services {
+        policy: setup.network.clone(),
+        secrets: setup.secrets.clone(),
+        state_dir: data_dir.join("plugin-state"),
+        io: tokio::runtime::Handle::current(),
+    });
     Sandbox::new(options).map_err(|error| part("the sandbox", (&error).into()))
 }
 
@@ -68,8 +80,12 @@ fn engine(config: &Config, data_dir: &Path, roots: Vec<PathBuf>, parts: (Sandbox
 }
 
 /// The connectors beside files, which are the engine's own.
-fn registry() -> Registry {
-    Registry::new()
+fn registry(setup: &Setup) -> Result<Registry> {
+    let mut registry = Registry::new();
+    for connector in azora_http::connectors(setup).map_err(|failure| part("the connectors over HTTP", failure))? {
+        registry.insert(connector);
+    }
+    Ok(registry)
 }
 
 fn shown(registry: &Registry) -> Vec<ConnectorInfo> {
