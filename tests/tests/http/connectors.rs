@@ -33,6 +33,7 @@ pub(crate) async fn run() -> Result<usize> {
     narrowed(&client, &api).await?;
     from_plugin_to_plugin(&client, &api, &shelf).await?;
     wrong_configurations_are_located(&client, &api).await?;
+    ingested_natively(&client, &api).await?;
     server = server.restart().await?;
     client = Client::new(server.url());
     let kept = client.get("/api/v1/plugins/feed/1.0.0/grants").await?.json();
@@ -41,7 +42,7 @@ pub(crate) async fn run() -> Result<usize> {
     granted(&client, "feed", &json!({})).await?;
     refused_without_a_grant(&client, &api).await?;
     server.stop().await;
-    Ok(13)
+    Ok(14)
 }
 
 async fn upload(client: &Client, name: &str) -> Result<()> {
@@ -105,6 +106,19 @@ async fn ingested(client: &Client, api: &Api) -> Result<()> {
     ensure!(body["metadata"]["source"] == "plugin://feed@1.0.0/pages", "{body}");
     let counted = client.post("/rdd/process", &json!({"dataset": "fed", "operations": [{"type": "count"}]})).await?.json();
     ensure!(counted["result"] == ROWS, "{counted}");
+    Ok(())
+}
+
+/// The same API without a plugin, as existing callers ask for one.
+async fn ingested_natively(client: &Client, api: &Api) -> Result<()> {
+    let config = json!({"url": format!("{}/books?limit=100", api.url()), "rows": "items", "headers": {"x-from": "a test"},
+        "pagination": {"type": "cursor", "cursorParam": "after", "maxPages": 5}});
+    let answer = client.post("/ingest", &json!({"type": "api", "batchSize": 50, "config": config})).await?;
+    let body = answer.json();
+    ensure!(answer.status == 200 && body["recordCount"] == 500, "five pages: {body}");
+    ensure!(body["metadata"]["source"] == format!("api://{}/v1/books", api.address), "{body}");
+    let refused = client.post("/ingest", &json!({"type": "api", "config": {"url": "http://169.254.169.254/latest"}})).await?;
+    ensure!(refused.status == 403 && refused.json()["code"] == "network.refused", "{}", refused.text());
     Ok(())
 }
 
