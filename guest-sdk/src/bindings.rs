@@ -7,17 +7,21 @@
 //!
 //! ```text
 //! cargo install wit-bindgen-cli --version 0.61.1 --locked --no-default-features --features rust
-//! cd guest-sdk/src/bindings
-//! for world in transform aggregate; do
-//!   wit-bindgen rust ../../../wit --world $world-plugin --pub-export-macro --export-macro-name export_${world}_plugin \
+//! cd guest-sdk/src/bindings && mkdir wit && cp ../../../wit/*.wit everything.wit wit
+//! for world in everything transform-plugin aggregate-plugin source-plugin sink-plugin connector-plugin; do
+//!   wit-bindgen rust wit --world $world --pub-export-macro --export-macro-name export_$(echo $world | tr - _) \
 //!     --generate-all --format
 //! done
-//! sed -n '/^#\[allow(unused_macros)\]/,/^pub use __export/p' transform_plugin.rs > t && mv t transform_plugin.rs
+//! for world in transform aggregate source sink connector; do
+//!   sed -n '/^#\[allow(unused_macros)\]/,/^pub use __export/p' ${world}_plugin.rs > t && mv t ${world}_plugin.rs
+//! done
+//! sed -i '/^\/\/\/ Generates `#\[unsafe(no_mangle)\]` functions/,/^pub use __export/d' everything.rs; rm -r wit
 //! ```
 //!
-//! `aggregate_plugin.rs` holds all types and functions. Of the smaller world only the macro is kept that names its
-//! exports, so that a plugin without aggregates does not export any. The fingerprint in `WIT_FINGERPRINT` is compared
-//! with `wit/` by a test, which prints the new one.
+//! `everything.rs` holds all types and functions; no plugin is of that world. Of the contract's worlds only the macros are
+//! kept that name their exports, so that a plugin exports what it has and nothing else. What of the imports a plugin does
+//! not use is left out when it is linked. The fingerprint in `WIT_FINGERPRINT` is compared with `wit/` by a test, which
+//! prints the new one.
 
 #![allow(
     missing_docs,
@@ -34,13 +38,29 @@
 )]
 
 #[rustfmt::skip]
-#[path = "bindings/aggregate_plugin.rs"]
+#[path = "bindings/everything.rs"]
 mod generated;
+#[rustfmt::skip]
+#[path = "bindings/aggregate_plugin.rs"]
+mod aggregate_export;
+#[rustfmt::skip]
+#[path = "bindings/connector_plugin.rs"]
+mod connector_export;
+#[rustfmt::skip]
+#[path = "bindings/sink_plugin.rs"]
+mod sink_export;
+#[rustfmt::skip]
+#[path = "bindings/source_plugin.rs"]
+mod source_export;
 #[rustfmt::skip]
 #[path = "bindings/transform_plugin.rs"]
 mod transform_export;
 
-pub use generated::{azora, export_aggregate_plugin, exports};
+pub use aggregate_export::export_aggregate_plugin;
+pub use connector_export::export_connector_plugin;
+pub use generated::{azora, exports};
+pub use sink_export::export_sink_plugin;
+pub use source_export::export_source_plugin;
 pub use transform_export::export_transform_plugin;
 
 /// Fingerprint of the WIT package that these bindings were made from.

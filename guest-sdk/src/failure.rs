@@ -19,6 +19,8 @@ pub enum FailureCode {
     User,
     /// A defect of the plugin.
     Internal,
+    /// Worth another try later: the host opens a connector again, a few times, with longer and longer waits.
+    Retryable,
 }
 
 /// A refusal with a reason. It ends the job, unless the job says what to do with rows that fail.
@@ -64,6 +66,11 @@ impl Failure {
     /// The plugin is at fault.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(FailureCode::Internal, message)
+    }
+
+    /// Another try may help; for connectors.
+    pub fn retryable(message: impl Into<String>) -> Self {
+        Self::new(FailureCode::Retryable, message)
     }
 
     /// The same, at a row, where none is known yet.

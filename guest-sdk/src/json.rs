@@ -1,7 +1,8 @@
-//! A small JSON reader for configurations: the SDK has no serde, so that a plugin stays small. Authors who want serde
-//! take [`Json`] as their configuration and parse its text themselves.
+//! Small JSON for configurations, answers of servers and rows: the SDK has no serde, so that a plugin stays small. Authors
+//! who want serde take [`Json`] as their configuration and parse its text themselves.
 
 use crate::failure::{Failure, Result};
+use std::fmt;
 
 /// Deepest nesting; the host allows no more either.
 const DEPTH_MAX: usize = 64;
@@ -46,6 +47,43 @@ impl Json {
         }
     }
 
+    /// The text, where it is one.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The whole number, where it is one.
+    #[must_use]
+    pub const fn integer(&self) -> Option<i64> {
+        match self {
+            Self::Integer(integer) => Some(*integer),
+            _ => None,
+        }
+    }
+
+    /// The number, whole or not, where it is one.
+    #[must_use]
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Self::Integer(integer) => Some(*integer as f64),
+            Self::Float(float) => Some(*float),
+            _ => None,
+        }
+    }
+
+    /// The elements, where it is an array.
+    #[must_use]
+    pub fn list(&self) -> Option<&[Self]> {
+        match self {
+            Self::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
     /// What it is, for messages.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -61,6 +99,35 @@ impl Json {
     }
 }
 
+/// The text that [`Json::parse`] reads. Floats that are no numbers become null.
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Integer(integer) => write!(f, "{integer}"),
+            Self::Float(float) if float.is_finite() => write!(f, "{float:?}"),
+            Self::Float(_) => f.write_str("null"),
+            Self::Text(text) => f.write_str(&quote(text)),
+            Self::List(items) => {
+                f.write_str("[")?;
+                for (at, item) in items.iter().enumerate() {
+                    f.write_str(if at == 0 { "" } else { "," })?;
+                    item.fmt(f)?;
+                }
+                f.write_str("]")
+            }
+            Self::Object(entries) => {
+                f.write_str("{")?;
+                for (at, (key, value)) in entries.iter().enumerate() {
+                    write!(f, "{}{}:{value}", if at == 0 { "" } else { "," }, quote(key))?;
+                }
+                f.write_str("}")
+            }
+        }
+    }
+}
+
 struct Parser<'a> {
     text: &'a str,
     at: usize,
@@ -68,7 +135,7 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn error(&self, expected: &str) -> Failure {
-        Failure::invalid_input(format!("configuration is not JSON: expected {expected} at byte {}", self.at))
+        Failure::invalid_input(format!("not JSON: expected {expected} at byte {}", self.at))
     }
 
     fn peek(&self) -> Option<u8> {
@@ -91,7 +158,7 @@ impl Parser<'_> {
 
     fn value(&mut self, depth: usize) -> Result<Json> {
         if depth > DEPTH_MAX {
-            return Err(Failure::invalid_input(format!("configuration is nested deeper than {DEPTH_MAX} levels")));
+            return Err(Failure::invalid_input(format!("JSON is nested deeper than {DEPTH_MAX} levels")));
         }
         self.blanks();
         match self.peek() {
@@ -281,6 +348,14 @@ mod tests {
             assert!(Json::parse(text).is_err(), "{text}");
         }
         assert!(Json::parse(&"[".repeat(100)).is_err());
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let text = r#"{"a":[1,-2.5,1e300,null,true,"x\"\u0001"],"b":{}}"#;
+        let json = Json::parse(text).unwrap();
+        assert_eq!(Json::parse(&json.to_string()).unwrap(), json);
+        assert_eq!(Json::List(vec![Json::Float(f64::NAN), Json::Float(2.0)]).to_string(), "[null,2.0]");
     }
 
     #[test]

@@ -1,20 +1,23 @@
-//! The plugin as the host sees it: its manifest, and the calls of the contract. What a function does is in
-//! `function.rs` and `aggregate.rs`.
+//! The plugin as the host sees it: its manifest, and the calls of the contract for functions. What a function does is in
+//! `function.rs` and `aggregate.rs`; the calls for connectors are in `connector.rs`.
 
 use crate::aggregate::OpenedAggregate;
 use crate::bindings::azora::plugin::{batch_types as wire, failures};
 use crate::bindings::exports::azora::plugin::{aggregate, describe, transform};
+use crate::connector::{Capability, ConnectorDeclaration, capability};
 use crate::failure::{Failure, Result};
 use crate::function::{Declaration, Kind, Opened};
 use crate::log;
 use crate::rows::Output;
 use crate::schema::Schema;
+use crate::sink::{End, OpenedSink, Writer};
+use crate::source::{OpenedSource, Split};
 use crate::wire::{failure, read_schema, schema};
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::Once;
 
-/// A set of functions under one name. Made by [`plugin!`](crate::plugin!).
+/// Functions, or connectors, under one name. Made by [`plugin!`](crate::plugin!).
 pub trait Plugin {
     /// Lower-case letters, digits and `-`, a letter first, at most 64.
     const NAME: &'static str;
@@ -31,6 +34,24 @@ pub trait Plugin {
 
     /// Opens the aggregate of that name; none where there is none.
     fn open_aggregate(function: &str, input: &Schema, config: &str) -> Option<Result<OpenedAggregate>>;
+
+    /// The connectors that it offers.
+    fn connectors() -> Vec<ConnectorDeclaration>;
+
+    /// What its connectors ask of the operator.
+    fn capabilities() -> Vec<Capability>;
+
+    /// Plans the source of that name; none where there is none.
+    fn plan_source(connector: &str, config: &str, parallelism: usize) -> Option<Result<(Schema, Vec<Split>)>>;
+
+    /// Opens the source of that name; none where there is none.
+    fn open_source(connector: &str, config: &str, split: &str, position: Option<&str>) -> Option<Result<OpenedSource>>;
+
+    /// Opens the sink of that name; none where there is none.
+    fn open_sink(connector: &str, config: &str, input: Schema, writer: Writer) -> Option<Result<OpenedSink>>;
+
+    /// Ends a transaction of the sink of that name; none where there is none.
+    fn end_sink(connector: &str, config: &str, tokens: &[String], end: End) -> Option<Result<()>>;
 }
 
 /// Says why a manifest would be refused.
@@ -56,6 +77,18 @@ pub fn check<P: Plugin>() -> std::result::Result<(), String> {
             return Err(format!("the comment on function '{}' is longer than 4 KiB", declaration.name));
         }
     }
+    let connectors = P::connectors();
+    for (at, declaration) in connectors.iter().enumerate() {
+        if !is_name(&declaration.name, |byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+            return Err(format!("connector name '{}' is not made of letters, digits, '_' and '-'", declaration.name));
+        }
+        if connectors[..at].iter().any(|other| other.name == declaration.name && other.is_source == declaration.is_source) {
+            return Err(format!("connector '{}' is listed twice", declaration.name));
+        }
+        if declaration.doc.len() > 4096 {
+            return Err(format!("the text on connector '{}' is longer than 4 KiB", declaration.name));
+        }
+    }
     Ok(())
 }
 
@@ -70,7 +103,7 @@ thread_local! {
 }
 
 /// Without it a panic would reach the host as a bare trap.
-fn report_panics() {
+pub(crate) fn report_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         std::panic::set_hook(Box::new(|panic| log::error(panic.to_string())));
@@ -112,8 +145,8 @@ impl<P: Plugin> describe::Guest for Exported<P> {
             version: P::VERSION.to_owned(),
             doc: P::DOC.to_owned(),
             functions: P::declarations().into_iter().map(function).collect(),
-            connectors: Vec::new(),
-            capabilities: Vec::new(),
+            connectors: P::connectors().into_iter().map(ConnectorDeclaration::wire).collect(),
+            capabilities: P::capabilities().into_iter().map(capability).collect(),
         }
     }
 }

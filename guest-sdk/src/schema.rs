@@ -131,6 +131,16 @@ pub(crate) const TUPLE_KEY: &str = "azora:tuple";
 pub(crate) const VALUE: &str = "value";
 
 impl Element {
+    /// What a schema says of itself.
+    #[must_use]
+    pub fn of(schema: &Schema) -> Self {
+        match schema.metadata.iter().find(|(key, _)| key == ELEMENT_KEY).map(|(_, word)| word.as_str()) {
+            Some("scalar") => Self::Scalar,
+            Some("tuple") => Self::Tuple,
+            _ => Self::Object,
+        }
+    }
+
     /// The word in the metadata.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -15,6 +15,7 @@ pub(crate) fn failure(failure: Failure) -> failures::Failure {
         FailureCode::Overflow => failures::FailureCode::Overflow,
         FailureCode::User => failures::FailureCode::User,
         FailureCode::Internal => failures::FailureCode::Internal,
+        FailureCode::Retryable => failures::FailureCode::Retryable,
     };
     failures::Failure { code, message: failure.message, row: failure.row }
 }

@@ -29,6 +29,13 @@ world hostile {
   import azora:plugin/secrets@0.1.0;
 }";
 
+/// A source and a sink with every import that a plugin may have.
+const CONNECTOR_WORLD: &str = "
+package azora:corpus;
+world hostile {
+  include azora:plugin/connector-plugin@0.1.0;
+}";
+
 /// When a hostile component strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -97,6 +104,40 @@ pub fn cases(root: &Path) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
+/// The healthy plugin with a source and a sink that the hostile connectors are made of.
+pub fn healthy_connector(root: &Path) -> Result<Vec<u8>> {
+    wrap_as(root, &fs::read_to_string(root.join("tests/guests/hostile-connectors/healthy.wat"))?, CONNECTOR_WORLD)
+}
+
+/// A hostile connector: the call of the contract in which it strikes, and the code that it must end with.
+#[derive(Debug, Clone)]
+pub struct ConnectorCase {
+    /// The file's name.
+    pub name: String,
+    /// `plan`, `open`, `read`, `sink-open`, `write`, `prepare`, `commit` or `abort`.
+    pub stage: String,
+    /// The stable code of the failure.
+    pub code: String,
+    /// The upload.
+    pub bytes: Vec<u8>,
+}
+
+/// All hostile connectors.
+pub fn connector_cases(root: &Path) -> Result<Vec<ConnectorCase>> {
+    let folder = root.join("tests/guests/hostile-connectors");
+    let healthy = fs::read_to_string(folder.join("healthy.wat"))?;
+    let listed: Vec<Value> = serde_json::from_str(&fs::read_to_string(folder.join("cases.json"))?)?;
+    let of = |(at, case): (usize, &Value)| {
+        let word = |key: &str| case.get(key).and_then(Value::as_str).map(str::to_owned).with_context(|| format!("case {at} without {key}"));
+        let name = word("name")?;
+        let text = fs::read_to_string(folder.join(format!("{name}.wat"))).with_context(|| name.clone())?;
+        let module = replace_sections(&healthy, &text)?.replace(VERSION, &format!("1.0.{}", FIRST_VERSION + at));
+        let bytes = wrap_as(root, &module, CONNECTOR_WORLD).with_context(|| name.clone())?;
+        Ok(ConnectorCase { name, stage: word("stage")?, code: word("code")?, bytes })
+    };
+    listed.iter().enumerate().map(of).collect()
+}
+
 fn sections(text: &str) -> Vec<(&str, String)> {
     let mut sections = vec![("", String::new())];
     for line in text.lines() {
@@ -129,10 +170,14 @@ fn replace_sections(healthy: &str, text: &str) -> Result<String> {
 
 /// A core module in text as a component that imports what the module imports.
 fn wrap(root: &Path, text: &str) -> Result<Vec<u8>> {
+    wrap_as(root, text, WORLD)
+}
+
+fn wrap_as(root: &Path, text: &str, world: &str) -> Result<Vec<u8>> {
     let mut module = wat::parse_str(text)?;
     let mut resolve = Resolve::default();
     resolve.push_dir(root.join("wit"))?;
-    let package = resolve.push_str("corpus.wit", WORLD)?;
+    let package = resolve.push_str("corpus.wit", world)?;
     let world = resolve.select_world(&[package], Some("hostile"))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     ComponentEncoder::default().module(&module)?.encode()

@@ -3,11 +3,17 @@
 //!
 //! An argument names the cases to run by a part of their names.
 
+#[path = "http/connectors.rs"]
+mod connectors;
+
 use anyhow::{Result, ensure};
 use azora_tests::{Case, Failed, attack, readme};
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+
+/// The secret that the servers of `connectors` may ask for.
+const TOKEN: &str = "canary-e2e-token";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -48,6 +54,15 @@ fn run(filters: &[&String]) -> Result<bool> {
         tell("readme", tour.total, &tour.failed);
         steps += tour.total;
         failures += tour.failed.len();
+    }
+    if is_wanted("plugin-connectors") {
+        let outcome = runtime.block_on(connectors::run());
+        let failed =
+            outcome.as_ref().err().map(|error| Failed { step: "plugin-connectors".to_owned(), reason: anyhow::anyhow!("{error:#}") });
+        let (done, failed) = (outcome.unwrap_or(1), Vec::from_iter(failed));
+        tell("plugin-connectors", done, &failed);
+        steps += done;
+        failures += failed.len();
     }
     say(&format!("\nhttp: {steps} steps, {failures} failed"));
     Ok(failures == 0)

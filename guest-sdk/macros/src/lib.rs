@@ -66,8 +66,9 @@ pub fn config(item: TokenStream) -> TokenStream {
     finish(config::expand(item.into()))
 }
 
-/// Makes the crate a plugin: `plugin! { functions: [a, b], aggregates: [c] }`, and `name`, `version` and `doc` where they
-/// are not the crate's own. To be written once.
+/// Makes the crate a plugin: `plugin! { functions: [a, b], aggregates: [c] }`, or `plugin! { sources: [A], sinks: [B],
+/// capabilities: [http_client, secrets] }` for connectors; and `name`, `version` and `doc` where they are not the crate's
+/// own. To be written once.
 #[proc_macro]
 pub fn plugin(input: TokenStream) -> TokenStream {
     finish(plugin::expand(input.into()))

@@ -32,11 +32,13 @@ pub(crate) fn expand(item: TokenStream) -> syn::Result<TokenStream> {
     let lifetime = own.clone().unwrap_or_else(|| Lifetime::new("'azora", name.span()));
     let parts = parts(&input, &lifetime)?;
     let (reading, writing) = (reading(name, own.as_ref(), &lifetime, &parts), writing(name, own.as_ref(), &parts));
+    let recording = own.is_none().then(|| recording(name));
     Ok(quote! {
         #[automatically_derived]
         const _: () = {
             #reading
             #writing
+            #recording
         };
     })
 }
@@ -152,6 +154,31 @@ fn reading(name: &Ident, own: Option<&Lifetime>, lifetime: &Lifetime, parts: &[P
 
             fn get(view: Views<#lifetime>, row: usize) -> Self {
                 Self { #(#idents: #read::get(view.#slots, row),)* }
+            }
+        }
+    }
+}
+
+/// All rows at once, for a struct that borrows nothing. Written out for the type: in generic code a column could not be
+/// dropped before what is read of it.
+fn recording(name: &Ident) -> TokenStream {
+    quote! {
+        impl ::azora_guest::__private::Record for #name {
+            fn param() -> ::azora_guest::__private::Param {
+                ::azora_guest::__private::Param::of::<Self>("row")
+            }
+
+            fn read(
+                arguments: &::azora_guest::__private::Arguments<'_>,
+            ) -> ::azora_guest::__private::Result<::std::vec::Vec<::core::option::Option<Self>>> {
+                let array = arguments.argument(0)?;
+                let live = <#name as ::azora_guest::__private::Read<'_>>::validity(&array);
+                let column = <#name as ::azora_guest::__private::Read<'_>>::column(&array)?;
+                let view = <#name as ::azora_guest::__private::Read<'_>>::view(&column);
+                let rows = (0..arguments.rows())
+                    .map(|row| live.is_valid(row).then(|| <#name as ::azora_guest::__private::Read<'_>>::get(view, row)))
+                    .collect();
+                ::azora_guest::__private::Result::Ok(rows)
             }
         }
     }

@@ -55,7 +55,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::SecretUnknown
         | Code::PathMissing
         | Code::PathUnusable => StatusCode::BAD_REQUEST,
-        Code::PathOutside | Code::NetworkRefused | Code::RequestOrigin => StatusCode::FORBIDDEN,
+        Code::PathOutside | Code::NetworkRefused | Code::RequestOrigin | Code::PluginNotGranted => StatusCode::FORBIDDEN,
         Code::RouteUnknown | Code::PluginUnknown | Code::DatasetUnknown | Code::JobUnknown => StatusCode::NOT_FOUND,
         Code::RouteMethod => StatusCode::METHOD_NOT_ALLOWED,
         Code::RequestNotAcceptable => StatusCode::NOT_ACCEPTABLE,

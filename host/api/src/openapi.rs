@@ -48,6 +48,8 @@ const TABLE: &[Row] = &[
     ("put", "/api/v1/plugins/{name}/{version}", Takes::Component, &[201, 200], "Upload under this name and version."),
     ("get", "/api/v1/plugins/{name}/{version}", Takes::Nothing, &[200], "One version."),
     ("delete", "/api/v1/plugins/{name}/{version}", Takes::Nothing, &[204], "Delete one version."),
+    ("get", "/api/v1/plugins/{name}/{version}/grants", Takes::Nothing, &[200], "What its connectors may use."),
+    ("put", "/api/v1/plugins/{name}/{version}/grants", Takes::Json, &[200], "Set what its connectors may use."),
     ("post", "/api/v1/plugins/{name}/{version}/try", Takes::Json, &[200], "Call a function on a few rows."),
     ("get", "/api/v1/datasets", Takes::Nothing, &[200], "All datasets."),
     ("get", "/api/v1/datasets/{name}", Takes::Nothing, &[200], "One dataset."),

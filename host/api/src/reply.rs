@@ -4,7 +4,8 @@ use crate::render::failure_json;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use azora_jobs::{ColumnView, DatasetView, FunctionView, JobView, OutputView, PluginView, StageView};
+use azora_jobs::{ColumnView, PluginConnectorView, DatasetView, FunctionView, JobView, OutputView, PluginView, StageView};
+use azora_spec::wire;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 
@@ -117,8 +118,9 @@ pub(crate) fn plugin(view: &PluginView) -> Value {
         "bytes": view.bytes,
         "doc": view.doc,
         "functions": view.functions.iter().map(function).collect::<Vec<_>>(),
-        "connectors": view.connectors,
+        "connectors": view.connectors.iter().map(connector).collect::<Vec<_>>(),
         "capabilities": view.capabilities,
+        "grants": wire::grants_json(&view.grants),
         "imports": view.imports,
         "exports": view.exports,
         "uploadedAt": time(view.uploaded_at_ms),
@@ -130,6 +132,15 @@ pub(crate) fn plugin(view: &PluginView) -> Value {
 pub(crate) fn plugin_path(view: &PluginView) -> String {
     // A version may hold a `+`, which stands for itself in a path; names are plain ASCII.
     format!("/api/v1/plugins/{}/{}", view.name, view.version)
+}
+
+fn connector(view: &PluginConnectorView) -> Value {
+    json!({
+        "name": view.name,
+        "kind": if view.is_source { "source" } else { "sink" },
+        "doc": view.doc,
+        "configSchema": view.config_schema,
+    })
 }
 
 fn function(view: &FunctionView) -> Value {

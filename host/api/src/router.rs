@@ -37,6 +37,7 @@ pub fn router(app: App) -> Router {
         .route("/plugins/{name}", get(plugins::one).delete(plugins::delete))
         .route("/plugins/{name}/try", post(plugins::attempt))
         .route("/plugins/{name}/{version}", put(plugins::put).get(plugins::version).delete(plugins::delete_version))
+        .route("/plugins/{name}/{version}/grants", get(plugins::grants).put(plugins::grant))
         .route("/plugins/{name}/{version}/try", post(plugins::attempt_version))
         .route("/datasets", get(datasets::list))
         .route("/datasets/{name}", get(datasets::one).delete(datasets::delete))

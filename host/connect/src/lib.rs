@@ -8,6 +8,8 @@ pub mod bad;
 pub mod conformance;
 mod connector;
 pub mod element;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod json;
 mod memory;
 pub mod network;

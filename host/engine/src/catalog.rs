@@ -1,7 +1,7 @@
 //! What the engine asks of whoever keeps datasets and plugins. The answers come from above; nothing is kept here.
 
 use azora_sandbox::Manifest;
-use azora_spec::{DatasetName, Digest, Failure, PluginRef};
+use azora_spec::{DatasetName, Digest, Failure, Grants, PluginRef};
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,4 +49,6 @@ pub struct PluginEntry {
     pub digest: Digest,
     /// What it said of itself when it was uploaded.
     pub manifest: Arc<Manifest>,
+    /// What its connectors may use.
+    pub grants: Grants,
 }

@@ -70,14 +70,20 @@ impl Engine {
             None => input::parallelism(spec, context.parallelism),
         };
         let state = session.state(parallelism);
-        let inputs = Inputs { files: &inner.files, registry: &inner.registry, catalog: &*inner.catalog, options: &inner.options };
+        let parts = (inner.sandbox.clone(), Arc::clone(&inner.catalog), Arc::clone(&inner.lambdas));
+        let decided = pins.map(|pins| (pins.plugins.clone(), pins.samples.clone(), pins.grants.clone())).unwrap_or_default();
+        let plan_context = PlanContext::new(parts, (state.clone(), session.cpu().clone()), spec.options.clone(), decided);
+        let inputs = Inputs {
+            files: &inner.files,
+            registry: &inner.registry,
+            catalog: &*inner.catalog,
+            options: &inner.options,
+            guests: &plan_context,
+        };
         let (relation, input_pins) = inputs.of_job(spec, &state, pins.map(|pins| &pins.input)).await?;
         let (others, other_pins) = inputs.others(&spec.operations, &state, pins.map(|pins| pins.others.as_slice())).await?;
-        let parts = (inner.sandbox.clone(), Arc::clone(&inner.catalog), Arc::clone(&inner.lambdas));
-        let decided = pins.map(|pins| (pins.plugins.clone(), pins.samples.clone())).unwrap_or_default();
-        let plan_context = PlanContext::new(parts, (state, session.cpu().clone()), spec.options.clone(), decided);
         let applied = plan::apply(&plan_context, relation, others, &spec.operations).await?;
-        let sinks = Sinks { files: &inner.files, registry: &inner.registry, catalog: &inner.catalog };
+        let sinks = Sinks { files: &inner.files, registry: &inner.registry, catalog: &inner.catalog, guests: &plan_context };
         let target = sinks.target(&spec.sink, &applied).await?;
         if pins.is_none() {
             target.sink.check().await?;

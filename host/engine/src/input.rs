@@ -11,10 +11,10 @@ mod text;
 
 use crate::files::{DATA_ROOT, Files};
 use crate::pins::{DatasetPin, FilePin, InputPins, SplitPin};
-use crate::relation::Relation;
-use crate::{Catalog, DatasetEntry, Error, Options, failure_of};
+use crate::relation::{PlanContext, Relation};
+use crate::{Catalog, DatasetEntry, Error, Options, failure_of, guests};
 use azora_connect::element::Element;
-use azora_connect::{Registry, Split, bad};
+use azora_connect::{Connector as _, Half, Registry, Split, bad};
 use azora_spec::{Code, DatasetName, Failure, FileFormat, Input, JobSpec, OnError, Operation};
 use datafusion::arrow::datatypes::{DataType, Fields, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
@@ -39,6 +39,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) catalog: &'a dyn Catalog,
     pub(crate) options: &'a Options,
+    /// Where connectors of plugins come from.
+    pub(crate) guests: &'a PlanContext,
 }
 
 /// Partitions that a job aims at.
@@ -143,7 +145,12 @@ impl Inputs<'_> {
             }
             Input::Source { connector, config } => {
                 let (config, bad) = bad_records(config)?;
-                let source = self.registry.get(connector)?.source(&config).await?;
+                let source = if connector == guests::PLUGIN {
+                    let (guest, config) = self.guests.guest(Half::Source, &config).await?;
+                    guest.source(&config).await.map_err(guests::inside)?
+                } else {
+                    self.registry.get(connector)?.source(&config).await?
+                };
                 if !source.is_bounded() {
                     return Err(Failure::new(Code::ConnectorConfig, format!("'{connector}' never ends, so a job cannot read all of it")));
                 }

@@ -11,6 +11,7 @@ mod explain;
 mod files;
 pub mod format;
 mod fuse;
+mod guests;
 mod input;
 mod lambda;
 mod local;

@@ -31,6 +31,9 @@ pub struct Pins {
     /// How lambdas run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) lambdas: Vec<LambdaUse>,
+    /// Connector of a plugin → what it was granted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) grants: BTreeMap<String, serde_json::Value>,
 }
 
 /// What was decided about the input.
@@ -86,8 +89,8 @@ pub(crate) struct FilePin {
 impl Pins {
     pub(crate) fn new(parallelism: usize, input: InputPins, others: Vec<InputPins>) -> Self {
         let version = if others.is_empty() { VERSION_ONE_INPUT } else { VERSION };
-        let (plugins, samples, lambdas) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Self { version, parallelism, partitions: 0, input, others, plugins, samples, lambdas }
+        let (plugins, samples, lambdas, grants) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), BTreeMap::new());
+        Self { version, parallelism, partitions: 0, input, others, plugins, samples, lambdas, grants }
     }
 
     /// The digests of the plugins that the job uses.

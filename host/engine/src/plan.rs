@@ -7,7 +7,6 @@
 
 mod aggregate;
 mod combine;
-mod config;
 mod keyed;
 mod numbers;
 mod plugin;

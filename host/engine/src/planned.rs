@@ -144,7 +144,7 @@ pub(crate) async fn finish(
     }
     let run = Arc::clone(&context.run);
     let chains;
-    (pins.plugins, pins.samples, chains) = context.into_pins();
+    (pins.plugins, pins.samples, chains, pins.grants) = context.into_pins();
     pins.lambdas = chains.iter().map(|chain| chain.used.clone()).collect();
     let description = description::write(&target, &shape, &relation.schema)?;
     let schema = relation.schema;

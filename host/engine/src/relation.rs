@@ -46,6 +46,11 @@ pub enum Shape {
     Value(serde_json::Value),
 }
 
+/// Connectors of plugins, and what each was granted.
+type Grants = BTreeMap<String, serde_json::Value>;
+/// What planning decided: plugins, samples, how lambdas run, grants.
+type Decided = (BTreeMap<String, String>, BTreeMap<String, Found>, Vec<Bound>, Grants);
+
 /// What planning operations may use.
 #[derive(Debug)]
 pub(crate) struct PlanContext {
@@ -61,6 +66,7 @@ pub(crate) struct PlanContext {
     /// Where samples are computed.
     pub(crate) cpu: tokio::runtime::Handle,
     plugins: Mutex<BTreeMap<String, String>>,
+    grants: Mutex<Grants>,
     samples: Mutex<Samples>,
     uses: Mutex<Vec<Bound>>,
 }
@@ -101,12 +107,12 @@ impl PlanContext {
         (sandbox, catalog, lambdas): (Sandbox, Arc<dyn Catalog>, Arc<Lambdas>),
         (state, cpu): (SessionState, tokio::runtime::Handle),
         options: JobOptions,
-        (plugins, found): (BTreeMap<String, String>, BTreeMap<String, Found>),
+        (plugins, found, grants): (BTreeMap<String, String>, BTreeMap<String, Found>, Grants),
     ) -> Self {
         let partitions = state.config().target_partitions();
         let samples = Mutex::new(Samples { found, ..Samples::default() });
-        let (plugins, run, uses) = (Mutex::new(plugins), Arc::default(), Mutex::default());
-        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, plugins, samples, uses }
+        let (plugins, grants, run, uses) = (Mutex::new(plugins), Mutex::new(grants), Arc::default(), Mutex::default());
+        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, plugins, grants, samples, uses }
     }
 
     /// What a sample decided; none where it was not taken yet.
@@ -168,9 +174,19 @@ impl PlanContext {
         }
     }
 
-    /// Every plugin that was asked for, every sample's decision, and how lambdas run.
-    pub(crate) fn into_pins(self) -> (BTreeMap<String, String>, BTreeMap<String, Found>, Vec<Bound>) {
-        (self.plugins.into_inner(), self.samples.into_inner().found, self.uses.into_inner())
+    /// What a connector of a plugin was granted by an earlier planning of the job.
+    pub(crate) fn grants(&self, key: &str) -> Option<serde_json::Value> {
+        self.grants.lock().get(key).cloned()
+    }
+
+    /// Notes what a connector of a plugin is granted.
+    pub(crate) fn keep_grants(&self, key: String, grants: serde_json::Value) {
+        self.grants.lock().insert(key, grants);
+    }
+
+    /// Every plugin that was asked for, every sample's decision, how lambdas run, and what connectors of plugins were granted.
+    pub(crate) fn into_pins(self) -> Decided {
+        (self.plugins.into_inner(), self.samples.into_inner().found, self.uses.into_inner(), self.grants.into_inner())
     }
 }
 

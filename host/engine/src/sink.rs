@@ -10,8 +10,9 @@ mod staging;
 
 use crate::Catalog;
 use crate::files::Files;
-use crate::relation::Applied;
-use azora_connect::{Registry, Sink};
+use crate::guests;
+use crate::relation::{Applied, PlanContext};
+use azora_connect::{Connector as _, Half, Registry, Sink};
 use azora_spec::{DatasetName, Failure, FileFormat};
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub(crate) struct Sinks<'a> {
     pub(crate) files: &'a Arc<Files>,
     pub(crate) registry: &'a Registry,
     pub(crate) catalog: &'a Arc<dyn Catalog>,
+    /// Where connectors of plugins come from.
+    pub(crate) guests: &'a PlanContext,
 }
 
 /// A sink and what the engine has to know about it.
@@ -65,7 +68,12 @@ impl Sinks<'_> {
                 Ok(Target { sink: Arc::new(sink), kind: Kind::Files(path.clone()), dataset: None, is_single })
             }
             azora_spec::Sink::Connector { connector, config } => {
-                let sink = self.registry.get(connector)?.sink(config).await?;
+                let sink = if connector == guests::PLUGIN {
+                    let (guest, config) = self.guests.guest(Half::Sink, config).await?;
+                    guest.sink(&config).await.map_err(guests::inside)?
+                } else {
+                    self.registry.get(connector)?.sink(config).await?
+                };
                 let sink = network::NetworkSink::new(sink, tokio::runtime::Handle::current());
                 Ok(Target { sink: Arc::new(sink), kind: Kind::Connector(connector.clone()), dataset: None, is_single: false })
             }

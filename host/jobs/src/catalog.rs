@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::manifest;
 use azora_engine::{DatasetEntry, PluginEntry};
 use azora_sandbox::Manifest;
-use azora_spec::{DatasetName, Digest, Failure, PluginName, PluginRef};
+use azora_spec::{DatasetName, Digest, Failure, Grants, PluginName, PluginRef};
 use azora_store::{PluginRow, Store};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -13,11 +13,14 @@ use std::sync::Arc;
 /// Manifests that stay decoded.
 const MANIFESTS_MAX: usize = 1024;
 
+/// What a plugin said of itself, and what its connectors may use.
+type Decoded = (Arc<Manifest>, Grants);
+
 /// The catalog. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     store: Store,
-    manifests: Arc<Mutex<HashMap<Digest, Arc<Manifest>>>>,
+    manifests: Arc<Mutex<HashMap<Digest, Decoded>>>,
 }
 
 impl Catalog {
@@ -37,19 +40,20 @@ impl Catalog {
         row.ok_or_else(|| self.unknown(reference))
     }
 
-    /// What a plugin said of itself.
-    pub(crate) fn manifest(&self, row: &PluginRow) -> Result<Arc<Manifest>, Failure> {
-        if let Some(manifest) = self.manifests.lock().get(&row.digest) {
-            return Ok(Arc::clone(manifest));
+    /// What a plugin said of itself, and what its connectors may use.
+    pub(crate) fn manifest(&self, row: &PluginRow) -> Result<Decoded, Failure> {
+        if let Some(decoded) = self.manifests.lock().get(&row.digest) {
+            return Ok(decoded.clone());
         }
         let added = self.store.plugin_added(row)?;
-        let manifest = Arc::new(manifest::decode(&added.manifest)?.manifest);
+        let kept = manifest::decode(&added.manifest)?;
+        let decoded = (Arc::new(kept.manifest), kept.grants);
         let mut manifests = self.manifests.lock();
         if manifests.len() >= MANIFESTS_MAX {
             manifests.clear();
         }
-        manifests.insert(row.digest, Arc::clone(&manifest));
-        Ok(manifest)
+        manifests.insert(row.digest, decoded.clone());
+        Ok(decoded)
     }
 
     pub(crate) fn forget(&self, digest: &Digest) {
@@ -102,7 +106,8 @@ impl azora_engine::Catalog for Catalog {
 
     fn plugin(&self, reference: &PluginRef) -> Result<PluginEntry, Failure> {
         let row = self.row(reference)?;
-        Ok(PluginEntry { digest: row.digest, manifest: self.manifest(&row)? })
+        let (manifest, grants) = self.manifest(&row)?;
+        Ok(PluginEntry { digest: row.digest, manifest, grants })
     }
 
     fn plugin_bytes(&self, digest: &Digest) -> Option<Vec<u8>> {

@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// Members of a source's configuration that the engine reads itself.
 const COMMON: [&str; 1] = ["badRecords"];
 
+/// The type of sources and sinks that are connectors of a plugin.
+const GUEST: &str = "plugin";
+
 /// A connector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConnectorView {
@@ -90,9 +93,14 @@ impl Shared {
 
     /// Where a source's rows come from, for people.
     pub(crate) fn source_label(&self, connector: &str, config: &Map<String, Value>) -> String {
+        let text = |name: &str| config.get(name).and_then(Value::as_str);
         match self.engine.registry().get(connector) {
+            _ if connector == GUEST => {
+                let inner = text("connector").map(|name| format!("/{name}")).unwrap_or_default();
+                format!("plugin://{}{inner}", text("plugin").unwrap_or_default())
+            }
             Ok(found) if !Engine::is_file_source(connector) => found.label(config),
-            _ => format!("file://{}", config.get("path").and_then(Value::as_str).unwrap_or_default()),
+            _ => format!("file://{}", text("path").unwrap_or_default()),
         }
     }
 

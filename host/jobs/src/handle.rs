@@ -13,7 +13,7 @@ use crate::views::{
 use azora_connect::Half;
 use azora_engine::{Engine, JobResult};
 use azora_sandbox::Sandbox;
-use azora_spec::{DatasetName, Failure, JobId, JobSpec, PluginRef};
+use azora_spec::{DatasetName, Failure, Grants, JobId, JobSpec, PluginRef};
 use azora_store::Store;
 use futures::Stream;
 use serde_json::{Map, Value};
@@ -161,6 +161,14 @@ impl Handle {
     /// [`azora_spec::Code::PluginUnknown`].
     pub fn plugin(&self, reference: &PluginRef) -> Result<PluginView, Failure> {
         self.shared.plugin_view(reference)
+    }
+
+    /// Sets what a plugin's connectors may use from now on; durable when answered. Jobs that are running keep what they got.
+    ///
+    /// # Errors
+    /// [`azora_spec::Code::PluginUnknown`]; [`azora_spec::Code::RequestField`] for what the plugin does not ask for.
+    pub async fn grant_plugin(&self, reference: &PluginRef, grants: Grants) -> Result<PluginView, Failure> {
+        self.shared.grant_plugin(reference, grants).await
     }
 
     /// Deletes a plugin that no living job uses, and answers what it was.

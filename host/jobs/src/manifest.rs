@@ -5,7 +5,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use azora_sandbox::{Capability, ConnectorDecl, FunctionDecl, FunctionKind, Inspection, Manifest, PluginConnectorKind};
-use azora_spec::Failure;
+use azora_spec::{Failure, Grants, wire};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 /// Version of the encoding. A reader refuses larger ones.
 const VERSION: u64 = 1;
+/// Where a record holds what the operator granted; absent where that is nothing.
+const GRANTS: &str = "grants";
 
 /// What is kept of an inspection.
 #[derive(Debug, Clone)]
@@ -20,6 +22,7 @@ pub(crate) struct Kept {
     pub(crate) manifest: Manifest,
     pub(crate) imports: Vec<String>,
     pub(crate) exports: Vec<String>,
+    pub(crate) grants: Grants,
 }
 
 /// The record of an inspection.
@@ -38,6 +41,14 @@ pub(crate) fn encode(inspection: &Inspection) -> Result<Value, Failure> {
         "imports": inspection.imports,
         "exports": inspection.exports,
     }))
+}
+
+/// A record with other grants.
+pub(crate) fn with_grants(mut record: Value, grants: &Grants) -> Value {
+    if let Some(members) = record.as_object_mut() {
+        members.insert(GRANTS.to_owned(), wire::grants_json(grants));
+    }
+    record
 }
 
 /// Reads a record.
@@ -81,7 +92,11 @@ fn read(value: &Value) -> Option<Kept> {
         connectors: list(value, "connectors")?.iter().map(read_connector).collect::<Option<_>>()?,
         capabilities: list(value, "capabilities")?.iter().map(|word| Capability::parse(word.as_str()?)).collect::<Option<_>>()?,
     };
-    Some(Kept { manifest, imports: texts(value, "imports")?, exports: texts(value, "exports")? })
+    let grants = match value.get(GRANTS) {
+        Some(value) => wire::grants(value, "").ok()?,
+        None => Grants::default(),
+    };
+    Some(Kept { manifest, imports: texts(value, "imports")?, exports: texts(value, "exports")?, grants })
 }
 
 fn read_function(value: &Value) -> Option<FunctionDecl> {
@@ -125,7 +140,7 @@ fn texts(value: &Value, name: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{decode, encode};
+    use super::{decode, encode, wire, with_grants};
     use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
     use azora_sandbox::{Capability, ConnectorDecl, FunctionDecl, FunctionKind, Inspection, Manifest, PluginConnectorKind};
     use azora_spec::Digest;
@@ -166,9 +181,12 @@ mod tests {
             exports: vec!["e".to_owned()],
             bytes: 1,
         };
-        let text = encode(&inspection).unwrap().to_string();
+        let grants = wire::grants(&json!({"clock": true, "secrets": ["A"]}), "").unwrap();
+        let record = encode(&inspection).unwrap();
+        assert!(decode(&record).unwrap().grants.is_empty());
+        let text = with_grants(record, &grants).to_string();
         let kept = decode(&serde_json::from_str(&text).unwrap()).unwrap();
-        assert_eq!(kept.manifest, manifest);
+        assert_eq!((kept.manifest, kept.grants), (manifest, grants));
         assert_eq!((kept.imports, kept.exports), (inspection.imports, inspection.exports));
     }
 

@@ -4,10 +4,10 @@ use crate::error::Error;
 use crate::live::now_ms;
 use crate::manifest::{self, Kept};
 use crate::shared::{Shared, blocking};
-use crate::views::{ColumnView, FunctionView, PluginView};
+use crate::views::{ColumnView, PluginConnectorView, FunctionView, PluginView};
 use arrow::datatypes::{Field, Schema};
-use azora_sandbox::{FunctionDecl, Inspection};
-use azora_spec::{Digest, Failure, PluginRef};
+use azora_sandbox::{Capability, ConnectorDecl, FunctionDecl, Inspection, PluginConnectorKind};
+use azora_spec::{Code, Digest, Failure, Grants, PluginRef};
 use azora_store::{Event, PluginAdded, PluginRow};
 use std::sync::Arc;
 
@@ -16,11 +16,16 @@ impl Shared {
     pub(crate) async fn upload_plugin(&self, bytes: Vec<u8>) -> Result<PluginView, Failure> {
         let bytes = Arc::new(bytes);
         let inspection = self.inspect(Arc::clone(&bytes)).await?;
-        let kept = Kept { manifest: inspection.manifest.clone(), imports: inspection.imports.clone(), exports: inspection.exports.clone() };
+        let kept = Kept {
+            manifest: inspection.manifest.clone(),
+            imports: inspection.imports.clone(),
+            exports: inspection.exports.clone(),
+            grants: Grants::default(),
+        };
         let _turn = self.adding.lock().await;
         self.check_open()?;
         if let Some(row) = self.store.plugin(&inspection.digest) {
-            return Ok(PluginView { is_known: true, ..view(&row.digest, row.bytes, row.at_ms, kept) });
+            return Ok(PluginView { is_known: true, ..self.view_of(&row)? });
         }
         let (name, version) = (&inspection.manifest.name, &inspection.manifest.version);
         if self.catalog.version(name, version).is_some() {
@@ -46,7 +51,7 @@ impl Shared {
         let inspection = self.inspect(Arc::new(bytes)).await?;
         let Inspection { digest, manifest, imports, exports, bytes } = inspection;
         let is_known = self.store.plugin(&digest).is_some();
-        Ok(PluginView { is_known, ..view(&digest, bytes, now_ms(), Kept { manifest, imports, exports }) })
+        Ok(PluginView { is_known, ..view(&digest, bytes, now_ms(), Kept { manifest, imports, exports, grants: Grants::default() }) })
     }
 
     /// One inspection at a time, few waiting: each may take seconds and much memory in its child process.
@@ -86,14 +91,45 @@ impl Shared {
         Ok(view)
     }
 
+    /// Sets what a plugin's connectors may use from now on; durable when answered.
+    pub(crate) async fn grant_plugin(&self, reference: &PluginRef, grants: Grants) -> Result<PluginView, Failure> {
+        let _turn = self.adding.lock().await;
+        let row = self.catalog.row(reference)?;
+        let mut added = self.store.plugin_added(&row)?;
+        check_asked(&manifest::decode(&added.manifest)?, &grants)?;
+        added.manifest = manifest::with_grants(added.manifest, &grants);
+        self.store.commit(&[Event::PluginAdded(added)]).await?;
+        self.catalog.forget(&row.digest);
+        self.plugin_view(reference)
+    }
+
     fn view_of(&self, row: &PluginRow) -> Result<PluginView, Failure> {
         let added = self.store.plugin_added(row)?;
         Ok(view(&row.digest, row.bytes, row.at_ms, manifest::decode(&added.manifest)?))
     }
 }
 
+/// A grant that the plugin did not ask for is a slip: nobody would notice that it has no effect.
+fn check_asked(kept: &Kept, grants: &Grants) -> Result<(), Failure> {
+    let given = [
+        (Capability::HttpClient, grants.http_client.is_some(), "/httpClient"),
+        (Capability::Clock, grants.clock, "/clock"),
+        (Capability::Random, grants.random, "/random"),
+        (Capability::KeyValue, grants.key_value.is_some(), "/keyValue"),
+        (Capability::Secrets, !grants.secrets.is_empty(), "/secrets"),
+    ];
+    match given.into_iter().find(|(capability, is_given, _)| *is_given && !kept.manifest.capabilities.contains(capability)) {
+        Some((capability, _, pointer)) => {
+            let asked: Vec<&str> = kept.manifest.capabilities.iter().map(|capability| capability.as_str()).collect();
+            let failure = Failure::new(Code::RequestField, format!("the plugin does not ask for '{}'", capability.as_str())).at(pointer);
+            Err(failure.hint(if asked.is_empty() { "it asks for nothing".to_owned() } else { format!("it asks for {}", asked.join(", ")) }))
+        }
+        None => Ok(()),
+    }
+}
+
 fn view(digest: &Digest, bytes: u64, uploaded_at_ms: u64, kept: Kept) -> PluginView {
-    let Kept { manifest, imports, exports } = kept;
+    let Kept { manifest, imports, exports, grants } = kept;
     PluginView {
         name: manifest.name,
         version: manifest.version,
@@ -101,13 +137,19 @@ fn view(digest: &Digest, bytes: u64, uploaded_at_ms: u64, kept: Kept) -> PluginV
         bytes,
         doc: manifest.doc,
         functions: manifest.functions.iter().map(function_view).collect(),
-        connectors: manifest.connectors.into_iter().map(|connector| connector.name).collect(),
+        connectors: manifest.connectors.into_iter().map(connector_view).collect(),
         capabilities: manifest.capabilities.iter().map(|capability| capability.as_str().to_owned()).collect(),
         imports,
         exports,
+        grants,
         uploaded_at_ms,
         is_known: false,
     }
+}
+
+fn connector_view(connector: ConnectorDecl) -> PluginConnectorView {
+    let ConnectorDecl { name, kind, doc, config_schema } = connector;
+    PluginConnectorView { name, is_source: kind == PluginConnectorKind::Source, doc, config_schema }
 }
 
 fn function_view(function: &FunctionDecl) -> FunctionView {

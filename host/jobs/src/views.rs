@@ -1,7 +1,7 @@
 //! What callers of [`crate::Handle`] see: plain structs, made on request. How they look as JSON is decided in `azora-api`.
 
 pub use azora_spec::wire::{ContextRequest, IngestRequest, TryRequest};
-use azora_spec::{DatasetName, Digest, Failure, JobId, JobSpec, JobState, PluginName};
+use azora_spec::{DatasetName, Digest, Failure, Grants, JobId, JobSpec, JobState, PluginName};
 use serde_json::Value;
 
 /// A job to be recorded and run.
@@ -197,17 +197,32 @@ pub struct PluginView {
     /// Its functions.
     pub functions: Vec<FunctionView>,
     /// Its connectors.
-    pub connectors: Vec<String>,
+    pub connectors: Vec<PluginConnectorView>,
     /// Capabilities that it asks for.
     pub capabilities: Vec<String>,
     /// What the component imports.
     pub imports: Vec<String>,
     /// What the component exports.
     pub exports: Vec<String>,
+    /// What the operator granted its connectors.
+    pub grants: Grants,
     /// When it was uploaded, in milliseconds since 1970.
     pub uploaded_at_ms: u64,
     /// Whether these bytes were here before this upload.
     pub is_known: bool,
+}
+
+/// One connector of a plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginConnectorView {
+    /// Its name.
+    pub name: String,
+    /// Whether rows come from it; they go to it otherwise.
+    pub is_source: bool,
+    /// What it does.
+    pub doc: String,
+    /// JSON Schema of its configuration; none where it takes none.
+    pub config_schema: Option<Value>,
 }
 
 /// One function of a plugin.

@@ -354,6 +354,42 @@ pub(crate) struct Response {
     pub(crate) body: Vec<u8>,
 }
 
+/// A part of a source.
+#[derive(ComponentType, Lift, Debug, Clone, PartialEq, Eq)]
+#[component(record)]
+pub(crate) struct Split {
+    pub(crate) payload: String,
+    pub(crate) rows: Option<u64>,
+}
+
+#[derive(ComponentType, Lift, Debug, Clone, PartialEq, Eq)]
+#[component(record)]
+pub(crate) struct SourcePlan {
+    pub(crate) schema: Schema,
+    pub(crate) splits: Vec<Split>,
+}
+
+#[derive(ComponentType, Lift, Debug, Clone, PartialEq, Eq)]
+#[component(variant)]
+pub(crate) enum ReadOutcome {
+    #[component(name = "batch")]
+    Batch((BatchOut, String)),
+    #[component(name = "idle")]
+    Idle(u32),
+    #[component(name = "end")]
+    End,
+}
+
+/// Who writes.
+#[derive(ComponentType, Lower, Debug, Clone, Copy)]
+#[component(record)]
+pub(crate) struct Writer<'a> {
+    pub(crate) job: &'a str,
+    pub(crate) partition: u32,
+    pub(crate) attempt: u32,
+    pub(crate) epoch: u64,
+}
+
 /// The exports' types, in the order of the WIT. Parameters that borrow are named at the call.
 pub(crate) type Answer<T> = (Result<T, Failure>,);
 pub(crate) type OpenParams<'a> = (&'a str, &'a Schema, &'a str);
@@ -362,3 +398,12 @@ pub(crate) type ProcessParams<'a> = (BatchIn<'a>,);
 pub(crate) type GroupedParams<'a> = (BatchIn<'a>, &'a [u32], u32);
 /// How many groups to hand out; all where none.
 pub(crate) type FirstParams = (Option<u32>,);
+pub(crate) type SourcePlanParams<'a> = (&'a str, &'a str, u32);
+/// A connector, its configuration, a split, and the position in it.
+pub(crate) type SourceOpenParams<'a> = (&'a str, &'a str, &'a str, Option<&'a str>);
+/// Most rows and most bytes.
+pub(crate) type ReadParams = (u32, u64);
+pub(crate) type SinkOpenParams<'a> = (&'a str, &'a str, &'a Schema, Writer<'a>);
+pub(crate) type WriteParams<'a> = (BatchIn<'a>,);
+/// A connector, its configuration, and the tokens of all partitions.
+pub(crate) type TokensParams<'a> = (&'a str, &'a str, &'a [&'a str]);

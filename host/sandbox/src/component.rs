@@ -1,16 +1,18 @@
 //! A compiled component, linked and ready to be instantiated. How it was compiled is `compile.rs`'s business.
 
 use crate::aggregate::Aggregate;
+use crate::capabilities::{Capabilities, Services};
+use crate::connector::GuestConnector;
 use crate::engine::Engine;
 use crate::error::{Error, Origin, Result};
 use crate::host::{self, Import};
-use crate::manifest::Capability;
-use crate::store::{self, State};
+use crate::manifest::{Capability, ConnectorDecl, Manifest};
+use crate::store::{self, State, Surroundings};
 use crate::transform::Transform;
 use crate::{CancelFlag, Options};
 use arrow::datatypes::SchemaRef;
-use azora_spec::Digest;
 use azora_spec::limits::GuestLimits;
+use azora_spec::{Digest, Grants};
 use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, Instance, InstancePre, Linker};
@@ -18,6 +20,8 @@ use wasmtime::component::{ComponentExportIndex, Instance, InstancePre, Linker};
 const DESCRIBE: &str = "azora:plugin/describe@0.1.0";
 const TRANSFORM: &str = "azora:plugin/transform@0.1.0";
 const AGGREGATE: &str = "azora:plugin/aggregate@0.1.0";
+const SOURCE: &str = "azora:plugin/source@0.1.0";
+const SINK: &str = "azora:plugin/sink@0.1.0";
 
 /// A compiled component. Clones are cheap.
 #[derive(Clone)]
@@ -31,6 +35,9 @@ struct Linked {
     describe: Option<ComponentExportIndex>,
     transform: Option<TransformExports>,
     aggregate: Option<AggregateExports>,
+    source: Option<SourceExports>,
+    sink: Option<SinkExports>,
+    services: Option<Services>,
     needs: Vec<Capability>,
     bounds: Bounds,
 }
@@ -71,6 +78,24 @@ pub(crate) struct AggregateExports {
     pub(crate) evaluate: ComponentExportIndex,
 }
 
+/// Where the functions of `source` are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SourceExports {
+    pub(crate) plan: ComponentExportIndex,
+    pub(crate) open: ComponentExportIndex,
+    pub(crate) read: ComponentExportIndex,
+}
+
+/// Where the functions of `sink` are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SinkExports {
+    pub(crate) open: ComponentExportIndex,
+    pub(crate) write: ComponentExportIndex,
+    pub(crate) prepare: ComponentExportIndex,
+    pub(crate) commit: ComponentExportIndex,
+    pub(crate) abort: ComponentExportIndex,
+}
+
 impl std::fmt::Debug for Component {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Component").field("digest", &self.0.digest).field("origin", &self.0.origin).finish_non_exhaustive()
@@ -85,7 +110,7 @@ impl Component {
         code: &wasmtime::component::Component,
         digest: Digest,
         origin: Origin,
-        bounds: Bounds,
+        (bounds, services): (Bounds, Option<Services>),
     ) -> Result<Self> {
         let imports: Vec<String> = code.component_type().imports(engine.wasm()).map(|(name, _)| name.to_owned()).collect();
         let mut needs = Vec::new();
@@ -98,9 +123,10 @@ impl Component {
         }
         let pre = linker.instantiate_pre(code).map_err(|error| mismatch(&imports, &error))?;
         let describe = export(code, DESCRIBE, "describe");
-        let transform = TransformExports::of(code);
-        let aggregate = AggregateExports::of(code);
-        Ok(Self(Arc::new(Linked { digest, origin, engine: engine.clone(), pre, describe, transform, aggregate, needs, bounds })))
+        let (transform, aggregate) = (TransformExports::of(code), AggregateExports::of(code));
+        let (source, sink) = (SourceExports::of(code), SinkExports::of(code));
+        let engine = engine.clone();
+        Ok(Self(Arc::new(Linked { digest, origin, engine, pre, describe, transform, aggregate, source, sink, services, needs, bounds })))
     }
 
     /// SHA-256 of the component's bytes.
@@ -121,7 +147,7 @@ impl Component {
     /// # Errors
     /// When the function refuses, its plan is wrong, a column's type cannot cross, or the component needs a capability.
     pub fn bind(&self, function: &str, input: &SchemaRef, config: &str, limits: GuestLimits) -> Result<Transform> {
-        self.granted()?;
+        self.pure()?;
         Transform::bind(self, function, input, config, limits)
     }
 
@@ -130,14 +156,21 @@ impl Component {
     /// # Errors
     /// As [`Self::bind`].
     pub fn bind_aggregate(&self, function: &str, input: &SchemaRef, config: &str, limits: GuestLimits) -> Result<Aggregate> {
-        self.granted()?;
+        self.pure()?;
         Aggregate::bind(self, function, input, config, limits)
     }
 
-    /// Nothing is granted yet, so whatever needs a grant does not run.
-    fn granted(&self) -> Result<()> {
+    /// A connector of the plugin, with what it was granted. Nothing of the guest runs yet.
+    #[must_use]
+    pub fn connector(&self, manifest: &Manifest, decl: &ConnectorDecl, grants: Grants, limits: GuestLimits) -> GuestConnector {
+        let capabilities = Capabilities::new(grants, self.0.services.clone(), manifest.name.clone());
+        GuestConnector::new(self.clone(), manifest, decl, capabilities, self.clamp(limits))
+    }
+
+    /// Functions are recomputed after a crash, so they get nothing that could answer differently the second time.
+    fn pure(&self) -> Result<()> {
         match self.0.needs.first() {
-            Some(capability) => Err(Error::Capability { capability: capability.as_str() }),
+            Some(capability) => Err(Error::Impure { capability: capability.as_str() }),
             None => Ok(()),
         }
     }
@@ -163,13 +196,32 @@ impl Component {
         self.0.aggregate.ok_or_else(|| Error::Export { name: "azora:plugin/aggregate".to_owned(), reason: "is missing" })
     }
 
+    pub(crate) fn source(&self) -> Result<SourceExports> {
+        self.0.source.ok_or_else(|| Error::Export { name: "azora:plugin/source".to_owned(), reason: "is missing" })
+    }
+
+    pub(crate) fn sink(&self) -> Result<SinkExports> {
+        self.0.sink.ok_or_else(|| Error::Export { name: "azora:plugin/sink".to_owned(), reason: "is missing" })
+    }
+
     pub(crate) fn describe(&self) -> Result<ComponentExportIndex> {
         self.0.describe.ok_or_else(|| Error::Export { name: "azora:plugin/describe".to_owned(), reason: "is missing" })
     }
 
     /// A fresh store and instance; start functions run under the limits of one call.
     pub(crate) fn instantiate(&self, limits: GuestLimits, cancel: CancelFlag) -> Result<(Store<State>, Instance)> {
-        let mut store = store::new(&self.0.engine, self.0.origin, limits, self.0.bounds.stack_bytes_max, cancel);
+        self.instantiate_with(limits, cancel, Arc::default())
+    }
+
+    /// The same with capabilities.
+    pub(crate) fn instantiate_with(
+        &self,
+        limits: GuestLimits,
+        cancel: CancelFlag,
+        capabilities: Arc<Capabilities>,
+    ) -> Result<(Store<State>, Instance)> {
+        let surroundings = Surroundings { origin: self.0.origin, limits, stack_bytes_max: self.0.bounds.stack_bytes_max, capabilities };
+        let mut store = store::new(&self.0.engine, surroundings, cancel);
         store::begin(&mut store)?;
         match self.0.pre.instantiate(&mut store) {
             Ok(instance) => Ok((store, instance)),
@@ -194,6 +246,26 @@ impl AggregateExports {
             merge: function("merge")?,
             state: function("state")?,
             evaluate: function("evaluate")?,
+        })
+    }
+}
+
+impl SourceExports {
+    fn of(code: &wasmtime::component::Component) -> Option<Self> {
+        let function = |name| export(code, SOURCE, name);
+        Some(Self { plan: function("plan")?, open: function("open")?, read: function("read")? })
+    }
+}
+
+impl SinkExports {
+    fn of(code: &wasmtime::component::Component) -> Option<Self> {
+        let function = |name| export(code, SINK, name);
+        Some(Self {
+            open: function("open")?,
+            write: function("write")?,
+            prepare: function("prepare")?,
+            commit: function("commit")?,
+            abort: function("abort")?,
         })
     }
 }

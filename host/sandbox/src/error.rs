@@ -78,6 +78,12 @@ pub enum Fault {
         /// Of what: `bytes` or `rows`.
         unit: &'static str,
     },
+    /// It had nothing for too long, though a job reads it to its end.
+    #[error("it answered 'idle' for longer than {} s", .limit.as_secs())]
+    Idle {
+        /// The limit.
+        limit: Duration,
+    },
     /// What it returned is not what it promised, or is not valid.
     #[error("it returned {reason}")]
     Output {
@@ -182,10 +188,28 @@ pub enum Error {
         data_type: String,
     },
     /// The guest needs something that was not granted.
-    #[error("the plugin needs the capability '{capability}', which was not granted")]
+    #[error("the plugin needs the capability '{capability}'{}, which was not granted", for_what(.what))]
     Capability {
         /// Its name.
         capability: &'static str,
+        /// Which part of it: a host, a secret. Empty for all of it.
+        what: String,
+    },
+    /// A function of a plugin needs a capability; only connectors can have any.
+    #[error("the plugin imports '{capability}', so its functions cannot run")]
+    Impure {
+        /// Its name.
+        capability: &'static str,
+    },
+    /// No connector of this name, or not one of this kind.
+    #[error("the plugin has no {kind} '{connector}'{}", list(.offered))]
+    ConnectorUnknown {
+        /// `source` or `sink`.
+        kind: &'static str,
+        /// The name asked for.
+        connector: String,
+        /// The names there are.
+        offered: Vec<String>,
     },
     /// The guest failed.
     #[error("the {} failed{}: {fault}", guest(.origin), in_call(.call))]
@@ -239,6 +263,10 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!("; it has {}", names.join(", ")) }
 }
 
+fn for_what(what: &str) -> String {
+    if what.is_empty() { String::new() } else { format!(" for '{what}'") }
+}
+
 const fn guest(origin: &Origin) -> &'static str {
     match origin {
         Origin::Lambda => "lambda",
@@ -256,6 +284,15 @@ impl Error {
         Self::Engine { action, source: error.into() }
     }
 
+    /// Whether the guest says that another try may help.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Guest { fault: Fault::Refused { code: GuestCode::Retryable, .. } | Fault::Failed { code: GuestCode::Retryable, .. }, .. }
+        )
+    }
+
     /// The stable code.
     #[must_use]
     pub const fn code(&self) -> Code {
@@ -268,7 +305,9 @@ impl Error {
             Self::CompileLimit { .. } => Code::PluginCompileLimit,
             Self::Compile { .. } => Code::PluginCompile,
             Self::FunctionUnknown { .. } => Code::PluginFunctionUnknown,
-            Self::ColumnType { .. } | Self::Capability { .. } => Code::PluginRefused,
+            Self::ColumnType { .. } => Code::PluginRefused,
+            Self::Capability { .. } | Self::Impure { .. } => Code::PluginNotGranted,
+            Self::ConnectorUnknown { .. } => Code::ConnectorUnknown,
             Self::Guest { origin: Origin::Lambda, fault, .. } => lambda_code(fault),
             Self::Guest { origin: Origin::Plugin, fault, .. } => plugin_code(fault),
             Self::Cancelled => Code::JobCancelled,
@@ -281,9 +320,12 @@ impl Error {
 
 const fn lambda_code(fault: &Fault) -> Code {
     match fault {
-        Fault::Timeout { .. } | Fault::Memory { .. } | Fault::Stack { .. } | Fault::HostCalls { .. } | Fault::OutputLimit { .. } => {
-            Code::LambdaLimit
-        }
+        Fault::Timeout { .. }
+        | Fault::Memory { .. }
+        | Fault::Stack { .. }
+        | Fault::HostCalls { .. }
+        | Fault::OutputLimit { .. }
+        | Fault::Idle { .. } => Code::LambdaLimit,
         Fault::Failed { code, .. } | Fault::Refused { code, .. } => match code {
             GuestCode::Overflow => Code::LambdaOverflow,
             GuestCode::User | GuestCode::InvalidInput => Code::LambdaThrew,
@@ -298,12 +340,13 @@ const fn lambda_code(fault: &Fault) -> Code {
 const fn plugin_code(fault: &Fault) -> Code {
     match fault {
         Fault::Trap { .. } => Code::PluginTrap,
-        Fault::Timeout { .. } => Code::PluginTimeout,
+        Fault::Timeout { .. } | Fault::Idle { .. } => Code::PluginTimeout,
         Fault::Memory { .. } => Code::PluginMemory,
         Fault::Stack { .. } => Code::PluginStack,
         Fault::HostCalls { .. } => Code::PluginHostCalls,
         Fault::OutputLimit { .. } => Code::PluginOutputLimit,
         Fault::Output { .. } => Code::PluginOutput,
+        Fault::Refused { code: GuestCode::Retryable, .. } | Fault::Failed { code: GuestCode::Retryable, .. } => Code::ConnectorUnavailable,
         Fault::Refused { .. } => Code::PluginRefused,
         Fault::Failed { .. } => Code::PluginFailed,
     }
@@ -321,7 +364,8 @@ impl From<&Error> for Failure {
         match error {
             Error::Guest { fault: Fault::Failed { row: Some(row), .. }, .. } => failure.row(*row),
             Error::Import { .. } => failure.hint("build without WASI; the imports that plugins may have are those of azora:plugin"),
-            Error::Capability { .. } => failure.hint("this version grants no capability; use a build that does not import it"),
+            Error::Capability { .. } => failure.hint("the operator grants it by PUT /api/v1/plugins/{name}/{version}/grants"),
+            Error::Impure { .. } => failure.hint("only connectors can be granted capabilities; put functions into a plugin of their own"),
             Error::NotComponent { .. } => failure.hint("wrap a core module with 'wasm-tools component new', or build with the guest SDK"),
             _ => failure,
         }

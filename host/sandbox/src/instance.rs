@@ -113,17 +113,22 @@ where
 
 /// What `open` said, where it said no.
 pub(crate) fn refused(store: &Store<State>, failure: abi::Failure) -> Error {
-    let (code, message, _) = guest_words(failure);
-    Error::Guest { origin: store.data().origin(), call: "open", fault: Fault::Refused { code, message } }
+    refused_in(store, "open", failure)
+}
+
+/// The same of another call that binds.
+pub(crate) fn refused_in(store: &Store<State>, call: &'static str, failure: abi::Failure) -> Error {
+    let (code, message, _) = guest_words(store.data(), failure);
+    Error::Guest { origin: store.data().origin(), call, fault: Fault::Refused { code, message } }
 }
 
 /// What another call said, where it failed.
 pub(crate) fn failed(store: &Store<State>, call: &'static str, failure: abi::Failure) -> Error {
-    let (code, message, row) = guest_words(failure);
+    let (code, message, row) = guest_words(store.data(), failure);
     Error::Guest { origin: store.data().origin(), call, fault: Fault::Failed { code, message, row } }
 }
 
-fn guest_words(failure: abi::Failure) -> (GuestCode, String, Option<u64>) {
+fn guest_words(state: &State, failure: abi::Failure) -> (GuestCode, String, Option<u64>) {
     let code = match failure.code {
         abi::FailureCode::InvalidInput => GuestCode::InvalidInput,
         abi::FailureCode::Unsupported => GuestCode::Unsupported,
@@ -132,7 +137,7 @@ fn guest_words(failure: abi::Failure) -> (GuestCode, String, Option<u64>) {
         abi::FailureCode::Internal => GuestCode::Internal,
         abi::FailureCode::Retryable => GuestCode::Retryable,
     };
-    (code, text::sanitise(&failure.message, MESSAGE_BYTES_MAX), failure.row)
+    (code, text::sanitise(&state.redact(&failure.message), MESSAGE_BYTES_MAX), failure.row)
 }
 
 impl Instance {

@@ -5,12 +5,15 @@ use crate::component::Component;
 use crate::error::{Error, Result};
 use crate::instance::{Guest, typed};
 use crate::shape::Shape;
+use crate::sink::SinkGuest;
+use crate::source::SourceGuest;
 use crate::{CancelFlag, abi, schema, store, text};
 use arrow::datatypes::SchemaRef;
 use azora_spec::PluginName;
 use azora_spec::limits::GuestLimits;
 use semver::Version;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// What a component is and offers.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,6 +148,8 @@ pub(crate) fn describe(component: &Component, shape: &Shape, limits: GuestLimits
     let function = typed::<(), (abi::Manifest,)>(function, &store, "azora:plugin/describe#describe")?;
     store::begin(&mut store)?;
     let (answer,) = function.call(&mut store, ()).map_err(|error| store::explain(&store, "describe", error))?;
+    // The instances below need its place, where there is only one.
+    drop(store);
     let manifest = check(&answer)?;
     // The exports' types are checked here, so that a wrong one is refused at upload and not in a job.
     if shape.is_exporting("transform") {
@@ -152,6 +157,12 @@ pub(crate) fn describe(component: &Component, shape: &Shape, limits: GuestLimits
     }
     if shape.is_exporting("aggregate") {
         drop(AggregateGuest::instantiate(component, limits, CancelFlag::new())?);
+    }
+    if shape.is_exporting("source") {
+        drop(SourceGuest::instantiate(component, limits, CancelFlag::new(), Arc::default())?);
+    }
+    if shape.is_exporting("sink") {
+        drop(SinkGuest::instantiate(component, limits, CancelFlag::new(), Arc::default())?);
     }
     agree(&manifest, component, shape)?;
     Ok(manifest)

@@ -1,5 +1,6 @@
 //! What the operator decides about the sandbox. Limits of one guest are `azora_spec::limits::GuestLimits`.
 
+use crate::capabilities::Services;
 use azora_spec::limits::GuestLimits;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -60,6 +61,8 @@ pub struct Options {
     pub tick: Duration,
     /// Limits of `describe` at upload.
     pub describe: GuestLimits,
+    /// What granted capabilities reach. Without them no connector gets any, whatever was granted.
+    pub services: Option<Services>,
 }
 
 impl Options {
@@ -82,6 +85,7 @@ impl Options {
                 output_rows_max: 0,
                 ..GuestLimits::default()
             },
+            services: None,
         }
     }
 }

@@ -142,7 +142,8 @@ impl Sandbox {
     }
 
     fn keep(&self, code: &wasmtime::component::Component, digest: Digest, origin: Origin) -> Result<Component> {
-        let component = Component::link(&self.0.engine, &self.0.linker, code, digest, origin, self.bounds())?;
+        let component =
+            Component::link(&self.0.engine, &self.0.linker, code, digest, origin, (self.bounds(), self.0.options.services.clone()))?;
         self.0.components.lock().put(digest, component.clone());
         Ok(component)
     }

@@ -1,11 +1,14 @@
 //! One guest's store: what it has used, what it may use, and why it was stopped. Nothing about columns.
 
+use crate::capabilities::Capabilities;
 use crate::engine::Engine;
 use crate::error::{Error, Fault, Origin, Result};
 use crate::transform::{LogLevel, LogLine};
 use crate::{CancelFlag, abi, text};
+use azora_spec::Secret;
 use azora_spec::limits::GuestLimits;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use wasmtime::{PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, UpdateDeadline};
 
 /// Lifted values cost more than the buffers in them: nodes, names and the like, within this much.
@@ -16,14 +19,19 @@ const PARTS_MAX: usize = 64;
 const LOG_LINE_BYTES_MAX: usize = 4 << 10;
 /// What an empty line costs of the log's bound.
 const LOG_LINE_BYTES_MIN: usize = 32;
+/// How long one call may wait for the network in all, on top of its own time.
+pub(crate) const WAIT_TIME_MAX: Duration = Duration::from_secs(60);
+/// Shorter secrets are not looked for in texts: they would be found everywhere.
+const SECRET_BYTES_MIN: usize = 4;
 
 /// Why the host stopped the guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop {
     Cancelled,
     Timeout,
     HostCalls,
-    Denied(&'static str),
+    /// A capability, and the part of it that was wanted.
+    Denied(&'static str, String),
 }
 
 /// What the guest was refused in the current call. It traps soon after, as a rule.
@@ -49,10 +57,26 @@ pub(crate) struct State {
     log: Vec<LogLine>,
     log_bytes: usize,
     log_lines_dropped: u64,
+    born: Instant,
+    capabilities: Arc<Capabilities>,
+    /// How long the current call waited for the network so far.
+    waited: Duration,
+    /// What the guest has been told, so that it can be kept out of every text of the guest's.
+    secrets: Vec<Secret>,
+}
+
+/// What every instance of a component has in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) origin: Origin,
+    pub(crate) limits: GuestLimits,
+    pub(crate) stack_bytes_max: usize,
+    pub(crate) capabilities: Arc<Capabilities>,
 }
 
 /// A store whose limits are armed.
-pub(crate) fn new(engine: &Engine, origin: Origin, limits: GuestLimits, stack_bytes_max: usize, cancel: CancelFlag) -> Store<State> {
+pub(crate) fn new(engine: &Engine, surroundings: Surroundings, cancel: CancelFlag) -> Store<State> {
+    let Surroundings { origin, limits, stack_bytes_max, capabilities } = surroundings;
     let state = State {
         origin,
         limits,
@@ -67,6 +91,10 @@ pub(crate) fn new(engine: &Engine, origin: Origin, limits: GuestLimits, stack_by
         log: Vec::new(),
         log_bytes: 0,
         log_lines_dropped: 0,
+        born: Instant::now(),
+        capabilities,
+        waited: Duration::ZERO,
+        secrets: Vec::new(),
     };
     let mut store = Store::new(engine.wasm(), state);
     store.limiter(|state| state);
@@ -86,6 +114,9 @@ pub(crate) fn new(engine: &Engine, origin: Origin, limits: GuestLimits, stack_by
     store
 }
 
+/// A name that a guest wanted is cut to this.
+const WHAT_BYTES_MAX: usize = 300;
+
 /// Starts the clock of one call.
 pub(crate) fn begin(store: &mut Store<State>) -> Result<()> {
     let state = store.data_mut();
@@ -97,6 +128,7 @@ pub(crate) fn begin(store: &mut Store<State>) -> Result<()> {
     state.stop = None;
     state.short = None;
     state.host_calls = 0;
+    state.waited = Duration::ZERO;
     store.set_epoch_deadline(1);
     Ok(())
 }
@@ -108,9 +140,9 @@ pub(crate) fn explain(store: &Store<State>, call: &'static str, error: wasmtime:
         return Error::Busy;
     }
     let trap = error.downcast_ref::<Trap>().copied();
-    let fault = match (state.stop, trap, state.short) {
+    let fault = match (state.stop.as_ref(), trap, state.short) {
         (Some(Stop::Cancelled), ..) => return Error::Cancelled,
-        (Some(Stop::Denied(capability)), ..) => return Error::Capability { capability },
+        (Some(Stop::Denied(capability, what)), ..) => return Error::Capability { capability, what: text::sanitise(what, WHAT_BYTES_MAX) },
         (Some(Stop::Timeout), ..) | (None, Some(Trap::Interrupt), _) => Fault::Timeout { limit: state.limits.call_time_max },
         (Some(Stop::HostCalls), ..) => Fault::HostCalls { limit: state.limits.host_calls_max },
         (None, Some(Trap::StackOverflow), _) => Fault::Stack { limit: state.stack_bytes_max },
@@ -174,6 +206,60 @@ impl State {
         Ok(())
     }
 
+    /// Counts a call that may cost the host more than a moment, and looks at the flag and the clock: a guest that does
+    /// nothing but call the host need not meet a tick.
+    pub(crate) fn enter_host(&mut self) -> wasmtime::Result<()> {
+        self.count_host_call()?;
+        if self.cancel.is_cancelled() {
+            return Err(self.stop(Stop::Cancelled));
+        }
+        if Instant::now() >= self.deadline {
+            return Err(self.stop(Stop::Timeout));
+        }
+        Ok(())
+    }
+
+    /// Time for which the guest was kept waiting is not its own, within a bound.
+    pub(crate) fn wait_ended(&mut self, waited: Duration) {
+        self.waited += waited;
+        self.deadline += waited;
+    }
+
+    /// How much longer the current call may wait.
+    pub(crate) fn wait_left(&self) -> Duration {
+        WAIT_TIME_MAX.saturating_sub(self.waited)
+    }
+
+    pub(crate) fn cancel_flag(&self) -> CancelFlag {
+        self.cancel.clone()
+    }
+
+    pub(crate) fn capabilities(&self) -> Arc<Capabilities> {
+        Arc::clone(&self.capabilities)
+    }
+
+    /// How long the instance has lived.
+    pub(crate) fn age(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    /// Notes a secret that the guest was told.
+    pub(crate) fn told(&mut self, secret: Secret) {
+        if secret.expose().len() >= SECRET_BYTES_MIN && !self.secrets.contains(&secret) {
+            self.secrets.push(secret);
+        }
+    }
+
+    /// A guest's text without the secrets that it was told.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose(), "***"))
+    }
+
+    /// Whether a text of the guest's that will be stored holds a secret.
+    pub(crate) fn holds_secret(&self, text: &str) -> bool {
+        self.secrets.iter().any(|secret| text.contains(secret.expose()))
+    }
+
     /// Stops the guest from inside a host function.
     pub(crate) fn stop(&mut self, stop: Stop) -> wasmtime::Error {
         self.stop = Some(stop);
@@ -189,7 +275,7 @@ impl State {
 
     pub(crate) fn write_log(&mut self, level: abi::LogLevel, line: &str) {
         let left = self.limits.log_bytes_max.saturating_sub(self.log_bytes);
-        let line = text::sanitise(line, LOG_LINE_BYTES_MAX.min(left));
+        let line = text::sanitise(&self.redact(line), LOG_LINE_BYTES_MAX.min(left));
         self.log_bytes += line.len().max(LOG_LINE_BYTES_MIN);
         tracing::debug!(target: "azora::guest", level = ?level, "{line}");
         let level = match level {

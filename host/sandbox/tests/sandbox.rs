@@ -198,7 +198,7 @@ fn a_capability_is_listed_or_refused_and_off_until_it_is_granted() {
     assert_eq!(inspection.manifest.capabilities, [Capability::Clock]);
     let component = sandbox.load(&inspection.digest, &|| None).unwrap();
     let error = start(&component).unwrap_err();
-    assert!(matches!(error, Error::Capability { capability: "clock" }), "{error}");
+    assert!(matches!(error, Error::Impure { capability: "clock" }), "{error}");
 }
 
 #[test]

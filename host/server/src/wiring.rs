@@ -6,7 +6,7 @@ use azora_api::App;
 use azora_connect::{Connector, Policy, Registry, Setup};
 use azora_engine::{ContextOptions, Engine};
 use azora_jobs::{Catalog, Handle};
-use azora_sandbox::{CompilerCommand, Sandbox};
+use azora_sandbox::{CompilerCommand, Sandbox, Services};
 use azora_spec::Failure;
 use azora_spec::wire::{self, Unknown};
 use azora_store::Store;
@@ -21,10 +21,10 @@ pub(crate) const COMPILE_COMPONENT: &str = "compile-component";
 pub(crate) async fn join(config: &Config) -> Result<(Handle, App)> {
     let data_dir = make(&config.data_dir)?;
     let roots = config.file_roots.iter().map(|root| root_of(config, &data_dir, root)).collect::<Result<Vec<_>>>()?;
-    let registry = registry(config);
+    let registry = registry(&setup(config))?;
     let store = Store::open(&azora_store::Options::new(&data_dir)).map_err(|error| part("the store", (&error).into()))?;
     let catalog = Catalog::new(store.clone());
-    let sandbox = sandbox(config, &data_dir)?;
+    let sandbox = sandbox(config, &data_dir, &setup(config))?;
     let engine = engine(config, &data_dir, roots, (sandbox.clone(), registry, catalog.clone()))?;
     let context = ContextOptions { parallelism: config.threads, threads: config.threads, memory_bytes: config.memory_bytes };
     let mut options = azora_jobs::Options::new(Arc::new(decode), context);
@@ -46,7 +46,7 @@ fn decode(request: &Value) -> std::result::Result<azora_spec::JobSpec, Failure> 
     wire::job_spec(request, Unknown::Ignore)
 }
 
-fn sandbox(config: &Config, data_dir: &Path) -> Result<Sandbox> {
+fn sandbox(config: &Config, data_dir: &Path, setup: &Setup) -> Result<Sandbox> {
     let program = match &config.compiler {
         Some(program) => program.clone(),
         None => std::env::current_exe().map_err(|source| Error::Program { source })?,
@@ -54,6 +54,12 @@ fn sandbox(config: &Config, data_dir: &Path) -> Result<Sandbox> {
     let compiler = CompilerCommand { program, args: vec![COMPILE_COMPONENT.to_owned()] };
     let mut options = azora_sandbox::Options::new(data_dir.join("compiled"), compiler);
     options.instances_max = config.instances_max;
+    options.services = Some(Services {
+        policy: setup.network.clone(),
+        secrets: setup.secrets.clone(),
+        state_dir: data_dir.join("plugin-state"),
+        io: tokio::runtime::Handle::current(),
+    });
     Sandbox::new(options).map_err(|error| part("the sandbox", (&error).into()))
 }
 
@@ -76,16 +82,16 @@ fn setup(config: &Config) -> Setup {
 }
 
 /// The connectors beside files, which are the engine's own.
-fn registry(config: &Config) -> Registry {
-    let setup = setup(config);
+fn registry(setup: &Setup) -> Result<Registry> {
+    let over_http = azora_http::connectors(setup).map_err(|failure| part("the connectors over HTTP", failure))?;
     let mut registry = Registry::new();
-    // One line for each crate of connectors.
-    let crates: [Vec<Arc<dyn Connector>>; 2] = [azora_database::connectors(&setup), azora_object_store::connectors(&setup)];
+    // One entry for each crate of connectors.
+    let crates: [Vec<Arc<dyn Connector>>; 3] = [azora_database::connectors(setup), azora_object_store::connectors(setup), over_http];
     tracing::debug!(network = ?setup.network, "what connectors may reach");
     for connector in crates.into_iter().flatten() {
         registry.insert(connector);
     }
-    registry
+    Ok(registry)
 }
 
 /// Makes a directory that only this user may enter, and gives its absolute path.

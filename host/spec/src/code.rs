@@ -139,6 +139,8 @@ codes! {
     PluginCompile = "plugin.compile", Caller;
     /// The function refuses these columns or this configuration.
     PluginRefused = "plugin.refused", Caller;
+    /// The plugin, or the job for it, asks for a capability that the operator did not grant.
+    PluginNotGranted = "plugin.not_granted", Caller;
     /// The guest trapped.
     PluginTrap = "plugin.trap", Plugin;
     /// A call ran longer than allowed.

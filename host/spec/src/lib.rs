@@ -5,8 +5,10 @@
 
 mod code;
 mod combination;
+pub mod config_schema;
 mod digest;
 mod failure;
+mod grants;
 mod id;
 mod job;
 pub mod limits;
@@ -19,6 +21,7 @@ pub use code::{Blame, Code};
 pub use combination::{Combination, OtherInput};
 pub use digest::Digest;
 pub use failure::{Failure, Position};
+pub use grants::{Grants, HostPattern, HttpGrant, KeyValueGrant};
 pub use id::{DatasetName, JobId, PluginName, PluginRef, RequestId};
 pub use job::{Input, JobOptions, JobSpec, OnError, Sink, WriteMode};
 pub use operation::{Buckets, FileFormat, Function, NamedAggregate, Operation, SortOrder};

@@ -8,6 +8,7 @@ mod combination;
 mod explain;
 mod fields;
 mod function;
+mod grants;
 mod input;
 mod job;
 mod json;
@@ -18,6 +19,7 @@ mod suggest;
 
 pub use explain::explained_job;
 pub use fields::{Fields, Unknown, shown};
+pub use grants::{grants, grants_json};
 pub use job::job_spec;
 pub use json::parse;
 pub use requests::{ContextRequest, DataFrameRequest, IngestRequest, StreamingRequest, TryRequest};

@@ -50,7 +50,7 @@ pub(crate) fn check() -> Result<()> {
 /// Builds every guest of the checkout and answers the folder that holds their components.
 pub(crate) fn build_guests() -> Result<PathBuf> {
     let out = steps::target_dir().join("guests").join("components");
-    for guest in ["examples/transform-rust", "tests/guests/types"] {
+    for guest in ["examples/transform-rust", "examples/connector-rust-source", "examples/connector-rust-sink", "tests/guests/types"] {
         let folder = steps::root().join(guest);
         if folder.join("Cargo.toml").exists() {
             guests::build(&folder, &out)?;

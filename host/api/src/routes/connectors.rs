@@ -7,7 +7,6 @@ use crate::locate::locate;
 use crate::reply::ok;
 use crate::routes::result;
 use axum::extract::{Path, State};
-use axum::response::Response;
 use azora_jobs::{ConnectorView, Half};
 use azora_spec::wire::{self, Fields, Unknown};
 use azora_spec::{Failure, limits};
@@ -25,10 +24,20 @@ fn shown(view: &ConnectorView) -> Value {
     })
 }
 
-/// All of them, by name.
-pub(crate) async fn list(State(app): State<App>) -> Response {
-    let shown: Vec<Value> = app.handle.connectors().iter().map(shown).collect();
-    ok(&json!({ "connectors": shown }))
+/// All of them: the server's own by name, then every version of every plugin's.
+pub(crate) async fn list(State(app): State<App>) -> Result {
+    let mut shown: Vec<Value> = app.handle.connectors().iter().map(shown).collect();
+    for plugin in app.handle.plugins()? {
+        let reference = format!("{}@{}", plugin.name, plugin.version);
+        for connector in plugin.connectors {
+            shown.push(json!({
+                "name": "plugin", "plugin": reference, "connector": connector.name, "source": connector.is_source,
+                "sink": !connector.is_source, "doc": connector.doc,
+                "configSchema": connector.config_schema.unwrap_or_else(|| json!({"type": "object", "additionalProperties": false})),
+            }));
+        }
+    }
+    Ok(ok(&json!({ "connectors": shown })))
 }
 
 /// `GET /connectors/{name}`.

@@ -92,6 +92,25 @@ fn dry(view: &PluginView) -> Value {
     shown
 }
 
+/// `GET /plugins/{name}/{version}/grants`.
+pub(crate) async fn grants(State(app): State<App>, Path((name, version)): Path<(String, String)>) -> Result {
+    let view = app.handle.plugin(&reference(&name, Some(&version))?)?;
+    Ok(ok(&granted(&view)))
+}
+
+/// `PUT /plugins/{name}/{version}/grants`: what its connectors may use from now on. `{}` takes everything away.
+pub(crate) async fn grant(State(app): State<App>, Path((name, version)): Path<(String, String)>, body: Json) -> Result {
+    let grants = wire::grants(&body.value, "")?;
+    Ok(ok(&granted(&app.handle.grant_plugin(&reference(&name, Some(&version))?, grants).await?)))
+}
+
+fn granted(view: &PluginView) -> Value {
+    json!({
+        "plugin": format!("{}@{}", view.name, view.version), "digest": view.digest.to_string(),
+        "asked": view.capabilities, "grants": wire::grants_json(&view.grants),
+    })
+}
+
 /// `DELETE /plugins/{name}`: the only version there is, or `name@version`, or a digest.
 pub(crate) async fn delete(State(app): State<App>, Path(name): Path<String>) -> Result {
     let reference = reference(&name, None)?;

@@ -1,13 +1,13 @@
 //! Functions of uploaded components: which one is meant, whether it fits the operation, its arguments and its
 //! configuration, and what becomes of the columns that it makes.
 
-use super::{Builder, HIDDEN, OperationAt, Rows, config};
+use super::{Builder, HIDDEN, OperationAt, Rows};
 use crate::failure_of;
 use crate::node::{Kernel, KernelSource, Meeting, Mode, Source, TransformOperator};
 use azora_connect::element::{self, Element};
 use azora_sandbox::{FunctionDecl, FunctionKind, Manifest, Origin, Transform};
 use azora_spec::wire::closest;
-use azora_spec::{Code, Failure, Function, Operation, PluginRef};
+use azora_spec::{Code, Failure, Function, Operation, PluginRef, config_schema};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -318,7 +318,7 @@ pub(super) fn check_config(step: &OperationAt<'_>, asked: &Asked<'_>, decl: &Fun
         }
         return Err(Failure::new(Code::RequestField, format!("function '{}' takes no configuration", decl.name)).at(pointer));
     };
-    config::check(schema, &Value::Object(asked.config.clone())).map_err(|wrong| {
+    config_schema::check(schema, &Value::Object(asked.config.clone())).map_err(|wrong| {
         let failure =
             Failure::new(Code::RequestField, format!("the configuration of function '{}' is wrong: {}", decl.name, wrong.message));
         failure.at(format!("{pointer}{}", wrong.pointer))

@@ -101,7 +101,7 @@ impl Fixture {
         let sandbox = Sandbox::new(azora_sandbox::Options::new(data.path().join("components"), compiler)).unwrap();
         let catalog = OnePlugin(plugin.map(|bytes| {
             let found = sandbox.inspect(&bytes).unwrap();
-            (PluginEntry { digest: found.digest, manifest: Arc::new(found.manifest) }, bytes)
+            (PluginEntry { digest: found.digest, manifest: Arc::new(found.manifest), grants: azora_spec::Grants::default() }, bytes)
         }));
         let mut options = Options::new(data.path().join("data"));
         options.roots.push(files.path().canonicalize().unwrap());

@@ -89,6 +89,9 @@ pub(super) fn source(value: &Value, pointer: String) -> Result<Input, Failure> {
     if let Value::String(_) = value {
         return Err(expected("an object with 'type'", value).at(pointer).hint(r#"for example {"type":"file","path":"orders.csv"}"#));
     }
+    if let Some(config) = of_plugin(value) {
+        return Ok(Input::Source { connector: PLUGIN.to_owned(), config });
+    }
     let mut fields = Fields::of(value, pointer)?;
     let kind = fields.required_text("type")?;
     let nested = fields.object("config")?;
@@ -102,6 +105,17 @@ pub(super) fn source(value: &Value, pointer: String) -> Result<Input, Failure> {
     };
     let (connector, config) = connector(kind, config);
     Ok(Input::Source { connector, config })
+}
+
+/// The type of connectors that are a plugin's.
+const PLUGIN: &str = "plugin";
+
+/// `{"plugin": "name@1.0.0", "connector": "c", "config": {…}}`, with `"type": "plugin"` or without a type: all of it is what
+/// says which connector is meant.
+pub(super) fn of_plugin(value: &Value) -> Option<Map<String, Value>> {
+    let members = value.as_object().filter(|members| members.contains_key("plugin"))?;
+    let is_plugin = members.get("type").is_none_or(|kind| kind == PLUGIN);
+    is_plugin.then(|| members.iter().filter(|(name, _)| *name != "type").map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
 /// The connector of a type and the configuration with what the type says beside the name.

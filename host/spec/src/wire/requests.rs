@@ -101,8 +101,8 @@ impl IngestRequest {
         let dataset = fields.text(name)?.map(|text| input::parse_name(text, pointer)).transpose()?;
         let mode = sink::mode(&mut fields)?.unwrap_or(WriteMode::Overwrite);
         let (connector, mut config) = input::connector(kind, config);
-        if connector == "file" {
-            // Files are cut by rows of a batch that the engine chooses.
+        if connector == "file" || connector == "plugin" {
+            // Files and plugins are read in batches that the engine chooses.
             config.shift_remove("batchSize");
         }
         Ok(Self { connector, config, parallelism, dataset, mode })

@@ -1,7 +1,7 @@
 //! Where a job's rows go.
 
 use crate::wire::fields::{Fields, Unknown, expected};
-use crate::wire::input::parse_name;
+use crate::wire::input::{of_plugin, parse_name};
 use crate::wire::suggest::closest;
 use crate::{Code, Failure, FileFormat, Sink, WriteMode};
 use serde_json::Value;
@@ -18,6 +18,9 @@ pub(super) fn read(value: &Value, pointer: String) -> Result<Sink, Failure> {
             return Err(expected("an object with 'type'", value).at(pointer).hint(hint));
         }
         _ => {}
+    }
+    if let Some(config) = of_plugin(value) {
+        return Ok(Sink::Connector { connector: "plugin".to_owned(), config });
     }
     let mut fields = Fields::of(value, pointer)?;
     let kind = fields.required_text("type")?;

@@ -1,8 +1,10 @@
-//! Checks a function's configuration against its JSON Schema: the keywords with which configurations are described.
+//! Checks a configuration of a plugin's function or connector against its JSON Schema: the keywords with which
+//! configurations are described. The schema is a stranger's: what is followed of it is bounded, and nothing of it is
+//! fetched, compiled or called again by reference.
 //!
 //! Known are `type`, `enum`, `const`, `properties`, `required`, `additionalProperties`, `items`, the bounds of numbers,
 //! lengths of strings, arrays and objects, `anyOf`, `oneOf`, `allOf` and `not`. As the standard says, others are
-//! annotations: the function itself still sees the configuration when it is bound.
+//! annotations: the plugin itself still sees the configuration when it is bound.
 
 use serde_json::{Map, Value};
 
@@ -10,14 +12,19 @@ use serde_json::{Map, Value};
 const DEPTH_MAX: usize = 32;
 
 /// What is wrong, and where: a JSON Pointer into the configuration.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
-    pub(super) pointer: String,
-    pub(super) message: String,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// Where.
+    pub pointer: String,
+    /// What, in words for a person.
+    pub message: String,
 }
 
 /// Checks a value.
-pub(super) fn check(schema: &Value, value: &Value) -> Result<(), Wrong> {
+///
+/// # Errors
+/// The first thing that does not fit.
+pub fn check(schema: &Value, value: &Value) -> Result<(), Wrong> {
     at(schema, value, "", 0)
 }
 

@@ -1,0 +1,103 @@
+//! Requests at a bounded rate, and tried again where another try may help.
+
+use azora_connect::Policy;
+use azora_connect::fetch::{Client, Limits, Refusal, Request, Response};
+use azora_spec::{Code, Failure};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// Wait before the first repetition; doubled before each next one.
+const WAIT_FIRST: Duration = Duration::from_millis(200);
+/// Longest wait before a repetition, whatever the server asks for.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// How requests are sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Shortest time between the beginnings of two requests.
+    pub(crate) gap: Duration,
+    /// Repetitions of one request.
+    pub(crate) retries: u32,
+    /// One exchange.
+    pub(crate) time_max: Duration,
+    /// Bytes of one answer.
+    pub(crate) bytes_max: usize,
+}
+
+/// Sends requests of one configuration. Clones share the rate.
+#[derive(Debug, Clone)]
+pub(crate) struct Sender {
+    client: Client,
+    pace: Pace,
+    next: Arc<Mutex<Instant>>,
+}
+
+impl Sender {
+    pub(crate) fn new(client: Client, pace: Pace) -> Self {
+        Self { client, pace, next: Arc::new(Mutex::new(Instant::now())) }
+    }
+
+    /// The answer, once it is of the 200s.
+    ///
+    /// Redirects are followed anywhere that the policy allows: the client takes secrets to no other host.
+    pub(crate) async fn send(&self, request: &Request) -> Result<Response, Failure> {
+        let limits = Limits { response_bytes_max: self.pace.bytes_max, time_max: self.pace.time_max };
+        let mut tries = 0;
+        loop {
+            self.turn().await;
+            let answer = self.client.send(request.clone(), &limits, &|_, _| true).await;
+            let wait = match answer {
+                Ok(response) if (200..300).contains(&response.status) => return Ok(response),
+                Ok(response) if tries >= self.pace.retries || !is_passing(response.status) => return Err(refused(request, &response)),
+                Ok(response) => asked_wait(&response),
+                Err(refusal) if tries >= self.pace.retries || !refusal.is_retryable() => return Err(failure(refusal)),
+                Err(_) => None,
+            };
+            let wait = wait.unwrap_or(WAIT_FIRST * 2_u32.saturating_pow(tries)).min(WAIT_MAX);
+            tracing::debug!(?wait, tries, "a request is sent again");
+            sleep(wait).await;
+            tries += 1;
+        }
+    }
+
+    /// Waits for this request's turn.
+    async fn turn(&self) {
+        let mut next = self.next.lock().await;
+        sleep_until(*next).await;
+        *next = Instant::now() + self.pace.gap;
+    }
+}
+
+/// Whether a status may be another one a little later.
+const fn is_passing(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// `Retry-After` in seconds; dates are left to the usual waits.
+fn asked_wait(response: &Response) -> Option<Duration> {
+    let (_, value) = response.headers.iter().find(|(name, _)| name == "retry-after")?;
+    value.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// What the server answered is not repeated: it may hold what it was sent.
+fn refused(request: &Request, response: &Response) -> Failure {
+    let (host, port) = request.place();
+    let message = format!("'{host}:{port}' answered {}", response.status);
+    match response.status {
+        401 | 403 => Failure::new(Code::ConnectorUnavailable, message).hint("is the authentication right?"),
+        404 => Failure::new(Code::ConnectorUnavailable, message).hint("is the path right?"),
+        _ => Failure::new(Code::ConnectorUnavailable, message),
+    }
+}
+
+fn failure(refusal: Refusal) -> Failure {
+    let failure = Failure::from(refusal);
+    if failure.code == Code::ConnectorConfig { failure.at("/url") } else { failure }
+}
+
+/// A client under a policy.
+pub(crate) fn client(policy: &Policy) -> Result<Client, Failure> {
+    Client::new(policy)
+}

@@ -1,0 +1,5 @@
+;; abort never ends.
+;;@abort
+(func (export "azora:plugin/sink@0.1.0#abort") (param i32 i32 i32 i32 i32 i32) (result i32)
+  (loop (br 0))
+  (i32.const 0))

@@ -1,0 +1,10 @@
+;; 5,000 splits, all of them empty.
+;;@memory
+(memory (export "memory") 32)
+;;@plan
+(func (export "azora:plugin/source@0.1.0#plan") (param i32 i32 i32 i32 i32) (result i32)
+  (i32.store (i32.const 2056) (i32.const 1084))
+  (i32.store (i32.const 2060) (i32.const 1))
+  (i32.store (i32.const 2072) (i32.const 65536))
+  (i32.store (i32.const 2076) (i32.const 5000))
+  (i32.const 2048))

@@ -1,0 +1,4 @@
+;; read traps.
+;;@read
+(func (export "azora:plugin/source@0.1.0#read") (param i32 i64) (result i32)
+  unreachable)
