@@ -7,6 +7,7 @@ mod code;
 mod combination;
 mod digest;
 mod failure;
+mod frame;
 mod id;
 mod job;
 pub mod limits;
@@ -19,6 +20,10 @@ pub use code::{Blame, Code};
 pub use combination::{Combination, OtherInput};
 pub use digest::Digest;
 pub use failure::{Failure, Position};
+pub use frame::{
+    AggregateWord, Aggregated, ColumnType, Expression, Frame, FrameStep, Grouping, JoinKind, JoinOn, NamedExpression, Params, Pivot, Query, SetKind,
+    SortBy, TYPES,
+};
 pub use id::{DatasetName, JobId, PluginName, PluginRef, RequestId};
 pub use job::{Input, JobOptions, JobSpec, OnError, Sink, WriteMode};
 pub use operation::{Buckets, FileFormat, Function, NamedAggregate, Operation, SortOrder};

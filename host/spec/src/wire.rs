@@ -5,6 +5,7 @@
 //! How answers look in JSON is the business of `azora-api`.
 
 mod combination;
+mod dataframe;
 mod fields;
 mod function;
 mod input;
@@ -12,13 +13,16 @@ mod job;
 mod json;
 mod operation;
 mod requests;
+mod scan;
 mod sink;
+mod sql;
 mod suggest;
 
 pub use fields::{Fields, Unknown, shown};
 pub use job::job_spec;
 pub use json::parse;
 pub use requests::{ContextRequest, DataFrameRequest, IngestRequest, StreamingRequest, TryRequest};
+pub use sql::{SqlRequest, Statements, statements};
 pub use suggest::closest;
 
 #[cfg(test)]
