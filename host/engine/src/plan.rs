@@ -8,12 +8,14 @@
 mod aggregate;
 mod combine;
 mod config;
+mod frame;
 mod keyed;
 mod numbers;
 mod plugin;
 mod rows;
 mod statistics;
 mod tiers;
+pub(crate) mod sql;
 mod unify;
 
 use crate::fuse::{Chain, known};
@@ -142,6 +144,11 @@ struct Answer {
 impl Answer {
     fn rows() -> Self {
         Self { shape: Shape::Rows, on_empty: None }
+    }
+
+    /// Whether the answer is the rows.
+    fn is_rows(&self) -> bool {
+        self.shape == Shape::Rows
     }
 
     fn single() -> Self {
@@ -306,6 +313,8 @@ impl Builder<'_> {
             Operation::Coalesce(partitions) => self.rows.pass_through(Gather::coalesce(*partitions))?,
             Operation::Glom => self.glom()?,
             Operation::Statistics => return self.statistics(step).map(Some),
+            Operation::Frame(frame) => return self.framed(frame).map(Some),
+            Operation::Sql(query) => return self.query(query).map(Some),
             Operation::Combine { how, other } => self.combine(step, *how, other)?,
             Operation::Collect | Operation::Write => return Ok(Some(Answer::rows())),
             other => return Err(step.invalid(format!("'{}' cannot stand here", other.name()))),

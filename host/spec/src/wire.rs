@@ -22,7 +22,8 @@ pub use fields::{Fields, Unknown, shown};
 pub use job::job_spec;
 pub use json::parse;
 pub use requests::{ContextRequest, DataFrameRequest, IngestRequest, StreamingRequest, TryRequest};
-pub use sql::{SqlRequest, Statements, statements};
+pub use scan::place;
+pub use sql::{function_json, SqlRequest, Statements, statements};
 pub use suggest::closest;
 
 #[cfg(test)]

@@ -144,7 +144,8 @@ fn dollar(rest: &str) -> Option<Option<usize>> {
 }
 
 /// The place of a byte of a text.
-pub(super) fn place(text: &str, at: usize) -> Position {
+#[must_use]
+pub fn place(text: &str, at: usize) -> Position {
     /// Most characters of a line that a failure shows.
     const SHOWN_MAX: usize = 120;
     let before = text.get(..at).unwrap_or_default();

@@ -62,6 +62,17 @@ pub(super) fn functions(fields: &mut Fields<'_>) -> Result<BTreeMap<String, Func
     Ok(functions)
 }
 
+/// A function as a request says it.
+#[must_use]
+pub fn function_json(function: &Function) -> Value {
+    match function {
+        Function::Lambda(text) => Value::from(text.as_str()),
+        Function::Plugin { plugin, function, config, .. } => {
+            serde_json::json!({ "plugin": plugin.to_string(), "function": function, "config": config })
+        }
+    }
+}
+
 fn check_name(name: &str) -> Result<(), Failure> {
     let is_name = name.chars().count() <= NAME_CHARS_MAX
         && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
