@@ -13,9 +13,9 @@ mod keyed;
 mod numbers;
 mod plugin;
 mod rows;
+pub(crate) mod sql;
 mod statistics;
 mod tiers;
-pub(crate) mod sql;
 mod unify;
 
 use crate::fuse::{Chain, known};

@@ -393,4 +393,3 @@ impl FrameStep {
         }
     }
 }
-

@@ -21,8 +21,8 @@ pub use combination::{Combination, OtherInput};
 pub use digest::Digest;
 pub use failure::{Failure, Position};
 pub use frame::{
-    AggregateWord, Aggregated, ColumnType, Expression, Frame, FrameStep, Grouping, JoinKind, JoinOn, NamedExpression, Params, Pivot, Query, SetKind,
-    SortBy, TYPES,
+    AggregateWord, Aggregated, ColumnType, Expression, Frame, FrameStep, Grouping, JoinKind, JoinOn, NamedExpression, Params, Pivot, Query,
+    SetKind, SortBy, TYPES,
 };
 pub use id::{DatasetName, JobId, PluginName, PluginRef, RequestId};
 pub use job::{Input, JobOptions, JobSpec, OnError, Sink, WriteMode};

@@ -23,7 +23,7 @@ pub use job::job_spec;
 pub use json::parse;
 pub use requests::{ContextRequest, DataFrameRequest, IngestRequest, StreamingRequest, TryRequest};
 pub use scan::place;
-pub use sql::{function_json, SqlRequest, Statements, statements};
+pub use sql::{SqlRequest, Statements, function_json, statements};
 pub use suggest::closest;
 
 #[cfg(test)]

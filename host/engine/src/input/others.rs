@@ -3,8 +3,8 @@
 use super::{Inputs, inline};
 use crate::Error;
 use crate::pins::InputPins;
-use crate::relation::Relation;
 use crate::plan::sql;
+use crate::relation::Relation;
 use azora_spec::{Failure, Frame, FrameStep, Input, Operation};
 use datafusion::execution::session_state::SessionState;
 

@@ -130,8 +130,11 @@ impl Builder<'_> {
     fn set(&mut self, frame: DataFrame) -> Result<(), Failure> {
         let needs_names = frame.schema().iter().any(|(qualifier, _)| qualifier.is_some());
         let frame = if needs_names {
-            let columns: Vec<Expr> =
-                frame.schema().iter().map(|(qualifier, field)| Expr::Column(Column::new(qualifier.cloned(), field.name())).alias(field.name())).collect();
+            let columns: Vec<Expr> = frame
+                .schema()
+                .iter()
+                .map(|(qualifier, field)| Expr::Column(Column::new(qualifier.cloned(), field.name())).alias(field.name()))
+                .collect();
             built(frame.select(columns))?
         } else {
             frame
@@ -161,7 +164,10 @@ impl Builder<'_> {
 
     fn sql_expr_over(&self, at: &At<'_>, text: &str, schema: &DFSchema) -> Result<Expr, Failure> {
         let plain = text.trim();
-        if self.rows.names().iter().any(|name| name == plain) && schema.has_column_with_unqualified_name(plain) && !schema.iter().any(|(qualifier, _)| qualifier.is_some()) {
+        if self.rows.names().iter().any(|name| name == plain)
+            && schema.has_column_with_unqualified_name(plain)
+            && !schema.iter().any(|(qualifier, _)| qualifier.is_some())
+        {
             return Ok(ident(plain));
         }
         let names = Names::new(self.ctx, &at.frame.functions, &at.pointer);
@@ -172,7 +178,9 @@ impl Builder<'_> {
         let mut wanted = Vec::with_capacity(columns.len());
         for (place, column) in columns.iter().enumerate() {
             match &column.expression {
-                Expression::Sql(text) if text.trim() == "*" => wanted.extend(self.rows.names().iter().filter(|name| !name.starts_with(HIDDEN)).map(ident)),
+                Expression::Sql(text) if text.trim() == "*" => {
+                    wanted.extend(self.rows.names().iter().filter(|name| !name.starts_with(HIDDEN)).map(ident))
+                }
                 Expression::Sql(text) => {
                     let expr = self.sql_expr(at, text)?;
                     wanted.push(self.with_name(expr, column.name.as_deref()));
@@ -217,7 +225,9 @@ impl Builder<'_> {
 
     fn with_column_of(&mut self, at: &At<'_>, name: &str, expression: &Expression) -> Result<(), Failure> {
         if name.is_empty() || name.starts_with(HIDDEN) {
-            return Err(Failure::new(Code::RequestField, format!("a column needs a name, which may not start with '{HIDDEN}'")).at(&at.pointer));
+            return Err(
+                Failure::new(Code::RequestField, format!("a column needs a name, which may not start with '{HIDDEN}'")).at(&at.pointer)
+            );
         }
         match expression {
             Expression::Sql(text) => {
@@ -243,7 +253,9 @@ impl Builder<'_> {
         let prefix = format!("{HIDDEN}computed");
         let made = self.computed(&step, function, "function", &prefix)?;
         let [column] = made.as_slice() else {
-            return Err(at.invalid(format!("the function makes {} columns, and one is wanted for '{name}'", made.len())).hint("answer one value, not an object"));
+            return Err(at
+                .invalid(format!("the function makes {} columns, and one is wanted for '{name}'", made.len()))
+                .hint("answer one value, not an object"));
         };
         let made = ident(column);
         // The schema of elements does not know the hidden column yet.
@@ -360,7 +372,9 @@ impl Builder<'_> {
         over.extend(frame.clone());
         let expr = self.sql_expr(at, &format!("{function} OVER ({})", over.join(" ")))?;
         if !matches!(expr, Expr::WindowFunction(_)) {
-            return Err(at.invalid("'function' is one call of a window function or an aggregate").hint("for example row_number() or sum(amount)"));
+            return Err(at
+                .invalid("'function' is one call of a window function or an aggregate")
+                .hint("for example row_number() or sum(amount)"));
         }
         self.put_column(name, expr)
     }

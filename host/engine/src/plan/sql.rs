@@ -64,7 +64,8 @@ struct Parsed {
 impl Parsed {
     fn of(text: &str, catalog: &dyn Catalog) -> Result<Self, Failure> {
         let wrong = |error| fault::of_sql(error, text, &[]);
-        let mut parser = DFParserBuilder::new(text).with_dialect(&GenericDialect {}).with_recursion_limit(RECURSION_MAX).build().map_err(wrong)?;
+        let mut parser =
+            DFParserBuilder::new(text).with_dialect(&GenericDialect {}).with_recursion_limit(RECURSION_MAX).build().map_err(wrong)?;
         let mut statement = parser.parse_statement().map_err(wrong)?;
         let mut rewrite = Rewrite::default();
         check(&statement, text)?;
@@ -98,7 +99,9 @@ fn innermost(statement: &mut Statement) -> Option<&mut SqlStatement> {
 fn check(statement: &Statement, text: &str) -> Result<(), Failure> {
     let fits = match statement {
         Statement::Statement(statement) => is_reading(statement),
-        Statement::Explain(explain) => matches!(explain.statement.as_ref(), Statement::Statement(inner) if matches!(inner.as_ref(), SqlStatement::Query(_))),
+        Statement::Explain(explain) => {
+            matches!(explain.statement.as_ref(), Statement::Statement(inner) if matches!(inner.as_ref(), SqlStatement::Query(_)))
+        }
         _ => false,
     };
     if fits {
@@ -153,12 +156,18 @@ impl VisitorMut for Rewrite {
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
         let TableFactor::Table { name, args, .. } = factor else { return ControlFlow::Continue(()) };
-        let is_file = name.0.len() == 1 && name.0.first().and_then(|part| part.as_ident()).is_some_and(|ident| ident.value.eq_ignore_ascii_case(FILE));
+        let is_file = name.0.len() == 1
+            && name.0.first().and_then(|part| part.as_ident()).is_some_and(|ident| ident.value.eq_ignore_ascii_case(FILE));
         let Some(given) = args.as_ref().filter(|_| is_file) else { return ControlFlow::Continue(()) };
         let path = match given.args.as_slice() {
-            [FunctionArg::Unnamed(FunctionArgExpr::Expr(SqlExpr::Value(ValueWithSpan { value: Value::SingleQuotedString(path), .. })))] => path.clone(),
+            [
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(SqlExpr::Value(ValueWithSpan {
+                    value: Value::SingleQuotedString(path), ..
+                }))),
+            ] => path.clone(),
             _ => {
-                let failure = Failure::new(Code::SqlInvalid, "file() takes one path, a text").hint("for example SELECT * FROM file('orders.csv')");
+                let failure =
+                    Failure::new(Code::SqlInvalid, "file() takes one path, a text").hint("for example SELECT * FROM file('orders.csv')");
                 return ControlFlow::Break(Box::new(failure));
             }
         };
@@ -267,7 +276,8 @@ pub(super) fn analyzed(state: &SessionState, plan: LogicalPlan) -> datafusion::e
 /// A SQL expression over columns.
 pub(super) fn expression(names: &Names<'_>, text: &str, schema: &datafusion::common::DFSchema) -> Result<Expr, Failure> {
     let blame = |error| names.blame(error, text);
-    let mut parser = DFParserBuilder::new(text).with_dialect(&GenericDialect {}).with_recursion_limit(RECURSION_MAX).build().map_err(blame)?;
+    let mut parser =
+        DFParserBuilder::new(text).with_dialect(&GenericDialect {}).with_recursion_limit(RECURSION_MAX).build().map_err(blame)?;
     let parsed = parser.parse_into_expr().map_err(blame)?;
     let planner = SqlToRel::new_with_options(names, parser_options());
     planner.sql_to_expr_with_alias(parsed, schema, &mut PlannerContext::new()).map_err(blame)

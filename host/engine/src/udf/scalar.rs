@@ -159,7 +159,8 @@ impl GuestFunction {
                 let names: Vec<String> = names.chain((0..).map(|at| format!("arg{at}"))).take(types.len()).collect();
                 let fields: Vec<Field> = names.iter().zip(types).map(|(name, of)| Field::new(name, of.clone(), true)).collect();
                 let input: SchemaRef = Arc::new(Schema::new(fields));
-                let component = self.sandbox.load(&entry.digest, &|| self.catalog.plugin_bytes(&entry.digest)).map_err(|error| self.failed(error))?;
+                let component =
+                    self.sandbox.load(&entry.digest, &|| self.catalog.plugin_bytes(&entry.digest)).map_err(|error| self.failed(error))?;
                 let transform = component.bind(&decl.name, &input, config, self.limits).map_err(|error| self.failed(error))?;
                 Bound::new(transform, input)?
             }
@@ -181,7 +182,8 @@ impl GuestFunction {
         };
         let columns = lambda::element(&given)?;
         let pipeline = Pipeline { input: columns.element, steps: vec![Step::Map(Lambda::new(&text, 0))], end: End::Rows };
-        let kernel = self.lambdas.bind(&self.sandbox, pipeline, self.limits).map_err(|refused| refused.at(std::slice::from_ref(&self.pointer)))?;
+        let kernel =
+            self.lambdas.bind(&self.sandbox, pipeline, self.limits).map_err(|refused| refused.at(std::slice::from_ref(&self.pointer)))?;
         Bound::new(kernel.transform().clone(), Arc::clone(&kernel.bound)).map_err(crate::failure_of)
     }
 
@@ -189,7 +191,11 @@ impl GuestFunction {
         let options = CastOptions { safe: false, ..CastOptions::default() };
         let of_rows = RecordBatchOptions::new().with_row_count(Some(rows));
         let cast = |(column, field): (&ArrayRef, &FieldRef)| {
-            if column.data_type() == field.data_type() { Ok(Arc::clone(column)) } else { cast_with_options(column, field.data_type(), &options) }
+            if column.data_type() == field.data_type() {
+                Ok(Arc::clone(column))
+            } else {
+                cast_with_options(column, field.data_type(), &options)
+            }
         };
         let columns = columns.iter().zip(bound.input.fields()).map(cast).collect::<std::result::Result<Vec<_>, _>>()?;
         let input = RecordBatch::try_new_with_options(Arc::clone(&bound.input), columns, &of_rows)?;

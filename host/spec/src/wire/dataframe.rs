@@ -15,10 +15,50 @@ use serde_json::Value;
 
 /// Every operation's usual name.
 const NAMES: &[&str] = &[
-    "select", "filter", "where", "withColumn", "withColumns", "rename", "withColumnRenamed", "drop", "cast", "groupBy", "agg", "pivot", "join",
-    "crossJoin", "union", "unionAll", "unionByName", "intersect", "intersectAll", "except", "exceptAll", "subtract", "distinct",
-    "dropDuplicates", "orderBy", "sort", "limit", "offset", "sample", "window", "explode", "explodeOuter", "fillna", "dropna", "replace",
-    "describe", "summary", "show", "head", "take", "first", "count", "collect", "write",
+    "select",
+    "filter",
+    "where",
+    "withColumn",
+    "withColumns",
+    "rename",
+    "withColumnRenamed",
+    "drop",
+    "cast",
+    "groupBy",
+    "agg",
+    "pivot",
+    "join",
+    "crossJoin",
+    "union",
+    "unionAll",
+    "unionByName",
+    "intersect",
+    "intersectAll",
+    "except",
+    "exceptAll",
+    "subtract",
+    "distinct",
+    "dropDuplicates",
+    "orderBy",
+    "sort",
+    "limit",
+    "offset",
+    "sample",
+    "window",
+    "explode",
+    "explodeOuter",
+    "fillna",
+    "dropna",
+    "replace",
+    "describe",
+    "summary",
+    "show",
+    "head",
+    "take",
+    "first",
+    "count",
+    "collect",
+    "write",
 ];
 
 /// The operations, and the sink that the last of them names.
@@ -165,7 +205,8 @@ fn schema(value: &Value, pointer: String) -> Result<Vec<ColumnType>, Failure> {
             Some(word) => Ok(ColumnType { name: name.to_owned(), type_word: (*word).to_owned(), is_nullable }),
             None => {
                 let known: Vec<&str> = TYPES.iter().filter_map(|words| words.first().copied()).collect();
-                let failure = Failure::new(Code::RequestField, format!("unknown type '{}' of column '{}'", shown(word), shown(name))).at(pointer);
+                let failure =
+                    Failure::new(Code::RequestField, format!("unknown type '{}' of column '{}'", shown(word), shown(name))).at(pointer);
                 Err(match closest(word, known.iter().copied()) {
                     Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
                     None => failure.hint(format!("types are {}", known.join(", "))),

@@ -4,7 +4,7 @@ use crate::limits::{JOB_TIME_MAX, OPERATIONS_MAX, OTHER_INPUTS_MAX, PARTITIONS_M
 use crate::wire::fields::{Fields, Unknown, child, expected};
 use crate::wire::suggest::closest;
 use crate::wire::{dataframe, input, operation, sink, sql};
-use crate::{Code, Failure, Frame, Input, Query, JobOptions, JobSpec, OnError, Operation, Sink};
+use crate::{Code, Failure, Frame, Input, JobOptions, JobSpec, OnError, Operation, Query, Sink};
 use serde_json::Value;
 use std::time::Duration;
 

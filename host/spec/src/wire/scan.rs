@@ -164,7 +164,8 @@ pub fn place(text: &str, at: usize) -> Position {
 }
 
 /// Words that make the tree of an expression deeper, as operators do.
-const OPERATORS: &[&str] = &["and", "or", "not", "is", "in", "like", "ilike", "between", "similar", "div", "collate", "at", "case", "interval"];
+const OPERATORS: &[&str] =
+    &["and", "or", "not", "is", "in", "like", "ilike", "between", "similar", "div", "collate", "at", "case", "interval"];
 
 /// One open bracket.
 #[derive(Debug, Clone, Copy, Default)]
@@ -214,14 +215,22 @@ pub(super) fn guard(text: &str, tokens: &[Token<'_>]) -> Result<(), Failure> {
             }
         }
         if levels.len() > SQL_DEPTH_MAX {
-            return deep(token, format!("the SQL nests deeper than {SQL_DEPTH_MAX} levels"), "name parts of it by WITH, or make datasets of them");
+            return deep(
+                token,
+                format!("the SQL nests deeper than {SQL_DEPTH_MAX} levels"),
+                "name parts of it by WITH, or make datasets of them",
+            );
         }
         if levels.last().is_some_and(|level| level.now > SQL_CHAIN_MAX) {
             let message = format!("an expression has more than {SQL_CHAIN_MAX} operators one upon the other");
             return deep(token, message, "compare with a list by IN, or put the values into a dataset and join with it");
         }
         if unions > SQL_UNIONS_MAX {
-            return deep(token, format!("more than {SQL_UNIONS_MAX} UNION, INTERSECT or EXCEPT in one statement"), "use VALUES for rows of constants");
+            return deep(
+                token,
+                format!("more than {SQL_UNIONS_MAX} UNION, INTERSECT or EXCEPT in one statement"),
+                "use VALUES for rows of constants",
+            );
         }
         if joins > SQL_JOINS_MAX {
             return deep(token, format!("more than {SQL_JOINS_MAX} joins in one statement"), "make datasets of parts of it");

@@ -40,7 +40,9 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Option<(Query, Option<Sink
     functions.extend(statements.functions);
     let params = params(fields)?;
     let Some(text) = statements.query else {
-        return Err(Failure::new(Code::SqlUnsupported, "the SQL makes functions and asks nothing").at(pointer).hint("put a SELECT behind them"));
+        return Err(Failure::new(Code::SqlUnsupported, "the SQL makes functions and asks nothing")
+            .at(pointer)
+            .hint("put a SELECT behind them"));
     };
     let sink = statements.table.map(|(name, mode)| Sink::Dataset { name, mode });
     Ok(Some((Query { text, params, functions }, sink)))
@@ -129,7 +131,8 @@ pub(super) fn any_expression(value: &Value, pointer: String) -> Result<Expressio
 fn is_lambda(text: &str) -> bool {
     let Some((head, _)) = text.split_once("=>") else { return false };
     let head = head.trim();
-    let is_names = |part: &str| part.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '$' | ',' | ' ' | '{' | '}' | '[' | ']'));
+    let is_names =
+        |part: &str| part.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '$' | ',' | ' ' | '{' | '}' | '[' | ']'));
     match head.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
         Some(inner) => is_names(inner),
         None => !head.is_empty() && is_names(head) && !head.contains([',', ' ', '[', '{']),
@@ -191,7 +194,8 @@ impl Reader<'_> {
         }
         let at = self.here();
         let name = self.name("the table's name")?;
-        let name = parse_name(&name, String::new()).map_err(|failure| Failure { pointer: None, ..failure }.position(place(self.text, at)))?;
+        let name =
+            parse_name(&name, String::new()).map_err(|failure| Failure { pointer: None, ..failure }.position(place(self.text, at)))?;
         self.expect("as", "CREATE TABLE name AS SELECT …")?;
         if !self.peeks(|token| ["select", "with", "values", "from", "("].iter().any(|word| token.is(word))) {
             return Err(self.wrong("a query", "CREATE TABLE name AS SELECT …"));
@@ -269,13 +273,16 @@ impl Reader<'_> {
     /// The rest of the statement as it was written, behind as much space as keeps its places.
     fn from_here(&self) -> String {
         let (start, end) = (self.here(), self.tokens.last().map_or(0, |token| token.at + token.text.len()));
-        let before: String = self.text.get(..start).unwrap_or_default().chars().map(|letter| if letter == '\n' { '\n' } else { ' ' }).collect();
+        let before: String =
+            self.text.get(..start).unwrap_or_default().chars().map(|letter| if letter == '\n' { '\n' } else { ' ' }).collect();
         before + self.text.get(start..end).unwrap_or_default()
     }
 
     fn wrong(&self, wanted: &str, example: &str) -> Failure {
         let got = self.tokens.get(self.at).map_or("the end".to_owned(), |token| format!("'{}'", shown(token.text)));
-        Failure::new(Code::SqlSyntax, format!("expected {wanted}, got {got}")).position(place(self.text, self.here())).hint(format!("for example {example}"))
+        Failure::new(Code::SqlSyntax, format!("expected {wanted}, got {got}"))
+            .position(place(self.text, self.here()))
+            .hint(format!("for example {example}"))
     }
 
     fn unsupported(&self) -> Failure {
@@ -283,7 +290,8 @@ impl Reader<'_> {
         let words = self.tokens.iter().take(2).map(|token| token.text.to_uppercase()).collect::<Vec<_>>().join(" ");
         let at = self.tokens.first().map_or(0, |token| token.at);
         let known = ["select", "with", "values", "explain", "show", "describe", "create"];
-        let failure = Failure::new(Code::SqlUnsupported, format!("'{}' is not available: SQL here reads", shown(&words))).position(place(self.text, at));
+        let failure = Failure::new(Code::SqlUnsupported, format!("'{}' is not available: SQL here reads", shown(&words)))
+            .position(place(self.text, at));
         match closest(first, known) {
             Some(word) if !first.eq_ignore_ascii_case(word) => failure.hint(format!("did you mean '{}'?", word.to_uppercase())),
             _ => failure.hint("statements are SELECT, EXPLAIN, SHOW TABLES, DESCRIBE, CREATE FUNCTION and CREATE TABLE name AS SELECT"),
@@ -325,7 +333,6 @@ impl SqlRequest {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::{Function, WriteMode, is_lambda, statements};
@@ -338,7 +345,8 @@ mod tests {
         assert_eq!(read.table, Some(("t".parse().expect("a name"), WriteMode::Overwrite)));
         let query = read.query.expect("a query");
         assert!(query.ends_with("\nSELECT f(a) FROM b") && query.trim_start().starts_with("SELECT"), "{query}");
-        let read = statements("create function km(a double, b double) returns double using 'geo@1.0.0' function 'haversine'").expect("a function");
+        let read =
+            statements("create function km(a double, b double) returns double using 'geo@1.0.0' function 'haversine'").expect("a function");
         assert!(matches!(&read.functions["km"], Function::Plugin { function: Some(name), .. } if name == "haversine"));
         assert_eq!(read.query, None);
     }
@@ -347,8 +355,17 @@ mod tests {
     fn everything_else_is_refused() {
         let check = |text: &str, code: Code| assert_eq!(statements(text).expect_err(text).code, code, "{text}");
         for text in [
-            "COPY t TO 'x'", "SET a = 1", "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'x'", "DROP TABLE t", "INSERT INTO t VALUES (1)",
-            "DELETE FROM t", "UPDATE t SET a = 1", "CREATE VIEW v AS SELECT 1", "SELECT 1; SELECT 2", "PREPARE p AS SELECT 1", "TRUNCATE t",
+            "COPY t TO 'x'",
+            "SET a = 1",
+            "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION 'x'",
+            "DROP TABLE t",
+            "INSERT INTO t VALUES (1)",
+            "DELETE FROM t",
+            "UPDATE t SET a = 1",
+            "CREATE VIEW v AS SELECT 1",
+            "SELECT 1; SELECT 2",
+            "PREPARE p AS SELECT 1",
+            "TRUNCATE t",
         ] {
             check(text, Code::SqlUnsupported);
         }

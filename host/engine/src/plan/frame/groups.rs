@@ -119,7 +119,10 @@ impl Builder<'_> {
         for column in columns {
             known_column(&names, column)?;
         }
-        let is_plain = |of: &DataType| of.is_numeric() || matches!(of, DataType::Utf8 | DataType::LargeUtf8 | DataType::Boolean | DataType::Date32 | DataType::Timestamp(..));
+        let is_plain = |of: &DataType| {
+            of.is_numeric()
+                || matches!(of, DataType::Utf8 | DataType::LargeUtf8 | DataType::Boolean | DataType::Date32 | DataType::Timestamp(..))
+        };
         let fields = self.rows.schema.fields().iter().filter(|field| match columns {
             [] => is_plain(field.data_type()),
             named => named.contains(field.name()),
@@ -154,7 +157,9 @@ impl Builder<'_> {
             shown.push(built(case.end())?.alias(name));
         }
         let rows = (0_i64..).zip(WORDS).map(|(at, word)| vec![lit(word), lit(at)]).collect();
-        let words = built(LogicalPlanBuilder::values(rows).and_then(|plan| plan.project([ident("column1").alias(WORD), ident("column2").alias(PLACE)])))?;
+        let words = built(
+            LogicalPlanBuilder::values(rows).and_then(|plan| plan.project([ident("column1").alias(WORD), ident("column2").alias(PLACE)])),
+        )?;
         let words = built(words.build())?;
         self.change(|frame| {
             let (state, plan) = frame.aggregate(Vec::new(), aggregates)?.into_parts();

@@ -24,8 +24,11 @@ impl Builder<'_> {
     fn next_frame(&mut self) -> Result<DataFrame, Failure> {
         let relation = self.others.next().ok_or(crate::Error::Broken("one relation for each second frame"))?;
         let frame = relation.frame;
-        let columns: Vec<Expr> =
-            frame.schema().iter().map(|(qualifier, field)| Expr::Column(Column::new(qualifier.cloned(), field.name())).alias(field.name())).collect();
+        let columns: Vec<Expr> = frame
+            .schema()
+            .iter()
+            .map(|(qualifier, field)| Expr::Column(Column::new(qualifier.cloned(), field.name())).alias(field.name()))
+            .collect();
         built(frame.select(columns))
     }
 
@@ -64,7 +67,10 @@ impl Builder<'_> {
         };
         let joined = built(if kind == JoinKind::Cross {
             let (state, plan) = left.into_parts();
-            LogicalPlanBuilder::from(plan).cross_join(right.into_parts().1).and_then(LogicalPlanBuilder::build).map(|plan| DataFrame::new(state, plan))
+            LogicalPlanBuilder::from(plan)
+                .cross_join(right.into_parts().1)
+                .and_then(LogicalPlanBuilder::build)
+                .map(|plan| DataFrame::new(state, plan))
         } else {
             left.join_on(right, join, conditions)
         })?;

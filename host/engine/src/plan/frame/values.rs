@@ -52,7 +52,9 @@ impl Builder<'_> {
                 && of != &DataType::Null
             {
                 let message = format!("column '{name}' is {of}, which {value} does not fill");
-                return Err(Failure::new(Code::SqlType, message).at(&at.pointer).hint("give a value of the column's type, or cast the column first"));
+                return Err(Failure::new(Code::SqlType, message)
+                    .at(&at.pointer)
+                    .hint("give a value of the column's type, or cast the column first"));
             }
             let is_meant = |value: &&Value| (takes(of, value)) && subset.is_none_or(|names| names.iter().any(|column| column == name));
             let value = own.or(all.filter(is_meant));

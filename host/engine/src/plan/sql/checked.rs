@@ -11,11 +11,12 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DataFusionError, ExprSchema, Result, plan_err};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 
-use datafusion::optimizer::AnalyzerRule;
 use datafusion::logical_expr::utils::merge_schema;
+use datafusion::optimizer::AnalyzerRule;
 use std::sync::LazyLock;
 
 /// The rule. Comes after type coercion.
@@ -113,12 +114,10 @@ impl ScalarUDFImpl for Checked {
 /// An overflow by its own code.
 pub(super) fn overflow(error: DataFusionError) -> DataFusionError {
     match error.find_root() {
-        DataFusionError::ArrowError(inner, _) if matches!(inner.as_ref(), ArrowError::ArithmeticOverflow(_)) => {
-            external(
-                Failure::new(Code::ArithmeticOverflow, "an integer left the range of its type")
-                    .hint("convert to DECIMAL or DOUBLE first: CAST(column AS DECIMAL(38, 0))"),
-            )
-        }
+        DataFusionError::ArrowError(inner, _) if matches!(inner.as_ref(), ArrowError::ArithmeticOverflow(_)) => external(
+            Failure::new(Code::ArithmeticOverflow, "an integer left the range of its type")
+                .hint("convert to DECIMAL or DOUBLE first: CAST(column AS DECIMAL(38, 0))"),
+        ),
         _ => error,
     }
 }

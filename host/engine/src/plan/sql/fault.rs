@@ -26,7 +26,10 @@ pub(super) fn unknown_table(name: &str, text: &str, datasets: &[DatasetName]) ->
     let failure = match closest(name, known.iter().copied()) {
         Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
         None if known.is_empty() => failure.hint("no dataset has been made yet; files are tables too: FROM 'orders.csv'"),
-        None => failure.hint(format!("datasets are {}; files are tables too: FROM 'orders.csv'", known.iter().take(20).copied().collect::<Vec<_>>().join(", "))),
+        None => failure.hint(format!(
+            "datasets are {}; files are tables too: FROM 'orders.csv'",
+            known.iter().take(20).copied().collect::<Vec<_>>().join(", ")
+        )),
     };
     match word(text, name) {
         Some(position) => failure.position(position),
@@ -91,7 +94,8 @@ fn schema(error: &SchemaError, text: &str) -> Failure {
             }
         }
         SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
-            Failure::new(Code::ColumnAmbiguous, format!("there are two columns '{}'", name.escape_debug())).hint("give one of them another name with AS")
+            Failure::new(Code::ColumnAmbiguous, format!("there are two columns '{}'", name.escape_debug()))
+                .hint("give one of them another name with AS")
         }
     }
 }
@@ -110,9 +114,18 @@ fn planned(message: &str, text: &str, functions: &[String]) -> Failure {
             None => failure,
         };
     }
-    let is_type = ["coerc", "cannot cast", "cannot infer common", "incompatible type", "arithmetic operation", "expects ", "does not support", "signature"]
-        .iter()
-        .any(|part| lower.contains(part));
+    let is_type = [
+        "coerc",
+        "cannot cast",
+        "cannot infer common",
+        "incompatible type",
+        "arithmetic operation",
+        "expects ",
+        "does not support",
+        "signature",
+    ]
+    .iter()
+    .any(|part| lower.contains(part));
     if is_type {
         return Failure::new(Code::SqlType, clipped(message)).hint("convert one side: CAST(column AS type)");
     }

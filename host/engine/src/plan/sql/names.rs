@@ -13,11 +13,13 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DataFusionError, Result, TableReference, plan_err};
-use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::datasource::cte_worktable::CteWorkTable;
+use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
-use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF, lit};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF, lit,
+};
 use datafusion::sql::sqlparser::ast::ObjectName;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -38,7 +40,8 @@ static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| {
             $functions
                 .into_iter()
                 .flat_map(|function| {
-                    let names: Vec<String> = std::iter::once(function.name().to_owned()).chain(function.aliases().iter().cloned()).collect();
+                    let names: Vec<String> =
+                        std::iter::once(function.name().to_owned()).chain(function.aliases().iter().cloned()).collect();
                     names.into_iter().map(move |name| (name, Arc::clone(&function)))
                 })
                 .collect()

@@ -55,7 +55,11 @@ impl AggregateUDFImpl for CheckedSum {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if is_whole(args.return_field.data_type()) && !args.is_distinct { self.accumulator(args) } else { self.inner.create_sliding_accumulator(args) }
+        if is_whole(args.return_field.data_type()) && !args.is_distinct {
+            self.accumulator(args)
+        } else {
+            self.inner.create_sliding_accumulator(args)
+        }
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {

@@ -80,7 +80,9 @@ fn pivot(fields: &mut Fields<'_>) -> Result<Pivot, Failure> {
         return Err(Failure::new(Code::RequestField, format!("a pivot takes 1 to {PIVOT_VALUES_MAX} values")).at(pointer));
     }
     match values.iter().position(|value| value.is_array() || value.is_object() || value.is_null()) {
-        Some(at) => Err(Failure::new(Code::RequestField, "a pivot's value is a string, a number or a boolean").at(child(&pointer, &at.to_string()))),
+        Some(at) => {
+            Err(Failure::new(Code::RequestField, "a pivot's value is a string, a number or a boolean").at(child(&pointer, &at.to_string())))
+        }
         None => Ok(Pivot { column, values: values.to_vec() }),
     }
 }
@@ -101,7 +103,9 @@ fn listed(fields: &mut Fields<'_>) -> Result<Vec<Aggregated>, Failure> {
                 aggregates.push(entry(value, child(&pointer, &at.to_string()))?);
             }
         }
-        Some(other @ (Value::Bool(_) | Value::Number(_) | Value::String(_))) => return Err(expected("an object or a list", other).at(pointer)),
+        Some(other @ (Value::Bool(_) | Value::Number(_) | Value::String(_))) => {
+            return Err(expected("an object or a list", other).at(pointer));
+        }
         _ => return Err(fields.missing(name).hint(r#"for example "agg": {"amount": "sum"}"#)),
     }
     Ok(aggregates)

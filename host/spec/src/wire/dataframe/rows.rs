@@ -18,7 +18,9 @@ pub(super) fn sort_keys(fields: &mut Fields<'_>, names: &[&'static str]) -> Resu
         Some(Value::Array(list)) if !list.is_empty() => {
             list.iter().enumerate().map(|(at, value)| sort_key(value, child(&pointer, &at.to_string()))).collect::<Result<Vec<_>, _>>()?
         }
-        Some(other @ (Value::Bool(_) | Value::Number(_) | Value::Object(_))) => return Err(expected("a list of columns", other).at(pointer)),
+        Some(other @ (Value::Bool(_) | Value::Number(_) | Value::Object(_))) => {
+            return Err(expected("a list of columns", other).at(pointer));
+        }
         _ => return Err(fields.missing(name).hint(r#"for example "columns": ["age desc", "name"]"#)),
     };
     let direction = |is_ascending: bool| if is_ascending { SortOrder::Ascending } else { SortOrder::Descending };
@@ -201,8 +203,12 @@ pub(super) fn replace(fields: &mut Fields<'_>) -> Result<FrameStep, Failure> {
             vec![(old.clone(), fields.present("to").cloned().unwrap_or_default())]
         }
     };
-    match pairs.iter().any(|(old, new)| [old, new].iter().any(|value| value.is_array() || value.is_object()) || old.is_null()) || pairs.is_empty() {
-        true => Err(Failure::new(Code::RequestField, "values to replace are strings, numbers and booleans, and null as a new one").at(pointer)),
+    match pairs.iter().any(|(old, new)| [old, new].iter().any(|value| value.is_array() || value.is_object()) || old.is_null())
+        || pairs.is_empty()
+    {
+        true => {
+            Err(Failure::new(Code::RequestField, "values to replace are strings, numbers and booleans, and null as a new one").at(pointer))
+        }
         false => Ok(FrameStep::Replace { columns, pairs }),
     }
 }
