@@ -146,11 +146,6 @@ impl Answer {
         Self { shape: Shape::Rows, on_empty: None }
     }
 
-    /// Whether the answer is the rows.
-    fn is_rows(&self) -> bool {
-        self.shape == Shape::Rows
-    }
-
     fn single() -> Self {
         Self { shape: Shape::Single, on_empty: None }
     }

@@ -58,10 +58,8 @@ impl Builder<'_> {
                 answer = given;
             }
         }
-        if answer.is_rows() {
-            let plan = self.rows.plan.clone();
-            let analyzed = built(sql::analyzed(&self.ctx.state, plan))?;
-            self.take(analyzed);
+        if !matches!(frame.steps.last(), Some(FrameStep::Count)) {
+            self.analyze()?;
         }
         Ok(answer)
     }
@@ -103,7 +101,10 @@ impl Builder<'_> {
                 self.first_rows(at, 1)?;
                 return Ok(Some(Answer::single()));
             }
-            FrameStep::Count => return self.count().map(Some),
+            FrameStep::Count => {
+                self.analyze()?;
+                return self.count().map(Some);
+            }
             FrameStep::Collect | FrameStep::Write => {}
         }
         Ok(None)
@@ -113,6 +114,13 @@ impl Builder<'_> {
     fn as_columns(&mut self) -> Result<(), Failure> {
         let plan = self.rows.plan.clone();
         self.set(DataFrame::new(self.ctx.state.clone(), plan))
+    }
+
+    /// The plan with its final types, and with arithmetic that does not wrap.
+    fn analyze(&mut self) -> Result<(), Failure> {
+        let analyzed = built(sql::analyzed(&self.ctx.state, self.rows.plan.clone()))?;
+        self.take(analyzed);
+        Ok(())
     }
 
     /// Whole rows of a plan as the frame.

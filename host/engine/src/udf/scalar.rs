@@ -181,7 +181,10 @@ impl GuestFunction {
             many => element::tuple(&many.iter().map(|of| Field::new("", of.clone(), true)).collect::<Vec<_>>()),
         };
         let columns = lambda::element(&given)?;
-        let pipeline = Pipeline { input: columns.element, steps: vec![Step::Map(Lambda::new(&text, 0))], end: End::Rows };
+        let Some(seen) = columns.element else {
+            return Err(Failure::new(Code::LambdaType, "a named lambda takes arguments of one type each, and these are mixed"));
+        };
+        let pipeline = Pipeline { input: seen, steps: vec![Step::Map(Lambda::new(&text, 0))], end: End::Rows };
         let kernel =
             self.lambdas.bind(&self.sandbox, pipeline, self.limits).map_err(|refused| refused.at(std::slice::from_ref(&self.pointer)))?;
         Bound::new(kernel.transform().clone(), Arc::clone(&kernel.bound)).map_err(crate::failure_of)
