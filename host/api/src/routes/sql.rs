@@ -34,7 +34,7 @@ pub(crate) async fn run(State(app): State<App>, query: Query, body: Json) -> Res
             let value = rows::value(result).await?;
             Ok(ok(&json!({ "schema": columns(result), "rows": value })))
         }
-        (Some(result), _) => rows::stream(result, format),
+        (Some(result), _) => rows::stream(result, format, ()),
         (None, Some(written)) => {
             let dataset = request.statements.table.map(|(name, _)| name.to_string());
             Ok(ok(&json!({ "success": true, "dataset": dataset, "written": output(written) })))
