@@ -8,6 +8,7 @@ mod combination;
 pub mod config_schema;
 mod digest;
 mod failure;
+mod frame;
 mod grants;
 mod id;
 mod job;
@@ -21,6 +22,10 @@ pub use code::{Blame, Code};
 pub use combination::{Combination, OtherInput};
 pub use digest::Digest;
 pub use failure::{Failure, Position};
+pub use frame::{
+    AggregateWord, Aggregated, ColumnType, Expression, Frame, FrameStep, Grouping, JoinKind, JoinOn, NamedExpression, Params, Pivot, Query,
+    SetKind, SortBy, TYPES,
+};
 pub use grants::{Grants, HostPattern, HttpGrant, KeyValueGrant};
 pub use id::{DatasetName, JobId, PluginName, PluginRef, RequestId};
 pub use job::{Input, JobOptions, JobSpec, OnError, Sink, WriteMode};
