@@ -28,6 +28,13 @@ impl KafkaConnector {
     }
 }
 
+/// The connectors of this crate; see [`KafkaConnector::new`]. `brokers` are separated by commas.
+#[must_use]
+pub fn connectors(setup: &Setup, brokers: Option<&str>, staging: PathBuf) -> Vec<Arc<dyn Connector>> {
+    let brokers = brokers.into_iter().map(str::to_owned).collect();
+    vec![Arc::new(KafkaConnector::new(setup.clone(), brokers, staging))]
+}
+
 #[async_trait]
 impl Connector for KafkaConnector {
     fn name(&self) -> &str {

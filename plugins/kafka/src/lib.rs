@@ -11,4 +11,4 @@ mod error;
 mod sink;
 mod source;
 
-pub use connector::KafkaConnector;
+pub use connector::{KafkaConnector, connectors};

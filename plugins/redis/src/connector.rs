@@ -25,6 +25,12 @@ impl RedisConnector {
     }
 }
 
+/// The connectors of this crate; see [`RedisConnector::new`].
+#[must_use]
+pub fn connectors(setup: &Setup, url: Option<&Secret>) -> Vec<Arc<dyn Connector>> {
+    vec![Arc::new(RedisConnector::new(setup.clone(), url.cloned()))]
+}
+
 #[async_trait]
 impl Connector for RedisConnector {
     fn name(&self) -> &str {

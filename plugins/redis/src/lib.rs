@@ -11,4 +11,4 @@ mod error;
 mod sink;
 mod source;
 
-pub use connector::RedisConnector;
+pub use connector::{RedisConnector, connectors};

@@ -85,6 +85,25 @@ impl Checker<'_> {
         is_wanted: bool,
         out: &mut Vec<Stmt>,
     ) -> Check<Expr> {
+        if let Target::Place(Ast { node: Syntax::Index { object, index, .. }, .. }) = target
+            && self.names.is_impure
+            && (super::names::has_effects(index) || super::names::has_effects(value))
+            && !matches!(index.node, Syntax::Number(_) | Syntax::String(_))
+        {
+            if operator != Assign::Plain && (super::names::has_effects(index) || super::names::has_effects(value)) {
+                let message = "this order of changes cannot be compiled yet";
+                return fault(DiagnosticKind::Unsupported, span, message, "do one thing in each statement");
+            }
+            if operator == Assign::Plain {
+                // The place is found before the value is computed.
+                let index = self.expression(index)?;
+                let index = self.keep(index, out);
+                let new = self.expression(value)?;
+                let new = self.keep(new, out);
+                self.put_indexed(object, index, new.clone(), span, out)?;
+                return Ok(new);
+            }
+        }
         let new = match (operator, target) {
             (Assign::Plain, _) => self.expression(value)?,
             (Assign::With(operator), _) => {
@@ -120,6 +139,12 @@ impl Checker<'_> {
 
     /// `++` and `--`.
     pub(super) fn update(&mut self, operator: Binary, target: &Target, is_prefix: bool, span: Span, out: &mut Vec<Stmt>) -> Check<Expr> {
+        if let Target::Place(place) = target
+            && super::names::has_effects(place)
+        {
+            let message = "this order of changes cannot be compiled yet";
+            return fault(DiagnosticKind::Unsupported, span, message, "do one thing in each statement");
+        }
         let old = self.old_value(target, span)?;
         let old = self.number_of(old, span)?;
         let old = if is_prefix { old } else { self.keep(old, out) };
@@ -244,25 +269,34 @@ impl Checker<'_> {
                 self.put_property(&variable, &root, &fields, value, span, out)
             }
             Syntax::Index { object, index, optional: false } => {
-                let Some((root, mut fields)) = self.path(object) else { return no_place() };
-                let variable = self.owned(&root, span)?;
                 let index = self.expression(index)?;
-                if let Node::Str(name) = &index.node {
-                    fields.push(name.clone());
-                    return self.put_property(&variable, &root, &fields, value, span, out);
-                }
-                if !index.kind.ty.is_number() || !index.kind.is_sure() {
-                    return no_place();
-                }
-                let value = self.hold(value, out);
-                let open = self.open(variable, fields, &[value.kind.clone()], span, out)?;
-                let Some(open) = open else { return no_place() };
-                let index = super::members::whole_index(index);
-                self.put_element(&open, Some(index), value, out);
-                self.close(open, &root, span, out)
+                self.put_indexed(object, index, value, span, out)
             }
             _ => no_place(),
         }
+    }
+
+    /// `a.b[index] = value`.
+    fn put_indexed(&mut self, object: &Ast, index: Expr, value: Expr, span: Span, out: &mut Vec<Stmt>) -> Check<()> {
+        let no_place = || {
+            let message = "an assignment to this place cannot be compiled yet";
+            fault(DiagnosticKind::Unsupported, span, message, "build a new object: `({...row, a: 1})`")
+        };
+        let Some((root, mut fields)) = self.path(object) else { return no_place() };
+        let variable = self.owned(&root, span)?;
+        if let Node::Str(name) = &index.node {
+            fields.push(name.clone());
+            return self.put_property(&variable, &root, &fields, value, span, out);
+        }
+        if !index.kind.ty.is_number() || !index.kind.is_sure() {
+            return no_place();
+        }
+        let value = self.hold(value, out);
+        let open = self.open(variable, fields, &[value.kind.clone()], span, out)?;
+        let Some(open) = open else { return no_place() };
+        let index = super::members::whole_index(index);
+        self.put_element(&open, Some(index), value, out);
+        self.close(open, &root, span, out)
     }
 
     fn put_property(
