@@ -85,6 +85,9 @@ fn registry(setup: &Setup) -> Result<Registry> {
     for connector in azora_http::connectors(setup).map_err(|failure| part("the connectors over HTTP", failure))? {
         registry.insert(connector);
     }
+    for connector in azora_database::connectors(setup) {
+        registry.insert(connector);
+    }
     Ok(registry)
 }
 

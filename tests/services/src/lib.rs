@@ -3,10 +3,15 @@
 //!
 //! A server that cannot be had is an error that names it and its packages, never a silent skip.
 
+mod account;
 mod kafka;
+mod mariadb;
+mod postgres;
 mod process;
 mod redis;
 
 pub use kafka::Kafka;
+pub use mariadb::MariaDb;
+pub use postgres::Postgres;
 pub use process::{Process, free_port};
 pub use redis::Redis;

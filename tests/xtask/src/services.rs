@@ -4,6 +4,7 @@
 use crate::steps;
 use anyhow::Result;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// The plugin that copies what a pom names; a fixed version, so that a build today and one in a year do the same.
@@ -12,6 +13,17 @@ const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-
 /// Redis, from the distribution.
 pub(crate) fn redis() -> Result<()> {
     if steps::is_there("redis-server") { Ok(()) } else { steps::install("connectors are tested with Redis", &["redis-server"]) }
+}
+
+/// PostgreSQL and MariaDB, from the distribution.
+pub(crate) fn databases() -> Result<()> {
+    if !Path::new("/usr/lib/postgresql").exists() || !steps::is_there("psql") {
+        steps::install("connectors are tested with PostgreSQL", &["postgresql"])?;
+    }
+    if !Path::new("/usr/sbin/mariadbd").exists() {
+        steps::install("connectors are tested with MariaDB", &["mariadb-server"])?;
+    }
+    Ok(())
 }
 
 /// Apache Kafka, from Maven Central into the target directory.

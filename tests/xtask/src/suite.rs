@@ -14,6 +14,7 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
     }
     services::redis()?;
     services::kafka()?;
+    services::databases()?;
     let built = build_guests()?;
     steps::run(
         "Testing the workspace",

@@ -1,0 +1,59 @@
+//! Reaching a server: its name is resolved once, what may not be reached is refused, and the connection goes to one of
+//! the addresses that were checked. The protocols above it live in the engines.
+
+use crate::config::Connection;
+use crate::error::{Error, Site};
+use azora_connect::Policy;
+use azora_spec::{Code, Failure};
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+/// Silence after which a connection is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// The addresses of a server that may be reached, at least one.
+pub(crate) async fn addresses(network: &Policy, site: &Site, connection: &Connection) -> Result<Vec<IpAddr>, Failure> {
+    let deadline = Instant::now() + connection.connect_time;
+    match timeout_at(deadline, network.resolve(&connection.host, connection.port)).await {
+        Ok(Ok(found)) => Ok(found.into_iter().map(|address| address.ip()).collect()),
+        Ok(Err(failure)) if failure.code == Code::ConnectorUnavailable => Err(failure),
+        Ok(Err(failure)) => Err(failure.at("/connection/host")),
+        Err(_) => Err(Error::Slow { site: site.clone(), seconds: connection.connect_time.as_secs().max(1) }.into()),
+    }
+}
+
+/// A connection to the first address that answers.
+pub(crate) async fn dial(site: &Site, addresses: &[IpAddr], port: u16, deadline: Instant) -> Result<TcpStream, Error> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses {
+        match timeout_at(deadline, TcpStream::connect(SocketAddr::new(*address, port))).await {
+            Ok(Ok(stream)) => {
+                let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+                let made = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&keepalive));
+                return made.map(|()| stream).map_err(|error| unreachable(site, &error));
+            }
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(unreachable(site, &last))
+}
+
+fn unreachable(site: &Site, error: &io::Error) -> Error {
+    Error::Unreachable { site: site.clone(), reason: reason(error) }
+}
+
+/// Why, in words that do not depend on the system.
+pub(crate) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "nobody listens there".to_owned(),
+        io::ErrorKind::TimedOut => "no answer in time".to_owned(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => "the connection was cut".to_owned(),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no way leads there".to_owned(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,49 @@
+//! JSON Schemas of configurations, for people and tools. What is checked lives in `config.rs`.
+
+use crate::config::Engine;
+use serde_json::{Value, json};
+
+/// The schema of an engine's configuration, or of all of them.
+pub(crate) fn config(engine: Option<Engine>) -> Value {
+    let name = json!({"type": "string", "minLength": 1, "maxLength": 256});
+    let names = json!({"anyOf": [name, {"type": "array", "items": name, "minItems": 1, "uniqueItems": true}]});
+    let mut properties = json!({
+        "connection": connection(),
+        "table": {"type": "string", "description": "a table, or schema.table"},
+        "schema": {"type": "string", "description": "the table's schema, where its name has a dot"},
+        "query": {"type": "string", "description": "a SELECT to read instead of a table"},
+        "columns": names,
+        "filter": {"type": "string", "description": "a condition in SQL on the rows to read"},
+        "partitionColumn": {"type": "string", "description": "a column of whole numbers, dates or timestamps to cut the rows by"},
+        "mode": {"enum": ["append", "insert", "upsert", "overwrite"], "description": "of a sink"},
+        "keys": names,
+        "create": {"type": "boolean", "description": "of a sink: make the table where it is not there"},
+    });
+    if let (None, Some(map)) = (engine, properties.as_object_mut()) {
+        map.insert("databaseType".to_owned(), json!({"enum": ["postgresql", "postgres", "mysql", "mariadb"], "default": "postgresql"}));
+    }
+    json!({"type": "object", "properties": properties})
+}
+
+fn connection() -> Value {
+    json!({
+        "anyOf": [
+            {"type": "string", "writeOnly": true, "description": "scheme://user:password@host:port/database"},
+            {
+                "type": "object",
+                "properties": {
+                    "url": {"type": "string", "writeOnly": true},
+                    "host": {"type": "string", "default": "localhost"},
+                    "port": {"type": "integer", "minimum": 1, "maximum": 65535},
+                    "user": {"type": "string"},
+                    "password": {"type": "string", "writeOnly": true},
+                    "database": {"type": "string"},
+                    "tls": {"enum": ["disable", "prefer", "require"], "default": "prefer"},
+                    "caCertificate": {"type": "string", "description": "an authority's certificate in PEM"},
+                    "connectTimeoutMs": {"type": "integer", "default": 10000, "maximum": 60000},
+                    "statementTimeoutMs": {"type": "integer", "default": 3600000},
+                },
+            },
+        ],
+    })
+}

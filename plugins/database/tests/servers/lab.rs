@@ -1,0 +1,91 @@
+//! What the tests of all engines share: servers that live as long as a test needs them, reading and writing.
+
+use arrow::array::RecordBatch;
+use azora_connect::conformance::texts;
+use azora_connect::{Connector, Outcome, ReadRequest, Setup, Sink, Source, Token, WriterId};
+use azora_spec::{Failure, JobId};
+use serde_json::{Map, Value};
+use std::sync::{Arc, Mutex, Weak};
+
+/// A server for several tests at once: started by the first, gone with the last.
+pub(crate) struct Shared<T> {
+    server: Mutex<Weak<T>>,
+}
+
+impl<T> Shared<T> {
+    pub(crate) const fn new() -> Self {
+        Self { server: Mutex::new(Weak::new()) }
+    }
+
+    pub(crate) fn get(&self, start: impl FnOnce() -> anyhow::Result<T>) -> Arc<T> {
+        let mut server = self.server.lock().unwrap();
+        server.upgrade().unwrap_or_else(|| {
+            let started = Arc::new(start().unwrap());
+            *server = Arc::downgrade(&started);
+            started
+        })
+    }
+}
+
+pub(crate) fn map(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+/// The connector of a name.
+pub(crate) fn connector(name: &str) -> Arc<dyn Connector> {
+    azora_database::connectors(&Setup::local()).into_iter().find(|connector| connector.name() == name).unwrap()
+}
+
+pub(crate) async fn source(name: &str, config: Value) -> Result<Arc<dyn Source>, Failure> {
+    connector(name).source(&map(config)).await
+}
+
+pub(crate) async fn sink(name: &str, config: Value) -> Result<Arc<dyn Sink>, Failure> {
+    let sink = connector(name).sink(&map(config)).await?;
+    sink.check().await?;
+    Ok(sink)
+}
+
+/// All rows of a source, split by split.
+pub(crate) async fn read(source: &Arc<dyn Source>, parallelism: usize) -> Result<Vec<RecordBatch>, Failure> {
+    let mut batches = Vec::new();
+    for split in source.plan(parallelism).await? {
+        let mut reader = source.open(&split, None, ReadRequest::new(8192, 8 << 20)).await?;
+        while let Outcome::Batch(batch, _) = reader.read().await? {
+            batches.push(batch);
+        }
+    }
+    Ok(batches)
+}
+
+/// All rows as JSON texts.
+pub(crate) async fn rows(name: &str, config: Value) -> Vec<String> {
+    let source = source(name, config).await.unwrap();
+    texts(&read(&source, 3).await.unwrap())
+}
+
+/// Writes batches as one partition each and commits.
+pub(crate) async fn write(sink: &Arc<dyn Sink>, batches: &[RecordBatch]) -> Result<u64, Failure> {
+    let job = JobId::generate();
+    let tokens = prepare(sink, job, batches).await?;
+    let receipt = sink.commit(job, 0, batches[0].schema(), &tokens).await?;
+    Ok(receipt.rows)
+}
+
+/// Writes batches as one partition each.
+pub(crate) async fn prepare(sink: &Arc<dyn Sink>, job: JobId, batches: &[RecordBatch]) -> Result<Vec<Token>, Failure> {
+    let mut tokens = Vec::new();
+    for (partition, batch) in batches.iter().enumerate() {
+        let mut writer = sink.open(WriterId { job, partition, attempt: 0, epoch: 0 }, batch.schema()).await?;
+        writer.write(batch.clone()).await?;
+        tokens.push(writer.prepare().await?);
+    }
+    Ok(tokens)
+}
+
+/// A batch of JSON rows.
+pub(crate) fn batch(values: Value) -> RecordBatch {
+    let values = values.as_array().unwrap().clone();
+    let schema = azora_connect::json::infer(&values, azora_connect::json::MixedTypes::Refuse).unwrap();
+    azora_connect::json::batch(&schema, &values).unwrap()
+}

@@ -1,0 +1,6 @@
+//! The connectors against real servers: the suite that every connector runs, types, refusals, and servers that go away.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
+
+mod lab;
+mod mysql;
+mod postgres;
