@@ -115,6 +115,30 @@ codes! {
     LambdaResultType = "lambda.result_type", Caller;
     /// A lambda ran into its time or memory limit.
     LambdaLimit = "lambda.limit", Caller;
+    /// The SQL cannot be parsed.
+    SqlSyntax = "sql.syntax", Caller;
+    /// A statement or a part of SQL that is not available here.
+    SqlUnsupported = "sql.unsupported", Caller;
+    /// SQL that is over a limit of length.
+    SqlTooLarge = "sql.too_large", Caller;
+    /// SQL that nests deeper, or chains more operators, than the limits allow.
+    SqlTooDeep = "sql.too_deep", Caller;
+    /// SQL that can be parsed and makes no sense, such as a column that is neither grouped nor aggregated.
+    SqlInvalid = "sql.invalid", Caller;
+    /// An expression, a comparison or an argument has the wrong type.
+    SqlType = "sql.type", Caller;
+    /// A parameter of a query is missing, too much, or of no usable type.
+    SqlParameter = "sql.parameter", Caller;
+    /// No column of this name.
+    ColumnUnknown = "column.unknown", Caller;
+    /// More than one column has this name.
+    ColumnAmbiguous = "column.ambiguous", Caller;
+    /// No function of this name.
+    FunctionUnknown = "function.unknown", Caller;
+    /// Exact arithmetic left the range of its type.
+    ArithmeticOverflow = "arithmetic.overflow", Caller;
+    /// An integer or decimal was divided by zero.
+    ArithmeticDivision = "arithmetic.division_by_zero", Caller;
     /// No plugin of this name, version or digest.
     PluginUnknown = "plugin.unknown", Caller;
     /// The plugin has no such function, or not of this kind.

@@ -9,6 +9,7 @@ pub mod config_schema;
 mod digest;
 mod failure;
 mod grants;
+mod frame;
 mod id;
 mod job;
 pub mod limits;
@@ -22,6 +23,10 @@ pub use combination::{Combination, OtherInput};
 pub use digest::Digest;
 pub use failure::{Failure, Position};
 pub use grants::{Grants, HostPattern, HttpGrant, KeyValueGrant};
+pub use frame::{
+    AggregateWord, Aggregated, ColumnType, Expression, Frame, FrameStep, Grouping, JoinKind, JoinOn, NamedExpression, Params, Pivot, Query,
+    SetKind, SortBy, TYPES,
+};
 pub use id::{DatasetName, JobId, PluginName, PluginRef, RequestId};
 pub use job::{Input, JobOptions, JobSpec, OnError, Sink, WriteMode};
 pub use operation::{Buckets, FileFormat, Function, NamedAggregate, Operation, SortOrder};

@@ -21,6 +21,18 @@ pub const CARTESIAN_ROWS_MAX: u64 = 1_000_000_000;
 pub const LAMBDA_BYTES_MAX: usize = 64 << 10;
 /// Deepest nesting of brackets and operators in a lambda; counted before parsing.
 pub const LAMBDA_DEPTH_MAX: usize = 200;
+/// Longest SQL text or expression, in bytes.
+pub const SQL_BYTES_MAX: usize = 1 << 20;
+/// Deepest nesting of brackets and `CASE` in SQL; counted before parsing.
+pub const SQL_DEPTH_MAX: usize = 64;
+/// Most operators one upon the other in a SQL expression; counted before parsing.
+pub const SQL_CHAIN_MAX: usize = 100;
+/// Most set operations in a SQL statement.
+pub const SQL_UNIONS_MAX: usize = 200;
+/// Most joins in a SQL statement, and in a frame.
+pub const SQL_JOINS_MAX: usize = 64;
+/// Most parameters of a query, and most functions that a job or a context names.
+pub const SQL_NAMES_MAX: usize = 1000;
 /// Longest dataset name.
 pub const DATASET_NAME_BYTES_MAX: usize = 128;
 /// Longest plugin name.

@@ -1,6 +1,6 @@
 //! The RDD operations, by the names that Spark gave them.
 
-use crate::{Code, Combination, Failure, OtherInput, PluginRef};
+use crate::{Code, Combination, Failure, Frame, OtherInput, PluginRef, Query};
 use serde_json::{Map, Value};
 
 /// What an operation calls.
@@ -223,6 +223,10 @@ pub enum Operation {
     Glom,
     /// Nulls, distinct values and extremes of every column. Not part of requests: datasets are asked for it.
     Statistics,
+    /// Operations on rows with named columns.
+    Frame(Box<Frame>),
+    /// A SQL query; the job's own rows are its table `input`.
+    Sql(Box<Query>),
     /// Both inputs become one.
     Combine {
         /// How.
@@ -311,6 +315,8 @@ impl Operation {
             Self::Glom => "glom",
             Self::Statistics => "statistics",
             Self::Combine { how, .. } => how.name(),
+            Self::Frame(_) => "frame",
+            Self::Sql(_) => "sql",
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod combination;
 mod explain;
+mod dataframe;
 mod fields;
 mod function;
 mod grants;
@@ -14,7 +15,9 @@ mod job;
 mod json;
 mod operation;
 mod requests;
+mod scan;
 mod sink;
+mod sql;
 mod suggest;
 
 pub use explain::explained_job;
@@ -23,6 +26,8 @@ pub use grants::{grants, grants_json};
 pub use job::job_spec;
 pub use json::parse;
 pub use requests::{ContextRequest, DataFrameRequest, IngestRequest, StreamingRequest, TryRequest};
+pub use scan::place;
+pub use sql::{SqlRequest, Statements, function_json, statements};
 pub use suggest::closest;
 
 #[cfg(test)]

@@ -27,7 +27,8 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Input, Failure> {
 }
 
 /// `input` as an object: one of the three fields, or a source's own `type`.
-fn inside(value: &Value, pointer: String) -> Result<Input, Failure> {
+/// An input that stands alone: `{"data"}`, `{"dataset"}`, `{"source"}`, or a source itself.
+pub(super) fn inside(value: &Value, pointer: String) -> Result<Input, Failure> {
     let mut fields = Fields::of(value, pointer.clone())?;
     if fields.has("data") {
         one_of(&mut fields, &["inline", "data"])?;

@@ -3,8 +3,8 @@
 use crate::limits::{JOB_TIME_MAX, OPERATIONS_MAX, OTHER_INPUTS_MAX, PARTITIONS_MAX};
 use crate::wire::fields::{Fields, Unknown, child, expected};
 use crate::wire::suggest::closest;
-use crate::wire::{input, operation, sink};
-use crate::{Code, Failure, JobOptions, JobSpec, OnError, Operation, Sink};
+use crate::wire::{dataframe, input, operation, sink, sql};
+use crate::{Code, Failure, Frame, Input, JobOptions, JobSpec, OnError, Operation, Query, Sink};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -23,8 +23,20 @@ const NAME_CHARS_MAX: usize = 200;
 pub fn job_spec(request: &Value, unknown: Unknown) -> Result<JobSpec, Failure> {
     let mut fields = Fields::of(request, "")?;
     let name = name(&mut fields)?;
-    let input = input::read(&mut fields)?;
-    let (operations, written) = operations(&mut fields)?;
+    let query = sql::read(&mut fields)?;
+    let input = match &query {
+        // A query names its tables itself; the job's own rows are one more, where there are any.
+        Some(_) if !["input", "data", "dataset", "source"].iter().any(|name| fields.has(name)) => {
+            input::read(&mut fields)?;
+            Input::Inline(Vec::new())
+        }
+        _ => input::read(&mut fields)?,
+    };
+    let frame = dataframe::read(&mut fields)?;
+    let (operations, written) = match (query, frame) {
+        (None, None) => operations(&mut fields)?,
+        (query, frame) => tabular(&mut fields, query, frame)?,
+    };
     let given = fields.value("sink").map(|value| sink::read(value, fields.pointer("sink"))).transpose()?;
     let sink = match (given, written) {
         (Some(_), Some((at, _))) => {
@@ -50,6 +62,29 @@ fn name(fields: &mut Fields<'_>) -> Result<Option<String>, Failure> {
 
 /// The operations, and the sink that one of them names with its index.
 type Read = (Vec<Operation>, Option<(usize, Sink)>);
+
+/// A query and a frame as operations.
+fn tabular(fields: &mut Fields<'_>, query: Option<(Query, Option<Sink>)>, frame: Option<(Frame, Option<Sink>)>) -> Result<Read, Failure> {
+    if fields.array("operations")?.is_some_and(|list| !list.is_empty()) {
+        let message = "a job has 'operations', or 'sql' and 'frame', and not both";
+        return Err(Failure::new(Code::RequestField, message).at(fields.pointer("operations")).hint("keep the rows of one as a dataset"));
+    }
+    let mut operations = Vec::new();
+    let mut written = None;
+    if let Some((query, sink)) = query {
+        if sink.is_some() && frame.as_ref().is_some_and(|(frame, _)| !frame.steps.is_empty()) {
+            let message = "CREATE TABLE keeps what its query answers, so nothing can follow it";
+            return Err(Failure::new(Code::RequestField, message).at(fields.pointer("frame")));
+        }
+        operations.push(Operation::Sql(Box::new(query)));
+        written = sink;
+    }
+    if let Some((frame, sink)) = frame {
+        operations.push(Operation::Frame(Box::new(frame)));
+        written = sink.or(written);
+    }
+    Ok((operations, written.map(|sink| (0, sink))))
+}
 
 fn operations(fields: &mut Fields<'_>) -> Result<Read, Failure> {
     let values = fields.array("operations")?.unwrap_or_default();
