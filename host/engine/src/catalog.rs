@@ -14,6 +14,11 @@ pub trait Catalog: Send + Sync + Debug {
     /// [`azora_spec::Code::DatasetUnknown`].
     fn dataset(&self, name: &DatasetName) -> Result<DatasetEntry, Failure>;
 
+    /// The names of all datasets, in their order.
+    fn datasets(&self) -> Vec<DatasetName> {
+        Vec::new()
+    }
+
     /// The dataset that was written last, if any.
     fn last_dataset(&self) -> Option<DatasetName>;
 

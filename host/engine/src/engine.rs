@@ -14,7 +14,7 @@ use crate::sink::{self, Sinks};
 use crate::{Catalog, ContextOptions, DatasetEntry, Options, RunContext, Runner, input};
 use azora_connect::{Receipt, Registry, Token};
 use azora_sandbox::Sandbox;
-use azora_spec::{Failure, Input, JobId, JobSpec};
+use azora_spec::{Failure, Input, JobId, JobSpec, Operation};
 use datafusion::arrow::datatypes::SchemaRef;
 use std::sync::Arc;
 
@@ -63,6 +63,11 @@ impl Engine {
     /// # Errors
     /// The failure that the caller gets; its pointer leads into the request.
     pub async fn plan(&self, spec: &JobSpec, context: &ContextOptions, pins: Option<&Pins>) -> Result<Planned, Failure> {
+        let is_written = spec.operations.iter().any(|operation| matches!(operation, Operation::Sql(_) | Operation::Frame(_)));
+        if is_written { crate::stack::deep(self.planned(spec, context, pins)).await } else { self.planned(spec, context, pins).await }
+    }
+
+    async fn planned(&self, spec: &JobSpec, context: &ContextOptions, pins: Option<&Pins>) -> Result<Planned, Failure> {
         let inner = &*self.inner;
         let session = inner.sessions.get(&inner.options, &inner.files, *context)?;
         let parallelism = match pins {

@@ -106,7 +106,7 @@ pub(crate) fn arrow_failure(error: &ArrowError) -> Failure {
             None => unexpected(error),
         },
         ArrowError::ArithmeticOverflow(_) => Failure::new(Code::LambdaOverflow, "an integer left the range of 64 bits"),
-        ArrowError::DivideByZero => Failure::new(Code::DataInvalid, "an integer was divided by zero"),
+        ArrowError::DivideByZero => Failure::new(Code::ArithmeticDivision, "an integer or decimal was divided by zero"),
         ArrowError::CastError(text) | ArrowError::ParseError(text) => Failure::new(Code::DataInvalid, clipped(text)),
         ArrowError::CsvError(text) | ArrowError::JsonError(text) => Failure::new(Code::DataInvalid, clipped(text)),
         ArrowError::IoError(_, error) => io_failure(error),

@@ -16,6 +16,7 @@ use crate::{Catalog, DatasetEntry, Error, Options, failure_of, guests};
 use azora_connect::element::Element;
 use azora_connect::{Connector as _, Half, Registry, Split};
 use azora_spec::{Code, DatasetName, Failure, FileFormat, Input, JobSpec, Operation};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Fields, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
@@ -64,6 +65,16 @@ pub(crate) fn is_file(connector: &str) -> bool {
     connector == "file" || FileFormat::parse(connector).is_ok()
 }
 
+/// Whether a name ends as files of a known format do.
+pub(crate) fn has_format(name: &str) -> bool {
+    file::by_extension(name).is_some()
+}
+
+/// The type of a word in a request's schema.
+pub(crate) fn type_of_word(word: &str) -> Option<DataType> {
+    file::data_type(word)
+}
+
 /// The input with "the last dataset" replaced by its name.
 pub(crate) fn resolve(catalog: &dyn Catalog, input: &Input) -> Result<Input, Failure> {
     match input {
@@ -87,6 +98,11 @@ impl Inputs<'_> {
         state: &SessionState,
         pins: Option<&InputPins>,
     ) -> Result<(Relation, InputPins), Failure> {
+        if let (Input::Inline(rows), [Operation::Frame(frame), ..]) = (&spec.input, spec.operations.as_slice())
+            && let Some(columns) = &frame.schema
+        {
+            return Ok((self.in_partitions(inline::typed(rows, columns)?, state)?, InputPins::Inline));
+        }
         self.relation(&spec.input, inline::wants_pairs(&spec.operations), state, pins).await
     }
 
@@ -144,7 +160,10 @@ impl Inputs<'_> {
     }
 
     fn inline(&self, rows: &[serde_json::Value], pairs: bool, state: &SessionState) -> Result<Relation, Failure> {
-        let (schema, batch) = inline::batch(rows, pairs)?;
+        self.in_partitions(inline::batch(rows, pairs)?, state)
+    }
+
+    fn in_partitions(&self, (schema, batch): (SchemaRef, RecordBatch), state: &SessionState) -> Result<Relation, Failure> {
         let partitions = inline::split(&batch, state.config().target_partitions());
         let table = MemTable::try_new(batch.schema(), partitions).map_err(failure_of)?;
         relation(state, Arc::new(table), Element::of(&schema))

@@ -28,6 +28,7 @@ mod result;
 mod runner;
 mod session;
 mod sink;
+mod stack;
 mod stages;
 #[cfg(test)]
 mod testing;

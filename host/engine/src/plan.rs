@@ -7,10 +7,12 @@
 
 mod aggregate;
 mod combine;
+mod frame;
 mod keyed;
 mod numbers;
 mod plugin;
 mod rows;
+pub(crate) mod sql;
 mod statistics;
 mod tiers;
 mod unify;
@@ -311,6 +313,8 @@ impl Builder<'_> {
             Operation::Coalesce(partitions) => self.rows.pass_through(Gather::coalesce(*partitions))?,
             Operation::Glom => self.glom()?,
             Operation::Statistics => return self.statistics(step).map(Some),
+            Operation::Frame(frame) => return self.framed(frame).map(Some),
+            Operation::Sql(query) => return self.query(query).map(Some),
             Operation::Combine { how, other } => self.combine(step, *how, other)?,
             Operation::Collect | Operation::Write => return Ok(Some(Answer::rows())),
             other => return Err(step.invalid(format!("'{}' cannot stand here", other.name()))),

@@ -39,6 +39,12 @@ impl JobResult {
         Self { shape, schema, rows, bytes, parts: vec![Part::Memory(batches)] }
     }
 
+    /// Name, type and nullability of each column, for people.
+    #[must_use]
+    pub fn columns(&self) -> Vec<(String, String, bool)> {
+        self.schema.fields().iter().map(|field| (field.name().clone(), field.data_type().to_string(), field.is_nullable())).collect()
+    }
+
     /// The rows in their order. Files are read as the stream is polled, one batch at a time.
     #[must_use]
     pub fn batches(&self) -> BoxStream<'static, Result<RecordBatch, Failure>> {

@@ -1,5 +1,5 @@
-//! Every RDD operation, from the request's JSON to the answer's, in process. The cases are data:
-//! `tests/cases/rdd/*.json`, each `{"about", "cases": [{"name", "request", "expect" | "fails", "partitions"?}]}`.
+//! Every RDD operation, frame operation and query, from the request's JSON to the answer's, in process. The cases are data:
+//! `tests/cases/rdd/*.json` and `tests/cases/frame/*.json`, each `{"about", "cases": [{"name", "request", "expect" | "fails", "partitions"?}]}`.
 //!
 //! A case runs with 1, 2 and 16 partitions and must answer the same, unless it names other numbers of partitions.
 //! `fails` holds members of the failure: `code`, `pointer`, and `message` or `hint` as a part of the text.
@@ -16,14 +16,23 @@ use support::Fixture;
 /// Partitions that every case runs with.
 const PARTITIONS: [usize; 3] = [1, 2, 16];
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases/rdd")
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases").join(name)
 }
 
 #[test]
 fn every_case_answers_what_it_should() {
+    every_case("rdd");
+}
+
+#[test]
+fn every_frame_and_query_answers_what_it_should() {
+    every_case("frame");
+}
+
+fn every_case(name: &str) {
     let fixture = Fixture::new();
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let mut failed = Vec::new();
     let mut count = 0;

@@ -225,7 +225,8 @@ fn types(config: &Map<String, Value>, columns: Option<&[String]>) -> Result<Vec<
     }
 }
 
-fn data_type(word: &str) -> Option<DataType> {
+/// The type of a word in a request's schema.
+pub(crate) fn data_type(word: &str) -> Option<DataType> {
     Some(match word.to_ascii_lowercase().as_str() {
         "int64" | "bigint" | "long" | "integer" | "int" => DataType::Int64,
         "int32" => DataType::Int32,

@@ -1,8 +1,8 @@
 //! Rows in the request: JSON values become one Arrow batch, then partitions.
 
-use super::json_type::{JsonType, Mixed, array};
+use super::json_type::{JsonType, Mixed, array, shown};
 use azora_connect::element::{self, Element, VALUE};
-use azora_spec::{Code, Combination, Failure, Operation, limits};
+use azora_spec::{Code, ColumnType, Combination, Failure, Operation, limits};
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Field, Fields, Schema, SchemaRef};
 use serde_json::Value;
@@ -44,7 +44,55 @@ pub(crate) fn batch(values: &[Value], pairs: bool) -> Result<(SchemaRef, RecordB
     }
 }
 
-/// The one type of all rows, if there is one.
+/// Rows that are objects, as columns of given types; those of other names are left out. A value of another type is named by
+/// its row and column.
+pub(crate) fn typed(values: &[Value], columns: &[ColumnType]) -> Result<(SchemaRef, RecordBatch), Failure> {
+    if let Some(row) = values.iter().position(|value| !value.is_object()) {
+        return Err(Failure::new(Code::DataInvalid, format!("row {row} is not an object, and a schema names columns"))
+            .at(format!("/data/{row}"))
+            .row(row as u64));
+    }
+    let (mut fields, mut arrays) = (Vec::with_capacity(columns.len()), Vec::with_capacity(columns.len()));
+    for column in columns {
+        let (field, array) = typed_column(values, column)?;
+        fields.push(field);
+        arrays.push(array);
+    }
+    finish(Element::Object.schema(fields), arrays, values.len())
+}
+
+fn typed_column(values: &[Value], column: &ColumnType) -> Result<(Field, ArrayRef), Failure> {
+    let of: Vec<Option<&Value>> = values.iter().map(|value| value.get(&column.name).filter(|value| !value.is_null())).collect();
+    let misfit = |row: usize, what: String| {
+        Failure::new(Code::DataInvalid, format!("row {row}, column '{}': {what}", column.name.escape_debug()))
+            .at(format!("/data/{row}/{}", column.name.replace('~', "~0").replace('/', "~1")))
+            .row(row as u64)
+    };
+    if !column.is_nullable
+        && let Some(row) = of.iter().position(Option::is_none)
+    {
+        return Err(misfit(row, "there is no value, and the column takes no null".to_owned()));
+    }
+    let field = match super::file::data_type(&column.type_word) {
+        Some(data_type) => Field::new(&column.name, data_type, column.is_nullable),
+        None => {
+            let is_kind = |value: &Value| if column.type_word == "array" { value.is_array() } else { value.is_object() };
+            let other = of.iter().enumerate().find_map(|(row, value)| value.filter(|value| !is_kind(value)).map(|value| (row, value)));
+            if let Some((row, value)) = other {
+                return Err(misfit(row, format!("{} is no {}", shown(value), column.type_word)));
+            }
+            let given: Vec<Value> = of.iter().map(|value| value.cloned().unwrap_or_default()).collect();
+            type_of(&given).unwrap_or_else(|_| any_type_of(&given)).settle(false).field(&column.name)
+        }
+    };
+    let made = array(&field, &of).map_err(|wrong| {
+        let value = of.get(wrong.row).copied().flatten().map_or_else(|| wrong.value.clone(), shown);
+        misfit(wrong.row, format!("{value} is no {}", column.type_word))
+    })?;
+    Ok((field, made))
+}
+
+/// The one type of all rows.
 fn type_of(values: &[Value]) -> Result<JsonType, Mixed> {
     values.iter().try_fold(JsonType::Null, |of, value| of.merge(JsonType::of(value)?))
 }

@@ -3,8 +3,9 @@
 use super::{Inputs, inline};
 use crate::Error;
 use crate::pins::InputPins;
+use crate::plan::sql;
 use crate::relation::Relation;
-use azora_spec::{Failure, Input, Operation};
+use azora_spec::{Failure, Frame, FrameStep, Input, Operation};
 use datafusion::execution::session_state::SessionState;
 
 impl Inputs<'_> {
@@ -17,6 +18,22 @@ impl Inputs<'_> {
     ) -> Result<(Vec<Relation>, Vec<InputPins>), Failure> {
         let (mut relations, mut decided) = (Vec::new(), Vec::new());
         for (at, operation) in operations.iter().enumerate() {
+            let tables = match operation {
+                Operation::Sql(query) => sql::inputs(query, self.catalog)
+                    .map_err(|failure| if failure.pointer.is_none() { failure.at("/sql") } else { failure })?.into_iter().map(|input| (input, "/sql".to_owned())).collect(),
+                Operation::Frame(frame) => of_frame(frame),
+                _ => Vec::new(),
+            };
+            for (input, pointer) in tables {
+                let pinned = match pins {
+                    Some(pins) => Some(pins.get(decided.len()).ok_or(Error::Damaged { what: "the pins of a job" })?),
+                    None => None,
+                };
+                let relation = self.relation(&input, false, state, pinned).await;
+                let (relation, pin) = relation.map_err(|failure| failure.at(pointer))?;
+                relations.push(relation);
+                decided.push(pin);
+            }
             let Operation::Combine { other, .. } = operation else { continue };
             let pinned = match pins {
                 Some(pins) => Some(pins.get(decided.len()).ok_or(Error::Damaged { what: "the pins of a job" })?),
@@ -31,6 +48,12 @@ impl Inputs<'_> {
         }
         Ok((relations, decided))
     }
+}
+
+/// The second frames of a frame's steps, and where they stand.
+fn of_frame(frame: &Frame) -> Vec<(Input, String)> {
+    let other = |(at, step): (usize, &FrameStep)| step.other().map(|input| (input.clone(), format!("/frame/{at}")));
+    frame.steps.iter().enumerate().filter_map(other).collect()
 }
 
 /// A failure whose pointer starts at the second input of an operation. Connectors point into their configuration.

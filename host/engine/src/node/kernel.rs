@@ -68,6 +68,11 @@ impl Kernel {
         Ok(Self { source, limits, bound, names, transform, needed })
     }
 
+    /// The bound function itself, for calls outside of a plan's nodes.
+    pub(crate) const fn transform(&self) -> &Transform {
+        &self.transform
+    }
+
     /// What binding decided.
     pub(crate) fn plan(&self) -> &Plan {
         self.transform.plan()

@@ -10,12 +10,12 @@ use crate::PluginEntry;
 use crate::node::external;
 use crate::plan::fitted;
 use crate::relation::{CurrentRun, PlanContext};
+use crate::udf::Watch;
 use azora_sandbox::{Aggregate, AggregateInstance, CancelFlag, FunctionDecl};
 use azora_spec::Failure;
 use azora_spec::limits::GuestLimits;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StructArray};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{DataFusionError, Result, not_impl_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
@@ -90,27 +90,6 @@ impl Function {
 
     fn start(&self, cancel: CancelFlag) -> Result<AggregateInstance> {
         self.aggregate.start(cancel).map_err(|error| self.failed(error))
-    }
-}
-
-/// A flag that is set when the run under way is cancelled, for as long as this lives.
-#[derive(Debug)]
-struct Watch {
-    flag: CancelFlag,
-    _task: Option<SpawnedTask<()>>,
-}
-
-impl Watch {
-    fn new(run: &CurrentRun) -> Self {
-        let (flag, cancel) = (CancelFlag::new(), run.cancel());
-        let watched = flag.clone();
-        let task = tokio::runtime::Handle::try_current().is_ok().then(|| {
-            SpawnedTask::spawn(async move {
-                cancel.cancelled().await;
-                watched.cancel();
-            })
-        });
-        Self { flag, _task: task }
     }
 }
 

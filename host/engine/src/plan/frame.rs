@@ -1,0 +1,394 @@
+//! Operations on rows with named columns: what each means as a DataFusion plan. Groups are in `frame::groups`, second
+//! frames in `frame::pair`, values in `frame::values`; expressions are SQL's (`plan::sql`), lambdas RDDs'.
+//!
+//! Order: rows keep the order of the input except through groups, joins and sets, as in Spark; `limit` and `offset` count
+//! in that order, whatever the number of partitions.
+
+mod groups;
+mod pair;
+mod values;
+
+use super::sql::{self, Names, built, known_column};
+use super::{Answer, Builder, HIDDEN, OperationAt};
+use crate::input;
+use crate::node::{Gather, IndexMode};
+use azora_connect::element::Element;
+use azora_spec::{Code, ColumnType, Expression, Failure, Frame, FrameStep, Function, NamedExpression, Operation, SortBy, SortOrder};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{Column, DFSchema};
+use datafusion::dataframe::DataFrame;
+use datafusion::error::Result as PlanResult;
+use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, cast, ident, lit};
+use std::sync::Arc;
+
+/// The place of a row, for operations that must not depend on partitions.
+const PLACE: &str = "__azora_place";
+
+/// One step and its surroundings.
+struct At<'a> {
+    frame: &'a Frame,
+    pointer: String,
+    /// Whether the step before it was a sort, so that a limit is the engine's own top-k.
+    is_sorted: bool,
+}
+
+impl At<'_> {
+    fn invalid(&self, message: impl Into<String>) -> Failure {
+        Failure::new(Code::OperationInvalid, message).at(&self.pointer)
+    }
+
+    fn located<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
+        result.map_err(|failure| if failure.pointer.is_none() { failure.at(&self.pointer) } else { failure })
+    }
+}
+
+impl Builder<'_> {
+    /// Applies a frame's operations.
+    pub(super) fn framed(&mut self, frame: &Frame) -> Result<Answer, Failure> {
+        self.as_columns()?;
+        if let Some(schema) = &frame.schema {
+            self.typed(schema)?;
+        }
+        let mut answer = Answer::rows();
+        for (at, step) in frame.steps.iter().enumerate() {
+            let before = at.checked_sub(1).and_then(|before| frame.steps.get(before));
+            let at = At { frame, pointer: format!("/frame/{at}"), is_sorted: matches!(before, Some(FrameStep::Sort(_))) };
+            let done = self.frame_step(&at, step);
+            if let Some(given) = at.located(done)? {
+                answer = given;
+            }
+        }
+        if !matches!(frame.steps.last(), Some(FrameStep::Count)) {
+            self.analyze()?;
+        }
+        Ok(answer)
+    }
+
+    fn frame_step(&mut self, at: &At<'_>, step: &FrameStep) -> Result<Option<Answer>, Failure> {
+        match step {
+            FrameStep::Select(columns) => self.select(at, columns)?,
+            FrameStep::Filter(condition) => self.filter_rows(at, condition)?,
+            FrameStep::WithColumns(columns) => {
+                for (name, expression) in columns {
+                    self.with_column_of(at, name, expression)?;
+                }
+            }
+            FrameStep::Rename(pairs) => self.rename(pairs)?,
+            FrameStep::Drop(columns) => self.drop_columns(columns)?,
+            FrameStep::Cast(pairs) => self.cast_columns(at, pairs)?,
+            FrameStep::Aggregate(grouping) => self.group(at, grouping)?,
+            FrameStep::Join { kind, on, .. } => self.join_frames(at, *kind, on)?,
+            FrameStep::Set { kind, .. } => self.set_frames(*kind)?,
+            FrameStep::Distinct(columns) => self.distinct_rows(columns)?,
+            FrameStep::Sort(keys) => {
+                let keys = self.sort_exprs(at, keys)?;
+                self.change(|frame| frame.sort(keys))?;
+            }
+            FrameStep::Limit(n) => self.first_rows(at, *n)?,
+            FrameStep::Offset(n) => self.skip_rows(at, *n)?,
+            FrameStep::Sample { fraction, with_replacement, seed } => {
+                let mode = IndexMode::Sample { fraction: *fraction, seed: *seed, with_replacement: *with_replacement };
+                self.rows.index(mode, PLACE)?;
+            }
+            FrameStep::Window { .. } => self.window(at, step)?,
+            FrameStep::Explode { column, name, keeps_empty } => self.explode(at, column, name, *keeps_empty)?,
+            FrameStep::FillNull { all, subset, by_column } => self.fill_null(at, all.as_ref(), subset.as_deref(), by_column)?,
+            FrameStep::DropNull { columns, least } => self.drop_null(columns.as_deref(), *least)?,
+            FrameStep::Replace { columns, pairs } => self.replace_values(columns.as_deref(), pairs)?,
+            FrameStep::Describe(columns) => self.describe(columns)?,
+            FrameStep::Show(n) => self.first_rows(at, *n)?,
+            FrameStep::First => {
+                self.first_rows(at, 1)?;
+                return Ok(Some(Answer::single()));
+            }
+            FrameStep::Count => {
+                self.analyze()?;
+                return self.count().map(Some);
+            }
+            FrameStep::Collect | FrameStep::Write => {}
+        }
+        Ok(None)
+    }
+
+    /// Elements as rows of named columns without qualifiers.
+    fn as_columns(&mut self) -> Result<(), Failure> {
+        let plan = self.rows.plan.clone();
+        self.set(DataFrame::new(self.ctx.state.clone(), plan))
+    }
+
+    /// The plan with its final types, and with arithmetic that does not wrap.
+    fn analyze(&mut self) -> Result<(), Failure> {
+        let analyzed = built(sql::analyzed(&self.ctx.state, self.rows.plan.clone()))?;
+        self.take(analyzed);
+        Ok(())
+    }
+
+    /// Whole rows of a plan as the frame.
+    fn take(&mut self, plan: LogicalPlan) {
+        self.rows.plan = plan;
+        let before = Arc::clone(&self.rows.schema);
+        let fields = self.rows.plan.schema().fields().iter().map(|field| {
+            let known = before.fields().iter().find(|known| known.name() == field.name() && known.data_type() == field.data_type());
+            field.as_ref().clone().with_metadata(known.map(|known| known.metadata().clone()).unwrap_or_default())
+        });
+        self.rows.schema = Element::Object.schema(fields.collect::<Vec<_>>());
+    }
+
+    /// A frame's columns, each under its plain name.
+    fn set(&mut self, frame: DataFrame) -> Result<(), Failure> {
+        let needs_names = frame.schema().iter().any(|(qualifier, _)| qualifier.is_some());
+        let frame = if needs_names {
+            let columns: Vec<Expr> = frame
+                .schema()
+                .iter()
+                .map(|(qualifier, field)| Expr::Column(Column::new(qualifier.cloned(), field.name())).alias(field.name()))
+                .collect();
+            built(frame.select(columns))?
+        } else {
+            frame
+        };
+        self.take(frame.into_parts().1);
+        Ok(())
+    }
+
+    /// The frame so far.
+    fn frame(&self) -> DataFrame {
+        DataFrame::new(self.ctx.state.clone(), self.rows.plan.clone())
+    }
+
+    fn change(&mut self, change: impl FnOnce(DataFrame) -> PlanResult<DataFrame>) -> Result<(), Failure> {
+        let changed = built(change(self.frame()))?;
+        self.set(changed)
+    }
+
+    fn known(&self, column: &str) -> Result<(), Failure> {
+        known_column(&self.rows.names(), column)
+    }
+
+    /// A column's name, or a SQL expression.
+    fn sql_expr(&self, at: &At<'_>, text: &str) -> Result<Expr, Failure> {
+        self.sql_expr_over(at, text, self.rows.plan.schema())
+    }
+
+    fn sql_expr_over(&self, at: &At<'_>, text: &str, schema: &DFSchema) -> Result<Expr, Failure> {
+        let plain = text.trim();
+        if self.rows.names().iter().any(|name| name == plain)
+            && schema.has_column_with_unqualified_name(plain)
+            && !schema.iter().any(|(qualifier, _)| qualifier.is_some())
+        {
+            return Ok(ident(plain));
+        }
+        let names = Names::new(self.ctx, &at.frame.functions, &at.pointer);
+        sql::expression(&names, text, schema)
+    }
+
+    fn select(&mut self, at: &At<'_>, columns: &[NamedExpression]) -> Result<(), Failure> {
+        let mut wanted = Vec::with_capacity(columns.len());
+        for (place, column) in columns.iter().enumerate() {
+            match &column.expression {
+                Expression::Sql(text) if text.trim() == "*" => {
+                    wanted.extend(self.rows.names().iter().filter(|name| !name.starts_with(HIDDEN)).map(ident))
+                }
+                Expression::Sql(text) => {
+                    let expr = self.sql_expr(at, text)?;
+                    wanted.push(self.with_name(expr, column.name.as_deref()));
+                }
+                Expression::Function(function) => {
+                    let name = column.name.clone().unwrap_or_else(|| format!("column{}", place + 1));
+                    let hidden = format!("{HIDDEN}selected{place}");
+                    self.computed_column(at, &hidden, function)?;
+                    wanted.push(ident(hidden).alias(name));
+                }
+            }
+        }
+        self.change(|frame| frame.select(wanted))
+    }
+
+    fn with_name(&self, expr: Expr, name: Option<&str>) -> Expr {
+        match name {
+            Some(name) => expr.unalias().alias(name),
+            None => expr,
+        }
+    }
+
+    fn filter_rows(&mut self, at: &At<'_>, condition: &Expression) -> Result<(), Failure> {
+        match condition {
+            Expression::Sql(text) => {
+                let expr = self.sql_expr(at, text)?;
+                let of = built(datafusion::logical_expr::ExprSchemable::get_type(&expr, self.rows.plan.schema()))?;
+                if !matches!(of, DataType::Boolean | DataType::Null) {
+                    return Err(Failure::new(Code::SqlType, format!("a filter's condition is true or false, and this is {of}"))
+                        .at(&at.pointer)
+                        .hint("compare it with something: age > 18"));
+                }
+                self.change(|frame| frame.filter(expr))
+            }
+            Expression::Function(function) => {
+                let operation = Operation::Filter(function.clone());
+                self.operation(&OperationAt { operation: &operation, pointer: at.pointer.clone(), is_order_seen: true })?;
+                self.flush()
+            }
+        }
+    }
+
+    fn with_column_of(&mut self, at: &At<'_>, name: &str, expression: &Expression) -> Result<(), Failure> {
+        if name.is_empty() || name.starts_with(HIDDEN) {
+            return Err(
+                Failure::new(Code::RequestField, format!("a column needs a name, which may not start with '{HIDDEN}'")).at(&at.pointer)
+            );
+        }
+        match expression {
+            Expression::Sql(text) => {
+                let expr = self.sql_expr(at, text)?.unalias();
+                self.put_column(name, expr)
+            }
+            Expression::Function(function) => self.computed_column(at, name, function),
+        }
+    }
+
+    /// A column is added behind the others, or takes the place of the one of that name.
+    fn put_column(&mut self, name: &str, expr: Expr) -> Result<(), Failure> {
+        let mut columns: Vec<Expr> = self.rows.names().iter().filter(|known| *known != name).map(ident).collect();
+        let place = self.rows.names().iter().position(|known| known == name).unwrap_or(columns.len());
+        columns.insert(place, expr.alias(name));
+        self.change(|frame| frame.select(columns))
+    }
+
+    /// A column with what a lambda or a plugin's function makes of each row.
+    fn computed_column(&mut self, at: &At<'_>, name: &str, function: &Function) -> Result<(), Failure> {
+        let operation = Operation::Map(function.clone());
+        let step = OperationAt { operation: &operation, pointer: at.pointer.clone(), is_order_seen: true };
+        let prefix = format!("{HIDDEN}computed");
+        let made = self.computed(&step, function, "function", &prefix)?;
+        let [column] = made.as_slice() else {
+            return Err(at
+                .invalid(format!("the function makes {} columns, and one is wanted for '{name}'", made.len()))
+                .hint("answer one value, not an object"));
+        };
+        let made = ident(column);
+        // The schema of elements does not know the hidden column yet.
+        let mut columns: Vec<Expr> = self.rows.names().iter().filter(|known| known.as_str() != name).map(ident).collect();
+        let place = self.rows.names().iter().position(|known| known == name).unwrap_or(columns.len());
+        columns.insert(place, made.alias(name));
+        self.change(|frame| frame.select(columns))
+    }
+
+    fn rename(&mut self, pairs: &[(String, String)]) -> Result<(), Failure> {
+        for (old, _) in pairs {
+            self.known(old)?;
+        }
+        let columns: Vec<Expr> = self
+            .rows
+            .names()
+            .iter()
+            .map(|name| match pairs.iter().find(|(old, _)| old == name) {
+                Some((_, new)) => ident(name).alias(new),
+                None => ident(name),
+            })
+            .collect();
+        self.change(|frame| frame.select(columns))
+    }
+
+    fn drop_columns(&mut self, dropped: &[String]) -> Result<(), Failure> {
+        for column in dropped {
+            self.known(column)?;
+        }
+        let columns: Vec<Expr> = self.rows.names().iter().filter(|name| !dropped.contains(name)).map(ident).collect();
+        if columns.is_empty() {
+            return Err(Failure::new(Code::OperationInvalid, "no column would be left"));
+        }
+        self.change(|frame| frame.select(columns))
+    }
+
+    fn cast_columns(&mut self, at: &At<'_>, pairs: &[(String, String)]) -> Result<(), Failure> {
+        for (column, word) in pairs {
+            self.known(column)?;
+            let expr = match input::type_of_word(word) {
+                Some(of) => cast(ident(column), of),
+                None => self.sql_expr(at, &format!("CAST({} AS {word})", quoted(column)))?.unalias(),
+            };
+            self.put_column(column, expr)?;
+        }
+        Ok(())
+    }
+
+    /// Columns as the request's schema says. Inline rows were read so already.
+    fn typed(&mut self, schema: &[ColumnType]) -> Result<(), Failure> {
+        for (at, column) in schema.iter().enumerate() {
+            self.known(&column.name).map_err(|failure| failure.at(format!("/schema/{at}")))?;
+            let field = self.rows.schema.field_with_name(&column.name).ok().cloned();
+            let Some(of) = input::type_of_word(&column.type_word) else { continue };
+            if field.is_some_and(|field| field.data_type() != &of) {
+                self.put_column(&column.name, cast(ident(&column.name), of))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sort_exprs(&self, at: &At<'_>, keys: &[SortBy]) -> Result<Vec<SortExpr>, Failure> {
+        let one = |key: &SortBy| {
+            let is_ascending = key.order == SortOrder::Ascending;
+            // Spark's order: nulls are the smallest.
+            Ok(self.sql_expr(at, &key.expression)?.unalias().sort(is_ascending, key.nulls_first.unwrap_or(is_ascending)))
+        };
+        keys.iter().map(one).collect()
+    }
+
+    fn first_rows(&mut self, at: &At<'_>, n: usize) -> Result<(), Failure> {
+        if at.is_sorted {
+            return self.change(|frame| frame.limit(0, Some(n)));
+        }
+        self.rows.pass_through(Gather::first(n))
+    }
+
+    fn skip_rows(&mut self, at: &At<'_>, n: usize) -> Result<(), Failure> {
+        if at.is_sorted {
+            return self.change(|frame| frame.limit(n, None));
+        }
+        let columns: Vec<Expr> = self.rows.names().iter().map(ident).collect();
+        self.rows.index(IndexMode::Position, PLACE)?;
+        let skipped = i64::try_from(n).unwrap_or(i64::MAX);
+        self.change(|frame| frame.filter(ident(PLACE).gt_eq(lit(skipped)))?.select(columns))
+    }
+
+    fn distinct_rows(&mut self, columns: &[String]) -> Result<(), Failure> {
+        if columns.is_empty() {
+            return self.rows.distinct();
+        }
+        for column in columns {
+            self.known(column)?;
+        }
+        self.first_of_each(columns)
+    }
+
+    fn window(&mut self, at: &At<'_>, step: &FrameStep) -> Result<(), Failure> {
+        let FrameStep::Window { name, function, partition_by, order_by, frame } = step else { return Ok(()) };
+        let names = self.rows.names();
+        let written = |text: &String| if names.contains(text) { quoted(text) } else { text.clone() };
+        let mut over = Vec::new();
+        if !partition_by.is_empty() {
+            over.push(format!("PARTITION BY {}", partition_by.iter().map(written).collect::<Vec<_>>().join(", ")));
+        }
+        if !order_by.is_empty() {
+            let keys = order_by.iter().map(|key| {
+                let is_ascending = key.order == SortOrder::Ascending;
+                let nulls = if key.nulls_first.unwrap_or(is_ascending) { "FIRST" } else { "LAST" };
+                format!("{} {} NULLS {nulls}", written(&key.expression), if is_ascending { "ASC" } else { "DESC" })
+            });
+            over.push(format!("ORDER BY {}", keys.collect::<Vec<_>>().join(", ")));
+        }
+        over.extend(frame.clone());
+        let expr = self.sql_expr(at, &format!("{function} OVER ({})", over.join(" ")))?;
+        if !matches!(expr, Expr::WindowFunction(_)) {
+            return Err(at
+                .invalid("'function' is one call of a window function or an aggregate")
+                .hint("for example row_number() or sum(amount)"));
+        }
+        self.put_column(name, expr)
+    }
+}
+
+/// A name as SQL writes it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

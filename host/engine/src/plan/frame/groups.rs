@@ -1,0 +1,170 @@
+//! Groups: aggregates, pivots, the first row of each, and descriptions of columns.
+
+use super::{At, PLACE, known_column};
+use crate::node::IndexMode;
+use crate::plan::Builder;
+use crate::plan::sql::{built, checked_sum, scalar};
+use azora_spec::{AggregateWord, Aggregated, Code, Expression, Failure, Grouping};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::functions_aggregate::expr_fn;
+use datafusion::functions_aggregate::first_last::{first_value_udaf, last_value_udaf};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlanBuilder, cast, ident, lit, when};
+
+impl Builder<'_> {
+    pub(super) fn group(&mut self, at: &At<'_>, grouping: &Grouping) -> Result<(), Failure> {
+        let mut keys = Vec::with_capacity(grouping.keys.len());
+        for (place, key) in grouping.keys.iter().enumerate() {
+            keys.push(match &key.expression {
+                Expression::Sql(text) => {
+                    let expr = self.sql_expr(at, text)?;
+                    self.with_name(expr, key.name.as_deref())
+                }
+                Expression::Function(function) => {
+                    let name = key.name.clone().unwrap_or_else(|| format!("key{}", place + 1));
+                    self.computed_column(at, &name, function)?;
+                    ident(name)
+                }
+            });
+        }
+        let mut made = Vec::new();
+        let mut needs_place = false;
+        match &grouping.pivot {
+            None => {
+                for aggregated in &grouping.aggregates {
+                    made.push(self.one_aggregate(at, aggregated, None, &mut needs_place)?.alias(&aggregated.name));
+                }
+            }
+            Some(pivot) => {
+                self.known(&pivot.column)?;
+                for value in &pivot.values {
+                    let of = self.rows.schema.field_with_name(&pivot.column).map_or(DataType::Null, |field| field.data_type().clone());
+                    let is_value = ident(&pivot.column).eq(cast(lit(scalar(value)), of));
+                    let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    for aggregated in &grouping.aggregates {
+                        let name = if grouping.aggregates.len() == 1 { word.clone() } else { format!("{word}_{}", aggregated.name) };
+                        made.push(self.one_aggregate(at, aggregated, Some(is_value.clone()), &mut needs_place)?.alias(name));
+                    }
+                }
+            }
+        }
+        if needs_place {
+            self.rows.index(IndexMode::Ordinal, PLACE)?;
+        }
+        self.change(|frame| frame.aggregate(keys, made))
+    }
+
+    /// One aggregate, of the rows for which a condition holds.
+    fn one_aggregate(&self, at: &At<'_>, of: &Aggregated, condition: Option<Expr>, needs_place: &mut bool) -> Result<Expr, Failure> {
+        let argument = if of.argument == "*" { lit(1_i64) } else { self.sql_expr(at, &of.argument)?.unalias() };
+        let argument = match condition {
+            None => argument,
+            Some(condition) => built(when(condition, argument).end())?,
+        };
+        let by_place = || vec![ident(PLACE).sort(true, false)];
+        Ok(match of.function {
+            AggregateWord::Sum => checked_sum().call(vec![argument]),
+            AggregateWord::Mean => expr_fn::avg(argument),
+            AggregateWord::Min => expr_fn::min(argument),
+            AggregateWord::Max => expr_fn::max(argument),
+            AggregateWord::Count => expr_fn::count(argument),
+            AggregateWord::CountDistinct => expr_fn::count_distinct(argument),
+            AggregateWord::Stddev => expr_fn::stddev(argument),
+            AggregateWord::StddevPopulation => expr_fn::stddev_pop(argument),
+            AggregateWord::Variance => expr_fn::var_sample(argument),
+            AggregateWord::VariancePopulation => expr_fn::var_pop(argument),
+            AggregateWord::Median => expr_fn::median(cast(argument, DataType::Float64)),
+            AggregateWord::ApproxDistinct => expr_fn::approx_distinct(argument),
+            AggregateWord::First => {
+                *needs_place = true;
+                built(first_value_udaf().call(vec![argument]).order_by(by_place()).build())?
+            }
+            AggregateWord::Last => {
+                *needs_place = true;
+                built(last_value_udaf().call(vec![argument]).order_by(by_place()).build())?
+            }
+            AggregateWord::CollectList => {
+                *needs_place = true;
+                let is_there = argument.clone().is_not_null();
+                built(expr_fn::array_agg(argument).filter(is_there).order_by(by_place()).build())?
+            }
+            AggregateWord::CollectSet => {
+                let is_there = argument.clone().is_not_null();
+                built(expr_fn::array_agg(argument.clone()).filter(is_there).distinct().order_by(vec![argument.sort(true, false)]).build())?
+            }
+        })
+    }
+
+    /// Of the rows with equal values in some columns the first.
+    pub(super) fn first_of_each(&mut self, columns: &[String]) -> Result<(), Failure> {
+        let names = self.rows.names();
+        let keys: Vec<Expr> = columns.iter().map(ident).collect();
+        let mut firsts = Vec::new();
+        for name in names.iter().filter(|name| !columns.contains(name)) {
+            let first = first_value_udaf().call(vec![ident(name)]).order_by(vec![ident(PLACE).sort(true, false)]).build();
+            firsts.push(built(first)?.alias(name));
+        }
+        if firsts.is_empty() {
+            return self.rows.distinct();
+        }
+        let all: Vec<Expr> = names.iter().map(ident).collect();
+        self.rows.index(IndexMode::Ordinal, PLACE)?;
+        self.change(|frame| frame.aggregate(keys, firsts)?.select(all))
+    }
+
+    /// `count`, `mean`, `stddev`, `min` and `max` of columns, as texts, one row each.
+    pub(super) fn describe(&mut self, columns: &[String]) -> Result<(), Failure> {
+        const WORDS: [&str; 5] = ["count", "mean", "stddev", "min", "max"];
+        const WORD: &str = "summary";
+        let names = self.rows.names();
+        for column in columns {
+            known_column(&names, column)?;
+        }
+        let is_plain = |of: &DataType| {
+            of.is_numeric()
+                || matches!(of, DataType::Utf8 | DataType::LargeUtf8 | DataType::Boolean | DataType::Date32 | DataType::Timestamp(..))
+        };
+        let fields = self.rows.schema.fields().iter().filter(|field| match columns {
+            [] => is_plain(field.data_type()),
+            named => named.contains(field.name()),
+        });
+        let fields: Vec<(String, bool)> = fields.map(|field| (field.name().clone(), field.data_type().is_numeric())).collect();
+        if fields.is_empty() {
+            return Err(Failure::new(Code::OperationInvalid, "there is no column that can be described"));
+        }
+        let (mut aggregates, mut shown) = (Vec::new(), vec![ident(WORD)]);
+        for (name, is_number) in &fields {
+            let column = || ident(name);
+            let mut cases = Vec::new();
+            for (at, word) in WORDS.iter().enumerate() {
+                let value = match (*word, is_number) {
+                    ("count", _) => expr_fn::count(column()),
+                    ("mean", true) => expr_fn::avg(column()),
+                    ("stddev", true) => expr_fn::stddev(column()),
+                    ("min", _) => expr_fn::min(column()),
+                    ("max", _) => expr_fn::max(column()),
+                    _ => continue,
+                };
+                let hidden = format!("{name}.{at}");
+                aggregates.push(value.alias(&hidden));
+                cases.push((*word, cast(ident(hidden), DataType::Utf8)));
+            }
+            let mut cases = cases.into_iter();
+            let Some((word, value)) = cases.next() else { continue };
+            let mut case = when(ident(WORD).eq(lit(word)), value);
+            for (word, value) in cases {
+                case = case.when(ident(WORD).eq(lit(word)), value);
+            }
+            shown.push(built(case.end())?.alias(name));
+        }
+        let rows = (0_i64..).zip(WORDS).map(|(at, word)| vec![lit(word), lit(at)]).collect();
+        let words = built(
+            LogicalPlanBuilder::values(rows).and_then(|plan| plan.project([ident("column1").alias(WORD), ident("column2").alias(PLACE)])),
+        )?;
+        let words = built(words.build())?;
+        self.change(|frame| {
+            let (state, plan) = frame.aggregate(Vec::new(), aggregates)?.into_parts();
+            let crossed = LogicalPlanBuilder::from(words).cross_join(plan)?.build()?;
+            datafusion::dataframe::DataFrame::new(state, crossed).sort(vec![ident(PLACE).sort(true, false)])?.select(shown)
+        })
+    }
+}

@@ -1,0 +1,138 @@
+//! Two frames: joins and sets.
+
+use super::{At, known_column};
+use crate::plan::Builder;
+use crate::plan::sql::built;
+use azora_spec::{Code, Failure, JoinKind, JoinOn, SetKind};
+use datafusion::common::Column;
+use datafusion::dataframe::DataFrame;
+use datafusion::functions::expr_fn::coalesce;
+use datafusion::functions_window::expr_fn::row_number;
+use datafusion::logical_expr::{Expr, ExprFunctionExt, JoinType, LogicalPlanBuilder, ident};
+
+const LEFT: &str = "left";
+const RIGHT: &str = "right";
+/// Numbers equal rows, for sets that count them.
+const NUMBER: &str = "__azora_number";
+
+fn side(table: &str, column: &str) -> Expr {
+    Expr::Column(Column::new(Some(table), column))
+}
+
+impl Builder<'_> {
+    /// The second frame of this step, without qualifiers.
+    fn next_frame(&mut self) -> Result<DataFrame, Failure> {
+        let relation = self.others.next().ok_or(crate::Error::Broken("one relation for each second frame"))?;
+        let frame = relation.frame;
+        let columns: Vec<Expr> = frame
+            .schema()
+            .iter()
+            .map(|(qualifier, field)| Expr::Column(Column::new(qualifier.cloned(), field.name())).alias(field.name()))
+            .collect();
+        built(frame.select(columns))
+    }
+
+    pub(super) fn join_frames(&mut self, at: &At<'_>, kind: JoinKind, on: &JoinOn) -> Result<(), Failure> {
+        let right = self.next_frame()?;
+        let left_names = self.rows.names();
+        let right_names: Vec<String> = right.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let using = match on {
+            JoinOn::Using(columns) => columns.iter().map(|column| (column.clone(), column.clone())).collect(),
+            JoinOn::Pairs(pairs) => pairs.clone(),
+            JoinOn::Condition(_) | JoinOn::Every => Vec::new(),
+        };
+        for (left, right) in &using {
+            let place = |failure: Failure, side: &str| {
+                let message = format!("the {side} frame: {}", failure.message);
+                Failure { message, ..failure }.at(format!("{}/on", at.pointer))
+            };
+            known_column(&left_names, left).map_err(|failure| place(failure, LEFT))?;
+            known_column(&right_names, right).map_err(|failure| place(failure, RIGHT))?;
+        }
+        let join = match kind {
+            JoinKind::Inner | JoinKind::Cross => JoinType::Inner,
+            JoinKind::Left => JoinType::Left,
+            JoinKind::Right => JoinType::Right,
+            JoinKind::Full => JoinType::Full,
+            JoinKind::Semi => JoinType::LeftSemi,
+            JoinKind::Anti => JoinType::LeftAnti,
+        };
+        let (left, right) = (built(self.frame().alias(LEFT))?, built(right.alias(RIGHT))?);
+        let conditions = match on {
+            JoinOn::Condition(text) => {
+                let both = built(left.schema().join(right.schema()))?;
+                vec![self.sql_expr_over(at, text, &both)?.unalias()]
+            }
+            _ => using.iter().map(|(a, b)| side(LEFT, a).eq(side(RIGHT, b))).collect(),
+        };
+        let joined = built(if kind == JoinKind::Cross {
+            let (state, plan) = left.into_parts();
+            LogicalPlanBuilder::from(plan)
+                .cross_join(right.into_parts().1)
+                .and_then(LogicalPlanBuilder::build)
+                .map(|plan| DataFrame::new(state, plan))
+        } else {
+            left.join_on(right, join, conditions)
+        })?;
+        let is_using = matches!(on, JoinOn::Using(_));
+        let columns = output(kind, is_using.then_some(using.as_slice()), &left_names, &right_names);
+        self.set(built(joined.select(columns))?)
+    }
+
+    pub(super) fn set_frames(&mut self, kind: SetKind) -> Result<(), Failure> {
+        let other = self.next_frame()?;
+        let (columns, others) = (self.rows.schema.fields().len(), other.schema().fields().len());
+        if kind != SetKind::UnionByName && columns != others {
+            let message = format!("'{}' goes by the place of columns, and there are {columns} here and {others} there", kind.as_str());
+            return Err(Failure::new(Code::OperationInvalid, message).hint("select the same columns of both, or use unionByName"));
+        }
+        let all: Vec<Expr> = self.rows.names().iter().map(ident).collect();
+        let is_all = matches!(kind, SetKind::IntersectAll | SetKind::ExceptAll);
+        let frame = if is_all { numbered(self.frame())? } else { self.frame() };
+        let other = if is_all { numbered(other)? } else { other };
+        let (state, plan) = frame.into_parts();
+        let other = other.into_parts().1;
+        let plan = match kind {
+            SetKind::Union => LogicalPlanBuilder::from(plan).union(other).and_then(LogicalPlanBuilder::build),
+            SetKind::UnionByName => LogicalPlanBuilder::from(plan).union_by_name(other).and_then(LogicalPlanBuilder::build),
+            SetKind::Intersect | SetKind::IntersectAll => LogicalPlanBuilder::intersect(plan, other, false),
+            SetKind::Except | SetKind::ExceptAll => LogicalPlanBuilder::except(plan, other, false),
+        };
+        let frame = DataFrame::new(state, built(plan)?);
+        let frame = if is_all { built(frame.select(all))? } else { frame };
+        self.set(frame)
+    }
+}
+
+/// The columns of a join: those of `using` once, then the left's, then the right's; a name that is taken gets `_right`.
+fn output(kind: JoinKind, using: Option<&[(String, String)]>, left: &[String], right: &[String]) -> Vec<Expr> {
+    let is_shared = |name: &String| using.is_some_and(|pairs| pairs.iter().any(|(shared, _)| shared == name));
+    if matches!(kind, JoinKind::Semi | JoinKind::Anti) {
+        return left.iter().map(|name| side(LEFT, name).alias(name)).collect();
+    }
+    let mut columns = Vec::with_capacity(left.len() + right.len());
+    for (name, _) in using.unwrap_or_default() {
+        let key = match kind {
+            JoinKind::Right => side(RIGHT, name),
+            JoinKind::Full => coalesce(vec![side(LEFT, name), side(RIGHT, name)]),
+            _ => side(LEFT, name),
+        };
+        columns.push(key.alias(name));
+    }
+    columns.extend(left.iter().filter(|name| !is_shared(name)).map(|name| side(LEFT, name).alias(name)));
+    for name in right.iter().filter(|name| !is_shared(name)) {
+        let mut alias = name.clone();
+        while left.contains(&alias) || (alias != *name && right.contains(&alias)) {
+            alias.push_str("_right");
+        }
+        columns.push(side(RIGHT, name).alias(alias));
+    }
+    columns
+}
+
+/// With the number of each row among its equals.
+fn numbered(frame: DataFrame) -> Result<DataFrame, Failure> {
+    let columns: Vec<Expr> = frame.schema().fields().iter().map(|field| ident(field.name())).collect();
+    let number = built(row_number().partition_by(columns.clone()).build())?.alias(NUMBER);
+    built(frame.select(columns.into_iter().chain([number]).collect::<Vec<_>>()))
+}

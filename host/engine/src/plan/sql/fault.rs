@@ -1,0 +1,179 @@
+//! DataFusion's errors about a text, as failures with a code, a place in the text and what was probably meant.
+
+use crate::failure_of;
+use azora_spec::wire::{closest, place};
+use azora_spec::{Code, DatasetName, Failure, Position};
+use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::error::Result;
+
+/// Longest text of DataFusion's that is repeated, in characters.
+const SHOWN_CHARS_MAX: usize = 240;
+
+/// What is wrong with a text. `functions` are the names that a wrong one may have meant.
+pub(super) fn of_sql(error: DataFusionError, text: &str, functions: &[String]) -> Failure {
+    let span = span_of(&error);
+    let failure = described(error, text, functions);
+    match span {
+        Some((line, column)) if failure.position.is_none() => failure.position(place(text, byte(text, line, column))),
+        _ => failure,
+    }
+}
+
+/// A table that is not there.
+pub(super) fn unknown_table(name: &str, text: &str, datasets: &[DatasetName]) -> Failure {
+    let failure = Failure::new(Code::DatasetUnknown, format!("no dataset '{}'", name.escape_debug())).at("/sql");
+    let known: Vec<&str> = datasets.iter().map(DatasetName::as_str).collect();
+    let failure = match closest(name, known.iter().copied()) {
+        Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
+        None if known.is_empty() => failure.hint("no dataset has been made yet; files are tables too: FROM 'orders.csv'"),
+        None => failure.hint(format!(
+            "datasets are {}; files are tables too: FROM 'orders.csv'",
+            known.iter().take(20).copied().collect::<Vec<_>>().join(", ")
+        )),
+    };
+    match word(text, name) {
+        Some(position) => failure.position(position),
+        None => failure,
+    }
+}
+
+fn described(error: DataFusionError, text: &str, functions: &[String]) -> Failure {
+    match error.find_root() {
+        DataFusionError::SQL(error, _) => syntax(&error.to_string(), text),
+        DataFusionError::SchemaError(error, _) => schema(error, text),
+        DataFusionError::Plan(message) => planned(message, text, functions),
+        DataFusionError::NotImplemented(message) => Failure::new(Code::SqlUnsupported, clipped(message)),
+        DataFusionError::Execution(message) | DataFusionError::Configuration(message) => Failure::new(Code::SqlInvalid, clipped(message)),
+        DataFusionError::Collection(errors) if !errors.is_empty() => {
+            tracing::debug!(?errors, "several errors");
+            match error {
+                DataFusionError::Collection(mut errors) => of_sql(errors.swap_remove(0), text, functions),
+                other => Failure::new(Code::SqlInvalid, clipped(&other.strip_backtrace())),
+            }
+        }
+        _ => failure_of(error),
+    }
+}
+
+fn syntax(message: &str, text: &str) -> Failure {
+    if message.contains("recursion limit") {
+        return Failure::new(Code::SqlTooDeep, "the SQL nests too deeply").hint("name parts of it by WITH");
+    }
+    let message = message.strip_prefix("sql parser error: ").unwrap_or(message);
+    let (reason, at) = message.rsplit_once(" at Line: ").unwrap_or((message, ""));
+    let numbers: Vec<u64> = at.split(", Column: ").filter_map(|number| number.trim().parse().ok()).collect();
+    let failure = Failure::new(Code::SqlSyntax, clipped(reason.trim_start_matches("ParserError: ")));
+    match numbers.as_slice() {
+        [line, column] => failure.position(place(text, byte(text, *line, *column))),
+        _ => failure.position(place(text, text.trim_end().len())),
+    }
+}
+
+fn schema(error: &SchemaError, text: &str) -> Failure {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let failure = Failure::new(Code::ColumnUnknown, format!("there is no column '{}'", field.flat_name().escape_debug()));
+            let known: Vec<String> = valid_fields.iter().map(|column| column.name.clone()).collect();
+            let is_quoted = text.contains(&format!("\"{}\"", field.name));
+            let failure = match closest(&field.name, known.iter().map(String::as_str)) {
+                Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
+                None if is_quoted => failure.hint(format!("texts stand in single quotes, as in '{}'", field.name.escape_debug())),
+                None => failure.hint(format!("columns are {}", known.iter().take(20).cloned().collect::<Vec<_>>().join(", "))),
+            };
+            match word(text, &field.name) {
+                Some(position) => failure.position(position),
+                None => failure,
+            }
+        }
+        SchemaError::AmbiguousReference { field } => {
+            let failure = Failure::new(Code::ColumnAmbiguous, format!("more than one table has a column '{}'", field.name.escape_debug()))
+                .hint("say which: table.column");
+            match word(text, &field.name) {
+                Some(position) => failure.position(position),
+                None => failure,
+            }
+        }
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            Failure::new(Code::ColumnAmbiguous, format!("there are two columns '{}'", name.escape_debug()))
+                .hint("give one of them another name with AS")
+        }
+    }
+}
+
+fn planned(message: &str, text: &str, functions: &[String]) -> Failure {
+    let lower = message.to_lowercase();
+    if let Some(rest) = message.strip_prefix("Invalid function '") {
+        let name = rest.split('\'').next().unwrap_or_default();
+        let failure = Failure::new(Code::FunctionUnknown, format!("there is no function '{}'", name.escape_debug()));
+        let failure = match closest(name, functions.iter().map(String::as_str)) {
+            Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
+            None => failure.hint("a plugin's function is called as plugin.function(…), a lambda is named by CREATE FUNCTION"),
+        };
+        return match word(text, name) {
+            Some(position) => failure.position(position),
+            None => failure,
+        };
+    }
+    let is_type = [
+        "coerc",
+        "cannot cast",
+        "cannot infer common",
+        "incompatible type",
+        "arithmetic operation",
+        "expects ",
+        "does not support",
+        "signature",
+    ]
+    .iter()
+    .any(|part| lower.contains(part));
+    if is_type {
+        return Failure::new(Code::SqlType, clipped(message)).hint("convert one side: CAST(column AS type)");
+    }
+    if lower.contains("ambiguous") {
+        return Failure::new(Code::ColumnAmbiguous, clipped(message)).hint("say which: table.column");
+    }
+    Failure::new(Code::SqlInvalid, clipped(message))
+}
+
+/// The first sentence of a message, without what DataFusion adds for its developers.
+fn clipped(message: &str) -> String {
+    let message = message.split("\nbacktrace:").next().unwrap_or(message).lines().next().unwrap_or_default();
+    let message = message.split(". This was likely caused by a bug").next().unwrap_or(message);
+    message.trim_end_matches('.').chars().take(SHOWN_CHARS_MAX).collect()
+}
+
+/// Where a name stands in a text for the first time.
+fn word(text: &str, name: &str) -> Option<Position> {
+    let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let found = text.match_indices(name).find(|(at, _)| {
+        let before = text.get(..*at).unwrap_or_default().chars().next_back();
+        let after = text.get(at + name.len()..).unwrap_or_default().chars().next();
+        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    });
+    found.filter(|_| !name.is_empty()).map(|(at, _)| place(text, at))
+}
+
+fn span_of(error: &DataFusionError) -> Option<(u64, u64)> {
+    match error {
+        DataFusionError::Diagnostic(diagnostic, inner) => match &diagnostic.span {
+            Some(span) if span.start.line > 0 => Some((span.start.line, span.start.column)),
+            _ => span_of(inner),
+        },
+        DataFusionError::Context(_, inner) => span_of(inner),
+        DataFusionError::Collection(errors) => errors.first().and_then(span_of),
+        _ => None,
+    }
+}
+
+/// The byte of a line and column, both counted from 1.
+fn byte(text: &str, line: u64, column: u64) -> usize {
+    let count = |number: u64| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
+    let start: usize = text.split_inclusive('\n').take(count(line)).map(str::len).sum();
+    let rest = text.get(start..).unwrap_or_default();
+    start + rest.char_indices().nth(count(column)).map_or(rest.trim_end().len(), |(at, _)| at)
+}
+
+/// Failures of plans that were built, not written: without a place.
+pub(in crate::plan) fn built<T>(result: Result<T>) -> std::result::Result<T, Failure> {
+    result.map_err(|error| of_sql(error, "", &[]))
+}

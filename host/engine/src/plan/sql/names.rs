@@ -1,0 +1,276 @@
+//! What the names in SQL mean: tables, DataFusion's functions, functions of the job, and `plugin.function`.
+
+use super::fault;
+use crate::catalog::Catalog;
+use crate::plan::HIDDEN;
+use crate::relation::PlanContext;
+use crate::udf::aggregate::{aggregate_udf, bind_aggregate};
+use crate::udf::scalar::scalar_udf;
+use azora_sandbox::FunctionKind;
+use azora_spec::wire::closest;
+use azora_spec::{Code, Failure, Function, PluginRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Column, DataFusionError, Result, TableReference, plan_err};
+use datafusion::datasource::cte_worktable::CteWorkTable;
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::execution::SessionStateDefaults;
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF, lit,
+};
+use datafusion::sql::sqlparser::ast::ObjectName;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, LazyLock};
+
+/// DataFusion's functions by their names.
+struct BuiltIn {
+    scalar: HashMap<String, Arc<ScalarUDF>>,
+    higher_order: HashMap<String, Arc<HigherOrderUDF>>,
+    aggregate: HashMap<String, Arc<AggregateUDF>>,
+    window: HashMap<String, Arc<WindowUDF>>,
+    planners: Vec<Arc<dyn ExprPlanner>>,
+}
+
+static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| {
+    macro_rules! by_name {
+        ($functions:expr) => {
+            $functions
+                .into_iter()
+                .flat_map(|function| {
+                    let names: Vec<String> =
+                        std::iter::once(function.name().to_owned()).chain(function.aliases().iter().cloned()).collect();
+                    names.into_iter().map(move |name| (name, Arc::clone(&function)))
+                })
+                .collect()
+        };
+    }
+    let mut aggregate: HashMap<String, Arc<AggregateUDF>> = by_name!(SessionStateDefaults::default_aggregate_functions());
+    aggregate.insert("sum".to_owned(), Arc::new(super::sum::checked_sum()));
+    BuiltIn {
+        scalar: by_name!(SessionStateDefaults::default_scalar_functions()),
+        higher_order: by_name!(SessionStateDefaults::default_higher_order_functions()),
+        aggregate,
+        window: by_name!(SessionStateDefaults::default_window_functions()),
+        planners: SessionStateDefaults::default_expr_planners(),
+    }
+});
+
+/// The names that one text may use.
+pub(in crate::plan) struct Names<'a> {
+    ctx: &'a PlanContext,
+    functions: &'a BTreeMap<String, Function>,
+    tables: HashMap<String, Arc<dyn TableSource>>,
+    made: Mutex<HashMap<String, Arc<ScalarUDF>>>,
+    /// Why a function could not be made.
+    failure: Mutex<Option<Failure>>,
+    pointer: String,
+}
+
+impl<'a> Names<'a> {
+    /// Without tables. Failures of functions at run time point to `pointer`.
+    pub(in crate::plan) fn new(ctx: &'a PlanContext, functions: &'a BTreeMap<String, Function>, pointer: &str) -> Self {
+        Self { ctx, functions, tables: HashMap::new(), made: Mutex::default(), failure: Mutex::default(), pointer: pointer.to_owned() }
+    }
+
+    pub(super) fn add_table(&mut self, name: String, plan: LogicalPlan) {
+        self.tables.insert(name, provider_as_source(Arc::new(ViewTable::new(plan, None))));
+    }
+
+    /// The failure that a caller sees: why a function could not be made, where that was the reason.
+    pub(in crate::plan) fn blame(&self, error: DataFusionError, text: &str) -> Failure {
+        if let Some(failure) = self.failure.lock().take() {
+            return failure;
+        }
+        let known: Vec<String> = self.udf_names().into_iter().chain(self.udaf_names()).chain(self.udwf_names()).collect();
+        fault::of_sql(error, text, &known)
+    }
+
+    /// Name, type and nullability of a table's columns, as rows.
+    pub(super) fn columns_of(&self, name: &ObjectName, text: &str, catalog: &dyn Catalog) -> std::result::Result<Vec<Vec<Expr>>, Failure> {
+        let plain = name.0.iter().filter_map(|part| part.as_ident()).map(|ident| ident.value.as_str()).collect::<Vec<_>>().join(".");
+        let table = self.tables.get(&plain).ok_or_else(|| fault::unknown_table(&plain, text, &catalog.datasets()))?;
+        let row = |field: &Arc<Field>| {
+            vec![lit(field.name().clone()), lit(super::type_word(field.data_type())), lit(if field.is_nullable() { "YES" } else { "NO" })]
+        };
+        Ok(table.schema().fields().iter().map(row).collect())
+    }
+
+    /// The plan with columns that have one name each and no qualifier, so that rows can be objects.
+    pub(super) fn named_once(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let qualifiers = qualifiers(&plan)?;
+        let mut taken = HashSet::new();
+        let mut columns = Vec::with_capacity(plan.schema().fields().len());
+        for (qualifier, field) in plan.schema().iter() {
+            let mut plain = field.name().clone();
+            for table in &qualifiers {
+                plain = plain.replace(&format!("{table}."), "");
+            }
+            if plain.starts_with(HIDDEN) {
+                return plan_err!("a column's name may not start with '{HIDDEN}'");
+            }
+            let (mut name, mut at) = (plain.clone(), 1);
+            while !taken.insert(name.clone()) {
+                name = format!("{plain}_{at}");
+                at += 1;
+            }
+            columns.push(Expr::Column(Column::new(qualifier.cloned(), field.name())).alias(name));
+        }
+        LogicalPlanBuilder::from(plan).project(columns)?.build()
+    }
+
+    /// A function that the job names, or a plugin's.
+    fn function(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        if let Some(udf) = self.made.lock().get(name) {
+            return Some(Arc::clone(udf));
+        }
+        let of_plugin;
+        let function = match self.functions.get(name) {
+            Some(function) => function,
+            None => {
+                of_plugin = plugin_function(name)?;
+                &of_plugin
+            }
+        };
+        match scalar_udf(self.ctx, name, function, &self.pointer) {
+            Ok(udf) => {
+                let udf = Arc::new(udf);
+                self.made.lock().insert(name.to_owned(), Arc::clone(&udf));
+                Some(udf)
+            }
+            Err(failure) => {
+                if !matches!(failure.code, Code::PluginUnknown) || self.functions.contains_key(name) {
+                    *self.failure.lock() = Some(failure);
+                }
+                None
+            }
+        }
+    }
+
+    /// A plugin's aggregate, by its declared arguments.
+    fn aggregate(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        let of_plugin;
+        let function = match self.functions.get(name) {
+            Some(function) => function,
+            None => {
+                of_plugin = plugin_function(name)?;
+                &of_plugin
+            }
+        };
+        let Function::Plugin { plugin, function, config, .. } = function else { return None };
+        let entry = self.ctx.plugin(plugin).ok()?;
+        let mut decls = entry.manifest.functions.iter().filter(|decl| decl.kind == FunctionKind::Aggregate);
+        let decl = match function {
+            Some(name) => decls.find(|decl| decl.name == *name)?,
+            None => decls.next()?,
+        };
+        let input: SchemaRef = Arc::new(Schema::new(decl.params.fields().clone()));
+        let config = serde_json::Value::Object(config.clone()).to_string();
+        match bind_aggregate(self.ctx, &entry, decl, &input, &config) {
+            Ok(aggregate) => Some(Arc::new(aggregate_udf(name, aggregate, input, self.ctx, &self.pointer))),
+            Err(failure) => {
+                *self.failure.lock() = Some(failure.at(&self.pointer));
+                None
+            }
+        }
+    }
+}
+
+/// `plugin.function`, the parts quoted or not.
+fn plugin_function(name: &str) -> Option<Function> {
+    let (plugin, function) = name.rsplit_once('.')?;
+    let plain = |part: &str| part.trim_matches('"').to_owned();
+    let plugin: PluginRef = plain(plugin).parse().ok()?;
+    Some(Function::Plugin { plugin, function: Some(plain(function)), config: serde_json::Map::new(), columns: None, keep_as: None })
+}
+
+/// Names of tables and aliases in a plan, the longest first.
+fn qualifiers(plan: &LogicalPlan) -> Result<Vec<String>> {
+    let mut found = HashSet::new();
+    plan.apply_with_subqueries(|node| {
+        match node {
+            LogicalPlan::SubqueryAlias(alias) => drop(found.insert(alias.alias.to_string())),
+            LogicalPlan::TableScan(scan) => drop(found.insert(scan.table_name.to_string())),
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let mut found: Vec<String> = found.into_iter().collect();
+    found.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    Ok(found)
+}
+
+impl ContextProvider for Names<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        let plain = if name.schema().is_none() { name.table().to_owned() } else { name.to_string() };
+        match self.tables.get(&plain) {
+            Some(table) => Ok(Arc::clone(table)),
+            None => plan_err!("table '{plain}' not found"),
+        }
+    }
+
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        &BUILT_IN.planners
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        if self.functions.contains_key(name) {
+            return self.function(name);
+        }
+        BUILT_IN.scalar.get(&name.to_ascii_lowercase()).cloned().or_else(|| self.function(name))
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        BUILT_IN.higher_order.get(&name.to_ascii_lowercase()).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        BUILT_IN.aggregate.get(&name.to_ascii_lowercase()).cloned().or_else(|| self.aggregate(name))
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        BUILT_IN.window.get(&name.to_ascii_lowercase()).cloned()
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.ctx.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        BUILT_IN.scalar.keys().chain(self.functions.keys()).cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        BUILT_IN.higher_order.keys().cloned().collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        BUILT_IN.aggregate.keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        BUILT_IN.window.keys().cloned().collect()
+    }
+}
+
+/// A column of that name, or the failure that says which there are.
+pub(in crate::plan) fn known_column(names: &[String], wanted: &str) -> std::result::Result<(), Failure> {
+    if names.iter().any(|name| name == wanted) {
+        return Ok(());
+    }
+    let failure = Failure::new(Code::ColumnUnknown, format!("there is no column '{}'", wanted.escape_debug()));
+    Err(match closest(wanted, names.iter().map(String::as_str)) {
+        Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
+        None => failure.hint(format!("columns are {}", names.iter().take(20).cloned().collect::<Vec<_>>().join(", "))),
+    })
+}
