@@ -47,6 +47,15 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::LambdaUnknownName
         | Code::LambdaUnsupported
         | Code::LambdaTooLarge
+        | Code::SqlSyntax
+        | Code::SqlUnsupported
+        | Code::SqlTooDeep
+        | Code::SqlInvalid
+        | Code::SqlType
+        | Code::SqlParameter
+        | Code::ColumnUnknown
+        | Code::ColumnAmbiguous
+        | Code::FunctionUnknown
         | Code::PluginFunctionUnknown
         | Code::PluginRefused
         | Code::DatasetNone
@@ -67,7 +76,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::JobNotFinished
         | Code::JobNoResult
         | Code::JobCancelled => StatusCode::CONFLICT,
-        Code::RequestTooLarge | Code::PluginTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::RequestTooLarge | Code::PluginTooLarge | Code::SqlTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::RequestMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::OperationEmpty
         | Code::DataInvalid
@@ -76,6 +85,8 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::ConnectorAnswer
         | Code::RecordBad
         | Code::LambdaOverflow
+        | Code::ArithmeticOverflow
+        | Code::ArithmeticDivision
         | Code::LambdaThrew
         | Code::LambdaResultType
         | Code::LambdaLimit

@@ -1,6 +1,6 @@
 //! The whole URL table, on one screen, and the layers around it.
 
-use crate::routes::{connectors, datasets, health, jobs, lambda, plugins, problems, seed};
+use crate::routes::{connectors, dataframe, datasets, health, jobs, lambda, plugins, problems, seed, sql};
 use crate::{App, openapi, render};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -17,7 +17,7 @@ pub fn router(app: App) -> Router {
         .route("/cluster/status", get(seed::status))
         .route("/ingest", post(seed::ingest))
         .route("/rdd/process", post(seed::process))
-        .route("/dataframe/create", post(seed::create))
+        .route("/dataframe/create", post(dataframe::create))
         .route("/streaming/start", post(seed::start));
     let operations = Router::new()
         .route("/healthz", get(health::alive))
@@ -44,6 +44,7 @@ pub fn router(app: App) -> Router {
         .route("/datasets/{name}/preview", get(datasets::preview))
         .route("/datasets/{name}/rows", get(datasets::rows))
         .route("/datasets/{name}/statistics", get(datasets::statistics))
+        .route("/sql", post(sql::run))
         .route("/connectors", get(connectors::list))
         .route("/problems", get(problems::list))
         .route("/problems/{code}", get(problems::one));

@@ -1,6 +1,7 @@
 //! Handlers, one file per family of routes. Each reads its request, asks the handle, and shapes the answer.
 
 pub(crate) mod connectors;
+pub(crate) mod dataframe;
 pub(crate) mod datasets;
 pub(crate) mod health;
 pub(crate) mod jobs;
@@ -10,3 +11,4 @@ pub(crate) mod problems;
 mod query;
 pub(crate) mod result;
 pub(crate) mod seed;
+pub(crate) mod sql;

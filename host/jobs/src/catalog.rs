@@ -100,6 +100,10 @@ impl azora_engine::Catalog for Catalog {
         })
     }
 
+    fn datasets(&self) -> Vec<DatasetName> {
+        self.store.datasets().into_iter().map(|row| row.name).collect()
+    }
+
     fn last_dataset(&self) -> Option<DatasetName> {
         self.store.last_dataset().map(|row| row.name)
     }

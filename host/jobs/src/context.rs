@@ -5,8 +5,9 @@ use crate::error::Error;
 use crate::shared::Shared;
 use crate::views::{ContextRequest, ContextView};
 use azora_engine::ContextOptions;
-use azora_spec::{Failure, limits};
+use azora_spec::{Failure, Function, limits};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 
 /// Smallest memory of a context: below it not even one sort can run.
 const MEMORY_BYTES_MIN: usize = 8 << 20;
@@ -19,6 +20,8 @@ const ENGINES_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct ContextCell {
     open: Mutex<Option<(ContextView, ContextOptions)>>,
+    /// Functions that queries made; they end with the context.
+    functions: Mutex<BTreeMap<String, Function>>,
 }
 
 impl ContextCell {
@@ -39,7 +42,23 @@ impl Shared {
 
     /// Closes the context. Answers whether there was one. Its jobs go on.
     pub(crate) fn stop_context(&self) -> bool {
+        self.context.functions.lock().clear();
         self.context.open.lock().take().is_some()
+    }
+
+    /// Names functions for the queries to come.
+    pub(crate) fn add_functions(&self, functions: BTreeMap<String, Function>) -> Result<(), Failure> {
+        let mut known = self.context.functions.lock();
+        let added = functions.keys().filter(|name| !known.contains_key(*name)).count();
+        if known.len() + added > limits::SQL_NAMES_MAX {
+            return Err(field("/query", format!("a context keeps at most {} functions", limits::SQL_NAMES_MAX)));
+        }
+        known.extend(functions);
+        Ok(())
+    }
+
+    pub(crate) fn functions(&self) -> BTreeMap<String, Function> {
+        self.context.functions.lock().clone()
     }
 
     pub(crate) fn context_view(&self) -> Option<ContextView> {

@@ -249,6 +249,20 @@ impl Handle {
         self.shared.init_context(request)
     }
 
+    /// Names functions for the queries and frames to come; they end with the context.
+    ///
+    /// # Errors
+    /// [`azora_spec::Code::RequestField`] for too many.
+    pub fn add_functions(&self, functions: std::collections::BTreeMap<String, azora_spec::Function>) -> Result<(), Failure> {
+        self.shared.add_functions(functions)
+    }
+
+    /// The functions that are named.
+    #[must_use]
+    pub fn functions(&self) -> std::collections::BTreeMap<String, azora_spec::Function> {
+        self.shared.functions()
+    }
+
     /// Closes the context and answers whether there was one.
     #[must_use]
     pub fn stop_context(&self) -> bool {

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::locate::{locate, outline};
 use crate::render::failure_json;
 use crate::reply::{job, json, ok, time, with};
+use crate::routes::dataframe;
 use crate::routes::query::Query;
 use crate::routes::result as rows;
 use axum::extract::{Path, State};
@@ -29,8 +30,9 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// `POST /jobs`: 202 once the job is durable; with `Prefer: wait=n` 200 where it ends within that many seconds.
-pub(crate) async fn submit(State(app): State<App>, query: Query, body: Json) -> Result {
+pub(crate) async fn submit(State(app): State<App>, query: Query, mut body: Json) -> Result {
     query.only(&[])?;
+    dataframe::add_functions(&app, &mut body.value);
     let spec = wire::job_spec(&body.value, Unknown::Refuse)?;
     let idempotency = idempotency(&body.headers, &body.bytes)?;
     let wait = wait(&body.headers, app.options.wait_time_max);

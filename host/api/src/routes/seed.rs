@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::Response;
 use azora_jobs::{ContextView, Ended};
 use azora_spec::wire::{self, Unknown};
-use azora_spec::{Code, Failure, JobId};
+use azora_spec::{Code, Failure};
 use serde_json::{Value, json};
 
 /// `GET /health`.
@@ -50,7 +50,8 @@ pub(crate) async fn status(State(app): State<App>) -> Response {
     ok(&json!({ "status": "running", "executors": context.executors, "executorDetails": details }))
 }
 
-fn require_context(app: &App, message: &str) -> Result<(), Failure> {
+/// Refuses a request where no context is open.
+pub(super) fn require_context(app: &App, message: &str) -> Result<(), Failure> {
     match app.handle.context() {
         Some(_) => Ok(()),
         None => Err(Failure::new(Code::ContextMissing, message).hint("POST /spark/init opens a context; its body may be {}")),
@@ -95,22 +96,6 @@ async fn answer(ended: &Ended) -> Result<Vec<u8>, Failure> {
         (None, Some(written)) => Ok(output(written).to_string().into_bytes()),
         (None, None) => Ok(b"null".to_vec()),
     }
-}
-
-/// `POST /dataframe/create`: the rows become a dataset.
-pub(crate) async fn create(State(app): State<App>, body: Json) -> Result {
-    require_context(&app, "Spark context not initialized")?;
-    let read = wire::DataFrameRequest::read(&body.value)?;
-    drop(body);
-    let rows = read.data.len();
-    let name = read.dataset.map_or_else(|| format!("dataframe-{}", JobId::generate()), |name| name.to_string());
-    let request = json!({ "data": read.data, "sink": { "type": "dataset", "name": name, "mode": read.mode.as_str() } });
-    let spec = wire::job_spec(&request, Unknown::Ignore)?;
-    let ended = app.handle.run(spec, request).await?;
-    let count = ended.view.output.as_ref().map_or(rows as u64, |written| written.rows);
-    Ok(ok(&json!({
-        "success": true, "message": "DataFrame created", "rowCount": count, "dataset": name, "job": ended.id.to_string(),
-    })))
 }
 
 /// `POST /streaming/start`: read and checked, and then refused, since this version runs no streams.
