@@ -26,7 +26,7 @@ pub const SQL_BYTES_MAX: usize = 1 << 20;
 /// Deepest nesting of brackets and `CASE` in SQL; counted before parsing.
 pub const SQL_DEPTH_MAX: usize = 64;
 /// Most operators one upon the other in a SQL expression; counted before parsing.
-pub const SQL_CHAIN_MAX: usize = 400;
+pub const SQL_CHAIN_MAX: usize = 100;
 /// Most set operations in a SQL statement.
 pub const SQL_UNIONS_MAX: usize = 200;
 /// Most joins in a SQL statement, and in a frame.

@@ -19,7 +19,8 @@ impl Inputs<'_> {
         let (mut relations, mut decided) = (Vec::new(), Vec::new());
         for (at, operation) in operations.iter().enumerate() {
             let tables = match operation {
-                Operation::Sql(query) => sql::inputs(query, self.catalog)?.into_iter().map(|input| (input, "/sql".to_owned())).collect(),
+                Operation::Sql(query) => sql::inputs(query, self.catalog)
+                    .map_err(|failure| if failure.pointer.is_none() { failure.at("/sql") } else { failure })?.into_iter().map(|input| (input, "/sql".to_owned())).collect(),
                 Operation::Frame(frame) => of_frame(frame),
                 _ => Vec::new(),
             };

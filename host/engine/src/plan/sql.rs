@@ -74,6 +74,9 @@ impl Parsed {
         {
             return Err(*failure);
         }
+        if matches!(&statement, Statement::Statement(inner) if matches!(inner.as_ref(), SqlStatement::ShowTables { .. })) {
+            return Ok(Self { statement, tables: Vec::new() });
+        }
         let (references, _) = resolve_table_references(&statement, false).map_err(wrong)?;
         let mut tables = Vec::with_capacity(references.len());
         for reference in references {
