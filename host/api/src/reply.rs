@@ -4,7 +4,7 @@ use crate::render::failure_json;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use azora_jobs::{ColumnView, PluginConnectorView, DatasetView, FunctionView, JobView, OutputView, PluginView, StageView};
+use azora_jobs::{ColumnView, DatasetView, FunctionView, JobView, OutputView, PluginConnectorView, PluginView, StageView};
 use azora_spec::wire;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};

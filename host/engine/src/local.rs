@@ -96,7 +96,13 @@ struct Partitions {
 }
 
 impl Partitions {
-    fn new(planned: &Planned, context: &RunContext, plan: &Arc<dyn ExecutionPlan>, stages: &Arc<Stages>, cancel: &CancellationToken) -> Self {
+    fn new(
+        planned: &Planned,
+        context: &RunContext,
+        plan: &Arc<dyn ExecutionPlan>,
+        stages: &Arc<Stages>,
+        cancel: &CancellationToken,
+    ) -> Self {
         let task_context = task_context(planned, &context.job.to_string(), cancel);
         // Without an exchange partitions are independent: running only as many as there are threads keeps memory small.
         // With one, all of them drain the same producers and have to run together.

@@ -40,6 +40,7 @@ pub use handle::{Handle, start};
 pub use options::{Decode, Options, PARTITIONS_SHOWN_MAX};
 pub use reading::{Held, Reading};
 pub use views::{
-    ColumnView, ContextRequest, ContextView, DatasetView, Ended, FunctionView, HealthView, Idempotency, IngestRequest,
-    IngestView, JobEvent, JobView, ListQuery, OutputView, Page, PartitionView, PluginConnectorView, PluginView, StageView, Submission, Submitted, TryRequest,
+    ColumnView, ContextRequest, ContextView, DatasetView, Ended, FunctionView, HealthView, Idempotency, IngestRequest, IngestView,
+    JobEvent, JobView, ListQuery, OutputView, Page, PartitionView, PluginConnectorView, PluginView, StageView, Submission, Submitted,
+    TryRequest,
 };

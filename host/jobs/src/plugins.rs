@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::live::now_ms;
 use crate::manifest::{self, Kept};
 use crate::shared::{Shared, blocking};
-use crate::views::{ColumnView, PluginConnectorView, FunctionView, PluginView};
+use crate::views::{ColumnView, FunctionView, PluginConnectorView, PluginView};
 use arrow::datatypes::{Field, Schema};
 use azora_sandbox::{Capability, ConnectorDecl, FunctionDecl, Inspection, PluginConnectorKind};
 use azora_spec::{Code, Digest, Failure, Grants, PluginRef};

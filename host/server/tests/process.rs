@@ -51,6 +51,8 @@ impl Place {
             }
             fs::write(dir.path().join(format!("files/in/{file}.csv")), text)?;
         }
+        // The HTTP client is built without a provider of cryptography; another test may have installed it.
+        rustls::crypto::ring::default_provider().install_default().ok();
         Ok(Self { dir, http: Client::builder().timeout(PATIENCE).build()? })
     }
 

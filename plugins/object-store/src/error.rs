@@ -20,7 +20,9 @@ pub(crate) fn store(error: &object_store::Error, what: &str) -> Failure {
             Failure::new(Code::DataInvalid, format!("{what} was changed after the job had been planned"))
         }
         object_store::Error::AlreadyExists { .. } => Failure::new(Code::SinkExists, format!("{what} is there already")),
-        other if format!("{other:?}").contains("NoSuchBucket") => Failure::new(Code::ConnectorMissing, format!("the bucket of {what} does not exist")),
+        other if format!("{other:?}").contains("NoSuchBucket") => {
+            Failure::new(Code::ConnectorMissing, format!("the bucket of {what} does not exist"))
+        }
         other if denied(other) => Failure::new(Code::ConnectorDenied, format!("the store does not accept the key for {what}"))
             .hint("check accessKeyId, secretAccessKey and region"),
         _ => Failure::new(Code::ConnectorUnavailable, format!("the store does not answer as it should for {what}")),

@@ -20,7 +20,10 @@ impl Inputs<'_> {
         for (at, operation) in operations.iter().enumerate() {
             let tables = match operation {
                 Operation::Sql(query) => sql::inputs(query, self.catalog)
-                    .map_err(|failure| if failure.pointer.is_none() { failure.at("/sql") } else { failure })?.into_iter().map(|input| (input, "/sql".to_owned())).collect(),
+                    .map_err(|failure| if failure.pointer.is_none() { failure.at("/sql") } else { failure })?
+                    .into_iter()
+                    .map(|input| (input, "/sql".to_owned()))
+                    .collect(),
                 Operation::Frame(frame) => of_frame(frame),
                 _ => Vec::new(),
             };

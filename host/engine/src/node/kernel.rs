@@ -109,7 +109,16 @@ impl Kernel {
         });
         let instance = self.transform.start_with(flag).map_err(|error| failed(error, pointer))?;
         let (metrics, pointer, pointers) = (metrics.clone(), pointer.to_owned(), pointers.to_vec());
-        Ok(Guest { kernel: Arc::clone(self), instance, metrics, pointer, pointers, seen: Stats::default(), failed_row: None, _watch: watch })
+        Ok(Guest {
+            kernel: Arc::clone(self),
+            instance,
+            metrics,
+            pointer,
+            pointers,
+            seen: Stats::default(),
+            failed_row: None,
+            _watch: watch,
+        })
     }
 
     /// An instance outside of a plan.
