@@ -116,6 +116,24 @@ async fn broken_json_is_refused() {
     assert_eq!((failure.code, failure.row), (Code::DataMixed, Some(1)), "{failure}");
 }
 
+/// Arrow's decoder would cut it without a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fraction_among_integers_is_no_integer() {
+    let told = json!({"sampleRows": 2});
+    for (integers, fraction) in [
+        ("{\"a\":1,\"b\":0.5}", "{\"a\":1.5,\"b\":2}"),
+        ("7", "7.25"),
+        ("{\"a\":[1]}", "{\"a\":[2,1.5]}"),
+        ("{\"a\":{\"b\":1}}", "{\"a\":{\"b\":1.5}}"),
+    ] {
+        let text = format!("{integers}\n{integers}\n{integers}\n{fraction}\n");
+        let failure = refused("a.ndjson", text.as_bytes(), told.clone()).await;
+        assert_eq!((failure.code, failure.row), (Code::DataInvalid, Some(3)), "{failure}");
+    }
+    let text = "{\"a\":1,\"b\":0.5}\n{\"a\":2,\"b\":1.5}\n{\"a\":-3,\"b\":2.5}\n";
+    check("a.ndjson", text, told, json!([{"a": 1, "b": 0.5}, {"a": 2, "b": 1.5}, {"a": -3, "b": 2.5}])).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn text_lines() {
     check("a.txt", "one\r\n\ntwo", json!({}), json!([{"text": "one"}, {"text": ""}, {"text": "two"}])).await;
