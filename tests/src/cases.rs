@@ -12,8 +12,10 @@
 //! - `${name}` stands for what an earlier step saved, `${files}` for the root of files.
 //! - A body must hold what is expected: objects may hold more, lists may not. `{"$any": true}`, `{"$contains": "text"}`,
 //!   `{"$absent": true}` and `{"$least": 3}` stand for what cannot be written down.
+//! - `"servers": ["redis"]` starts real servers beside it; see `neighbours` for what a case knows of them.
 //! - `"until": {"/state": "succeeded"}` asks again until the body holds that.
 
+use crate::neighbours::Neighbours;
 use crate::{Answer, Client, Server, guests};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
@@ -90,6 +92,7 @@ impl Case {
         }
         let client = Client::new(server.url());
         let mut known = BTreeMap::from([("files".to_owned(), server.files().display().to_string())]);
+        let _neighbours = Neighbours::start(&self.json["servers"], &mut known)?;
         let mut failed = Vec::new();
         for (at, step) in self.json["steps"].as_array().context("a case has steps")?.iter().enumerate() {
             if let Err(reason) = run(step, &client, &mut known).await {

@@ -7,6 +7,7 @@ mod cases;
 mod client;
 mod guests;
 pub mod hostile;
+mod neighbours;
 pub mod readme;
 mod server;
 

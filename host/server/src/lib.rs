@@ -16,4 +16,4 @@ pub use doctor::examine;
 pub use error::{Error, Result};
 pub use logging::init as init_logging;
 pub use server::{Server, start};
-pub use shutdown::signalled;
+pub use shutdown::Signals;

@@ -1,7 +1,7 @@
 //! The program `azora`: flags in, exit codes out. Everything that lasts is in the library beside it.
 
 use anyhow::{Context, Result};
-use azora_server::{Config, Flags, examine, init_logging, signalled, start};
+use azora_server::{Config, Flags, Signals, examine, init_logging, start};
 use clap::{Args, Parser, Subcommand};
 use mimalloc::MiMalloc;
 use std::collections::BTreeMap;
@@ -159,9 +159,10 @@ fn serve(settings: Settings) -> Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("azora-io").build().context("cannot start threads")?;
     runtime.block_on(async {
+        let signals = Signals::listen();
         let server = start(config).await?;
         say(&format!("listening on {}", server.url()))?;
-        let signal = signalled().await;
+        let signal = signals.received().await;
         tracing::info!(signal, "stopping");
         server.shutdown().await;
         Ok(ExitCode::SUCCESS)

@@ -3,12 +3,27 @@
 use std::future::pending;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Ends at the first SIGTERM or SIGINT, and says which.
-pub async fn signalled() -> &'static str {
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
-    tokio::select! {
-        () = received(&mut terminate) => "SIGTERM",
-        () = received(&mut interrupt) => "SIGINT",
+/// The signals that ask for an end, listened for from here on.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+}
+
+impl Signals {
+    /// Starts to listen, inside a runtime. Whoever is told that the server is up may ask it to stop at once, so this comes
+    /// before the server does.
+    #[must_use]
+    pub fn listen() -> Self {
+        Self { terminate: listen(SignalKind::terminate()), interrupt: listen(SignalKind::interrupt()) }
+    }
+
+    /// Ends at the first SIGTERM or SIGINT since [`Self::listen`], and says which.
+    pub async fn received(mut self) -> &'static str {
+        tokio::select! {
+            () = received(&mut self.terminate) => "SIGTERM",
+            () = received(&mut self.interrupt) => "SIGINT",
+        }
     }
 }
 

@@ -1,0 +1,50 @@
+//! Real servers beside a case's own: what connectors speak to when a job comes over HTTP. How connectors treat them in
+//! detail is tested with the connectors.
+
+use anyhow::{Result, bail};
+use azora_services::{Postgres, Redis, S3};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The servers that a case names in `servers`; they end with it.
+#[derive(Debug, Default)]
+pub(crate) struct Neighbours {
+    redis: Option<Redis>,
+    postgres: Option<Postgres>,
+    s3: Option<S3>,
+}
+
+impl Neighbours {
+    /// Starts them. What a case needs to know of each goes into `known`.
+    ///
+    /// # Errors
+    /// A server that cannot be started, or is none.
+    pub(crate) fn start(names: &Value, known: &mut BTreeMap<String, String>) -> Result<Self> {
+        let mut started = Self::default();
+        for name in names.as_array().into_iter().flatten() {
+            match name.as_str().unwrap_or_default() {
+                "redis" => {
+                    let redis = Redis::start()?;
+                    known.insert("redis".to_owned(), redis.url());
+                    started.redis = Some(redis);
+                }
+                "postgresql" => {
+                    let postgres = Postgres::start()?;
+                    let port = postgres.process.port();
+                    let url = format!("postgresql://{}@127.0.0.1:{port}/postgres", Postgres::USER);
+                    known.insert("postgresql".to_owned(), url);
+                    known.insert("postgresql_password".to_owned(), Postgres::PASSWORD.to_owned());
+                    started.postgres = Some(postgres);
+                }
+                "s3" => {
+                    let s3 = S3::start()?;
+                    known.insert("s3".to_owned(), s3.endpoint());
+                    known.insert("s3_bucket".to_owned(), S3::BUCKET.to_owned());
+                    started.s3 = Some(s3);
+                }
+                other => bail!("no server is called '{other}'"),
+            }
+        }
+        Ok(started)
+    }
+}
