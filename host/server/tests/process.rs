@@ -215,7 +215,6 @@ fn expected() -> Value {
     json!([rows.len(), rows.iter().sum::<u64>(), rows.iter().fold(0, |all, row| all ^ row), rows.len()])
 }
 
-#[expect(clippy::disallowed_methods, reason = "the variables are how a nightly run asks for more")]
 fn setting(name: &str, default: u64) -> Result<u64> {
     std::env::var(name).map_or(Ok(default), |text| text.parse().with_context(|| format!("{name} is no number")))
 }
