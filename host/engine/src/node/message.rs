@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(back.describe(), operator.describe());
         assert_eq!(back.encode().unwrap(), bytes);
         assert_eq!(back.kernel.limits, limits);
-        let other = String::from_utf8(bytes).unwrap().replace("\"version\":2", "\"version\":9");
+        let other = String::from_utf8(bytes).unwrap().replace("\"version\":3", "\"version\":9");
         assert_eq!(crate::failure_of(TransformOperator::decode(other.as_bytes(), &components).unwrap_err()).code, Code::Internal);
     }
 }
