@@ -1,6 +1,7 @@
 //! What input, operations and sink hand to one another while a job is planned.
 
 use crate::lambda::{Found, Lambdas, Wanted};
+use crate::letters::{Ledger, Tolerance};
 use crate::node::Kernel;
 use crate::{Catalog, PluginEntry};
 use azora_expression::Pipeline;
@@ -69,6 +70,8 @@ pub(crate) struct PlanContext {
     grants: Mutex<Grants>,
     samples: Mutex<Samples>,
     uses: Mutex<Vec<Bound>>,
+    /// Which rows the job may leave out.
+    pub(crate) tolerance: Mutex<Tolerance>,
 }
 
 /// A chain of lambdas, and the kernel that it became.
@@ -112,7 +115,8 @@ impl PlanContext {
         let partitions = state.config().target_partitions();
         let samples = Mutex::new(Samples { found, ..Samples::default() });
         let (plugins, grants, run, uses) = (Mutex::new(plugins), Mutex::new(grants), Arc::default(), Mutex::default());
-        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, plugins, grants, samples, uses }
+        let tolerance = Mutex::default();
+        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, plugins, grants, samples, uses, tolerance }
     }
 
     /// What a sample decided; none where it was not taken yet.
@@ -198,6 +202,8 @@ pub(crate) struct RunScope {
     pub(crate) cancel: CancellationToken,
     /// Where network connectors run; computing threads must not wait for them.
     pub(crate) io: tokio::runtime::Handle,
+    /// Takes note of what the run leaves out; nobody does where nothing comes of the rows.
+    pub(crate) ledger: Option<Arc<Ledger>>,
 }
 
 /// The run of a plan that is under way, for functions that DataFusion starts without telling them of their task.
