@@ -142,6 +142,8 @@ fn config(options: ContextOptions) -> SessionConfig {
     all.execution.enable_file_stream_work_stealing = false;
     // What else stands in place of a union takes rows in the order in which they happen to come.
     all.optimizer.prefer_existing_union = true;
+    // It asks twice for a column where a new one takes its name: `SELECT o['x'], upper(b) AS b`.
+    all.optimizer.enable_leaf_expression_pushdown = false;
     all.sql_parser.map_string_types_to_utf8view = false;
     config
 }

@@ -67,7 +67,7 @@ impl Uses {
     /// What a plan holds.
     pub(crate) fn of(pins: &Pins, spec: &JobSpec) -> Result<Self, Failure> {
         let appends_to = match &spec.sink {
-            Sink::Dataset { name, mode: WriteMode::Append } => Some(name.clone()),
+            Sink::Dataset { name, mode: WriteMode::Append, .. } => Some(name.clone()),
             _ => None,
         };
         let datasets = pins.datasets().map(|(name, version)| (name.to_owned(), version.to_owned())).collect();
