@@ -7,7 +7,7 @@ mod file;
 pub(crate) mod folders;
 mod left;
 mod network;
-mod part;
+pub(crate) mod part;
 mod staging;
 
 use crate::Catalog;
