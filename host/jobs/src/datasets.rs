@@ -222,7 +222,7 @@ impl Shared {
 
     /// Says how long a dataset lives from now on, or that it has no end; durable when answered.
     pub(crate) async fn expire_dataset(self: &Arc<Self>, name: &DatasetName, ttl: Option<Duration>) -> Result<DatasetView, Failure> {
-        let _turn = self.lock_dataset(name).await;
+        let _turns = self.lock_datasets(&[name]).await;
         let row = self.catalog.current(name).ok_or_else(|| Error::DatasetUnknown(name.to_string()))?;
         let committed = self.store.dataset_committed(&row)?;
         let expires_at_ms = ttl.map(|ttl| now_ms().saturating_add(millis(ttl)));
@@ -236,7 +236,7 @@ impl Shared {
         let expired: Vec<DatasetRow> = self.store.datasets().into_iter().filter(|row| row.is_expired(now_ms)).collect();
         let mut removed = 0;
         for row in expired {
-            let _turn = self.lock_dataset(&row.name).await;
+            let _turns = self.lock_datasets(&[&row.name]).await;
             // It may have been written again, or been given more time, since.
             let Some(row) = self.store.dataset(&row.name).filter(|row| row.is_expired(now_ms)) else { continue };
             self.store.commit(&[Event::DatasetRemoved { name: row.name.clone() }]).await?;
