@@ -134,10 +134,12 @@ impl Inputs<'_> {
         state: &SessionState,
         pins: Option<&InputPins>,
     ) -> Result<(Relation, InputPins), Failure> {
-        if let (Input::Inline(rows), [Operation::Frame(frame), ..]) = (&spec.input, spec.operations.as_slice())
-            && let Some(columns) = &frame.schema
-        {
-            return Ok((self.in_partitions(inline::typed(rows, columns)?, state)?, InputPins::Inline));
+        if let (Input::Inline(rows), [Operation::Frame(frame), ..]) = (&spec.input, spec.operations.as_slice()) {
+            let rows = match &frame.schema {
+                Some(columns) => inline::typed(rows, columns)?,
+                None => inline::with_timestamps(inline::batch(rows, false)?)?,
+            };
+            return Ok((self.in_partitions(rows, state)?, InputPins::Inline));
         }
         self.relation(&spec.input, inline::wants_pairs(&spec.operations), state, pins).await
     }

@@ -295,7 +295,7 @@ async fn too_many_columns_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_dataset_of_a_planned_job_stays_the_same() {
     let bench = Bench::new();
-    let dataset = |name: &str| Sink::Dataset { name: name.parse().unwrap(), mode: WriteMode::Overwrite };
+    let dataset = |name: &str| Sink::Dataset { name: name.parse().unwrap(), mode: WriteMode::Overwrite, ttl: None };
     bench.run(&job(inline(json!([1])), Vec::new(), dataset("first"))).await.unwrap();
     let spec = job(Input::LastDataset, Vec::new(), Sink::Collect);
     let planned = bench.plan(&spec).await.unwrap();
@@ -309,7 +309,7 @@ async fn the_last_dataset_of_a_planned_job_stays_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_input_is_pinned() {
     let bench = Bench::new();
-    let dataset = |name: &str| Sink::Dataset { name: name.parse().unwrap(), mode: WriteMode::Overwrite };
+    let dataset = |name: &str| Sink::Dataset { name: name.parse().unwrap(), mode: WriteMode::Overwrite, ttl: None };
     bench.run(&job(inline(json!([1, 2])), Vec::new(), dataset("left"))).await.unwrap();
     bench.run(&job(inline(json!([2, 3])), Vec::new(), dataset("right"))).await.unwrap();
     bench.put("more.csv", "v\n4\n");
