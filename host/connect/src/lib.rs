@@ -4,6 +4,7 @@
 //! No engine and no sandbox: a connector crate imports this one and `azora-spec`, and nothing else of ours.
 
 pub mod bad;
+mod condition;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod connector;
@@ -22,6 +23,7 @@ mod source;
 pub mod types;
 
 pub use bad::{Receive, Rejected, Rejects};
+pub use condition::{Compare, Condition, Constant};
 pub use connector::{Connector, ConnectorKind, Half};
 pub use memory::MemoryConnector;
 pub use network::Policy;
