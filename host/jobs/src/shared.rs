@@ -6,6 +6,7 @@ use crate::datasets::Retired;
 use crate::error::Error;
 use crate::live::Live;
 use crate::options::Options;
+use crate::seal::Seal;
 use azora_engine::Engine;
 use azora_sandbox::Sandbox;
 use azora_spec::{DatasetName, Failure, JobId};
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) retired: Retired,
     /// Number of the next commit of a dataset.
     pub(crate) ordinal: AtomicU64,
+    /// Keeps the secrets of recorded requests.
+    pub(crate) seal: Seal,
     /// One permit per job that may be alive.
     pub(crate) places: Arc<Semaphore>,
     /// One permit per job that may run; waiters are served in order.
@@ -58,9 +61,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(options: Options, store: Store, catalog: Catalog, engine: Engine, sandbox: Sandbox) -> Self {
+    pub(crate) fn new(options: Options, store: Store, catalog: Catalog, engine: Engine, sandbox: Sandbox) -> Result<Self, Failure> {
         let stripes = || (0..STRIPES).map(|_| Arc::default()).collect();
-        Self {
+        let seal = Seal::of(store.data_dir())?;
+        Ok(Self {
+            seal,
             places: Arc::new(Semaphore::new(options.queue_max + options.running_max)),
             running: Arc::new(Semaphore::new(options.running_max)),
             uploads: Arc::new(Semaphore::new(options.uploads_max)),
@@ -81,7 +86,7 @@ impl Shared {
             catalog,
             engine,
             sandbox,
-        }
+        })
     }
 
     /// A place among the jobs that have not ended, or a refusal.
