@@ -27,6 +27,7 @@ mod shared;
 mod submit;
 mod task;
 mod trial;
+mod turns;
 mod upkeep;
 mod views;
 
