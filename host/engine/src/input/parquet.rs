@@ -1,18 +1,20 @@
 //! Parquet files as a table: DataFusion's own reader, over a fixed list of files in a fixed order.
 
+use super::folders::Folders;
 use crate::files::{DATA_ROOT, Files};
 use crate::pins::FilePin;
 use async_trait::async_trait;
 use azora_connect::element::{ELEMENT_KEY, Element};
 use azora_spec::{Code, Failure};
 use chrono::{DateTime, Utc};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileGroupPartitioner, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -31,18 +33,20 @@ const CUT_BYTES_MIN: usize = 4 << 20;
 pub(crate) struct ParquetTable {
     url: ObjectStoreUrl,
     schema: SchemaRef,
+    /// The same, with what of it is in the files and what in their folders.
+    columns: TableSchema,
     element: Element,
     files: Vec<PartitionedFile>,
 }
 
 impl ParquetTable {
     /// Reads the footers. The work is returned, to be done where waiting is allowed.
-    pub(crate) fn new(files: Arc<Files>, pins: Vec<FilePin>) -> impl FnOnce() -> Result<Self, Failure> + Send + 'static {
+    pub(crate) fn new(files: Arc<Files>, pins: Vec<FilePin>, folders: Folders) -> impl FnOnce() -> Result<Self, Failure> + Send + 'static {
         move || {
             let root = files.root(pins.first().map_or(DATA_ROOT, |pin| pin.root))?;
             let mut schema: Option<Schema> = None;
             let mut of_files = Vec::with_capacity(pins.len());
-            for pin in &pins {
+            for (at, pin) in pins.iter().enumerate() {
                 let footer = footer(&files, pin)?;
                 schema = Some(match schema {
                     None => footer,
@@ -53,12 +57,15 @@ impl ParquetTable {
                 })?;
                 let last_modified = DateTime::<Utc>::from_timestamp_millis(pin.modified_ms).unwrap_or_default();
                 let meta = ObjectMeta { location, last_modified, size: pin.bytes, e_tag: None, version: None };
-                of_files.push(PartitionedFile::new_from_meta(meta));
+                of_files.push(PartitionedFile { partition_values: folders.scalars(at), ..PartitionedFile::new_from_meta(meta) });
             }
             let schema = schema.unwrap_or_else(Schema::empty);
-            let element = Element::of(&schema);
+            let whole = folders.beside(&schema)?;
+            let element = Element::of(&whole);
             let fields: Vec<Field> = schema.fields().iter().map(|field| readable(field)).collect();
-            Ok(Self { url: root.url.clone(), schema: Arc::new(Schema::new(fields)), element, files: of_files })
+            let folders: Vec<FieldRef> = folders.fields.into_iter().map(Arc::new).collect();
+            let columns = TableSchema::builder(Arc::new(Schema::new(fields))).with_table_partition_cols(folders).build();
+            Ok(Self { url: root.url.clone(), schema: Arc::clone(columns.table_schema()), columns, element, files: of_files })
         }
     }
 
@@ -139,7 +146,7 @@ impl TableProvider for ParquetTable {
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
         let options = TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..TableParquetOptions::default() };
-        let source = ParquetSource::new(Arc::clone(&self.schema)).with_table_parquet_options(options);
+        let source = ParquetSource::new(self.columns.clone()).with_table_parquet_options(options);
         let whole = vec![FileGroup::new(self.files.clone())];
         let partitions = state.config().target_partitions();
         let groups = FileGroupPartitioner::new()
