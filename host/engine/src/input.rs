@@ -15,7 +15,7 @@ use crate::relation::{PlanContext, Relation};
 use crate::{Catalog, DatasetEntry, Error, Options, failure_of, guests};
 use azora_connect::element::Element;
 use azora_connect::{Connector as _, Half, Registry, Split, bad};
-use azora_spec::{Code, DatasetName, Failure, FileFormat, Input, JobSpec, OnError, Operation};
+use azora_spec::{Code, DatasetName, Failure, FileFormat, FrameStep, Input, JobSpec, OnError, Operation};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Fields, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
@@ -52,6 +52,12 @@ pub(crate) fn parallelism(spec: &JobSpec, default: usize) -> usize {
     let is_small = |input: &Input| matches!(input, Input::Inline(rows) if rows.len() <= ONE_PARTITION_ROWS_MAX);
     let is_easy = |operation: &Operation| match operation {
         Operation::Combine { other, .. } => is_small(&other.input) && !other.operations.iter().any(shows_partitions),
+        // Its tables are named in the text; the job's own rows are one more at most.
+        Operation::Sql(_) => false,
+        Operation::Frame(frame) => frame.steps.iter().all(|step| match step {
+            FrameStep::Join { other, .. } | FrameStep::Set { other, .. } => is_small(other),
+            _ => true,
+        }),
         operation => !shows_partitions(operation),
     };
     match spec.options.parallelism {
