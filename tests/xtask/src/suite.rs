@@ -3,7 +3,6 @@
 use crate::{guests, services, steps};
 use anyhow::Result;
 use std::path::PathBuf;
-use std::process::Command;
 
 /// Builds the guests that the tests upload, then runs every test of the workspace.
 pub(crate) fn test(rest: &[String]) -> Result<()> {
@@ -16,6 +15,7 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
     services::redis()?;
     services::databases()?;
     services::kafka()?;
+    services::ferretdb()?;
     moto()?;
     let built = build_guests()?;
     steps::run(
@@ -31,12 +31,7 @@ fn moto() -> Result<()> {
     if folder.join("bin/moto_server").exists() {
         return Ok(());
     }
-    let has_venv = Command::new("python3").args(["-c", "import ensurepip, venv"]).output().is_ok_and(|output| output.status.success());
-    if !has_venv {
-        steps::install("the S3 server of the tests is a Python program", &["python3", "python3-venv"])?;
-    }
-    steps::run("Making a virtual environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    steps::run("Installing the S3 server", Command::new(folder.join("bin/pip")).args(["install", "--quiet", PACKAGE]))
+    steps::virtual_environment("the S3 server of the tests is a Python program", &folder, PACKAGE)
 }
 
 /// What a change must pass before review.

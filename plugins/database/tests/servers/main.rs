@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
 
 mod lab;
+mod mongodb;
 mod mysql;
 mod postgres;
 mod sqlite;
