@@ -10,7 +10,6 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::{ErrorKind, WriteFailure};
 use mongodb::options::{ClientOptions, Credential, ServerAddress};
 use mongodb::{Client, Database};
-use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,7 +96,7 @@ impl Session {
         &self,
         what: &'static str,
         pointer: &'static str,
-        question: impl Future<Output = mongodb::error::Result<T>>,
+        question: impl IntoFuture<Output = mongodb::error::Result<T>>,
     ) -> Result<T, Error> {
         match timeout(self.statement_time, question).await {
             Ok(answer) => answer.map_err(|error| classify(&self.site, &self.user, &error, what, pointer)),
@@ -108,7 +107,7 @@ impl Session {
     /// Whether a collection is there.
     pub(super) async fn has(&self, collection: &str) -> Result<bool, Error> {
         let found = self.database.list_collection_names().filter(doc! {"name": collection});
-        Ok(!self.ask("collection", "/collection", async { found.await }).await?.is_empty())
+        Ok(!self.ask("collection", "/collection", found).await?.is_empty())
     }
 
     /// That a collection is there.
@@ -124,7 +123,7 @@ impl Session {
     /// single documents.
     pub(super) async fn command(&self, what: &'static str, mut command: Document) -> Result<Vec<Refusal>, Error> {
         command.insert("writeConcern", doc! {"w": "majority", "j": true});
-        let answer = self.ask(what, "", async { self.database.run_command(command).await }).await?;
+        let answer = self.ask(what, "", self.database.run_command(command)).await?;
         let number = |error: &Document, name: &str| error.get_i32(name).unwrap_or_default();
         let refusal = |error: &Bson| {
             let error = error.as_document()?;

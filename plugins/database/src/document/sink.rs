@@ -72,7 +72,7 @@ async fn find(session: &Session, writing: &Writing) -> Result<bool, Error> {
 
 async fn has_key(session: &Session, writing: &Writing) -> Result<bool, Error> {
     let collection = session.database.collection::<Document>(&writing.collection);
-    let mut indexes = session.ask("collection", "/collection", async { collection.list_indexes().await }).await?;
+    let mut indexes = session.ask("collection", "/collection", collection.list_indexes()).await?;
     let sorted = |mut names: Vec<String>| {
         names.sort_unstable();
         names
@@ -140,7 +140,7 @@ fn check_names(schema: &Schema) -> Result<(), Error> {
 async fn drop_all(session: &Session, names: &[String]) -> Result<(), Error> {
     for name in names {
         let collection = session.database.collection::<Document>(name);
-        session.ask("collection", "", async { collection.drop().await }).await?;
+        session.ask("collection", "", collection.drop()).await?;
     }
     Ok(())
 }
@@ -198,7 +198,7 @@ impl Commit<'_> {
 
     async fn state(&self) -> Result<State, Error> {
         let commits = self.session.database.collection::<Document>(COMMITS);
-        let found = self.session.ask("collection", "", async { commits.find_one(doc! {ID: &self.mark}).await }).await?;
+        let found = self.session.ask("collection", "", commits.find_one(doc! {ID: &self.mark})).await?;
         Ok(match found.as_ref().map(|mark| mark.get_str("state")) {
             None => State::New,
             Some(Ok("done")) => State::Done,
@@ -214,7 +214,7 @@ impl Commit<'_> {
     async fn stages(&self) -> Result<Vec<String>, Error> {
         // Names of stages are letters, digits and underscores.
         let names = self.session.database.list_collection_names().filter(doc! {"name": {"$regex": format!("^{}", self.prefix)}});
-        self.session.ask("collection", "", async { names.await }).await
+        self.session.ask("collection", "", names).await
     }
 
     /// Makes the collection where it is not there, with an index for the keys of an upsert.
@@ -223,7 +223,11 @@ impl Commit<'_> {
             return Ok(());
         }
         let name = &self.writing.collection;
-        self.session.checked("collection", doc! {"create": name}).await?;
+        if let Err(error) = self.session.checked("collection", doc! {"create": name}).await
+            && !self.session.has(name).await?
+        {
+            return Err(error);
+        }
         if self.writing.mode == Mode::Upsert && self.writing.keys != [ID] {
             let key: Document = self.writing.keys.iter().map(|key| (key.clone(), Bson::Int32(1))).collect();
             let index = doc! {"key": key, "name": "azora_keys", "unique": true};
@@ -244,7 +248,7 @@ impl Commit<'_> {
             let mut chunks = Chunks::open(self.session, &part.table, doc! {"given": true}).await?;
             while let Some(rows) = chunks.next().await? {
                 let ids: Vec<Bson> = rows.iter().filter_map(|row| row.get(ID).cloned()).collect();
-                let found = self.session.ask("rows", "", async { target.find_one(doc! {ID: {"$in": ids}}).await }).await?;
+                let found = self.session.ask("rows", "", target.find_one(doc! {ID: {"$in": ids}})).await?;
                 if let Some(id) = found.as_ref().and_then(|found| found.get(ID)) {
                     return Err(self.constraint(format!("a document with the _id {} is there already", super::array::shown(id))));
                 }
@@ -290,7 +294,7 @@ impl Commit<'_> {
     async fn is_there(&self, row: &Document) -> Result<bool, Error> {
         let target = self.target();
         let Some(id) = row.get(ID).cloned() else { return Ok(false) };
-        let found = self.session.ask("rows", "", async { target.find_one(doc! {ID: id}).await }).await?;
+        let found = self.session.ask("rows", "", target.find_one(doc! {ID: id})).await?;
         // Bytes, since a number that is none is not even equal to itself.
         Ok(found.is_some_and(|found| found.to_vec().ok() == row.to_vec().ok()))
     }
@@ -337,7 +341,7 @@ impl<'a> Chunks<'a> {
     async fn open(session: &'a Session, stage: &str, mut which: Document) -> Result<Self, Error> {
         which.insert(ID, doc! {"$gt": TRAILER});
         let collection = session.database.collection::<Document>(stage);
-        let cursor = session.ask("rows", "", async { collection.find(which).sort(doc! {ID: 1}).await }).await?;
+        let cursor = session.ask("rows", "", collection.find(which).sort(doc! {ID: 1})).await?;
         Ok(Self { session, cursor })
     }
 

@@ -85,12 +85,12 @@ impl MongoSource {
     async fn id(&self, direction: i32, behind: u64) -> Result<Option<Bson>, Error> {
         let collection = self.session.database.collection::<Document>(&self.reading.collection);
         let found = collection.find_one(Document::new()).sort(doc! {ID: direction}).skip(behind).projection(doc! {ID: 1});
-        Ok(self.session.ask("collection", "/collection", async { found.await }).await?.and_then(|mut found| found.remove(ID)))
+        Ok(self.session.ask("collection", "/collection", found).await?.and_then(|mut found| found.remove(ID)))
     }
 
     async fn cut(&self, parallelism: usize) -> Result<(Vec<Part>, u64), Error> {
         let collection = self.documents();
-        let count = self.session.ask("collection", "/collection", async { collection.estimated_document_count().await }).await?;
+        let count = self.session.ask("collection", "/collection", collection.estimated_document_count()).await?;
         let (Some(first), Some(last)) = (self.id(1, 0).await?, self.id(-1, 0).await?) else {
             return Ok((vec![Part::All { is_ordered: true }], count));
         };
@@ -145,7 +145,7 @@ impl MongoSource {
         if let Some(projection) = self.projection(fields) {
             find = find.projection(projection);
         }
-        self.session.ask("filter", "/filter", async { find.await }).await
+        self.session.ask("filter", "/filter", find).await
     }
 
     /// What the server is asked to send: the members that become columns.
@@ -173,7 +173,7 @@ async fn schema(session: &Session, reading: &Reading) -> Result<SchemaRef, Error
     } else if !reading.columns.is_empty() {
         find = find.projection(reading.columns.iter().map(|name| (name.clone(), Bson::Int32(1))).collect::<Document>());
     }
-    let mut cursor = session.ask("filter", "/filter", async { find.await }).await?;
+    let mut cursor = session.ask("filter", "/filter", find).await?;
     let (mut all, mut bytes) = (Kind::Null, 0);
     while bytes <= SAMPLE_BYTES_MAX && session.ask("filter", "/filter", cursor.advance()).await? {
         bytes += cursor.current().as_bytes().len();

@@ -1,12 +1,11 @@
 //! MongoDB's protocol, spoken by FerretDB.
 
-use crate::lab::{self, Shared, batch, prepare, read, sink, source, write};
+use crate::lab::{self, Case, Place, Shared, batch, prepare, read, sink, source, write};
 use arrow::datatypes::{DataType, TimeUnit};
-use async_trait::async_trait;
-use azora_connect::conformance::{self, Expect, Promise, SinkCase, sample, texts};
-use azora_connect::{Outcome, ReadRequest, Rejects, Sink};
+use azora_connect::conformance::{self, Expect, sample, texts};
+use azora_connect::{Outcome, ReadRequest, Rejects};
 use azora_services::FerretDb;
-use azora_spec::{Blame, Code, JobId, OnError};
+use azora_spec::{Code, JobId, OnError};
 use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use mongodb::options::ClientOptions;
 use mongodb::{Client, Database};
@@ -22,20 +21,28 @@ fn server() -> Arc<FerretDb> {
     SERVER.get(FerretDb::start)
 }
 
-fn config(server: &FerretDb, mut more: Value) -> Value {
-    more["connection"] = json!({"host": "127.0.0.1", "port": server.process.port(), "user": FerretDb::USER,
-        "password": FerretDb::PASSWORD, "database": FerretDb::DATABASE, "authSource": "admin", "connectTimeoutMs": 3000});
-    more
+impl Place for FerretDb {
+    const CONNECTOR: &'static str = "mongodb";
+    const TABLE: &'static str = "collection";
+
+    fn connection(&self) -> Value {
+        json!({"host": "127.0.0.1", "port": self.process.port(), "user": FerretDb::USER, "password": FerretDb::PASSWORD,
+            "database": FerretDb::DATABASE, "authSource": "admin", "connectTimeoutMs": 3000})
+    }
+}
+
+fn config(server: &FerretDb, more: Value) -> Value {
+    server.config(more)
 }
 
 /// A look past the connector.
-async fn database(server: &FerretDb, name: &str) -> Database {
+pub(crate) async fn database(server: &FerretDb, name: &str) -> Database {
     let port = server.process.port();
     let url = format!("mongodb://azora:correct%20horse@127.0.0.1:{port}/?directConnection=true&authSource=admin");
     Client::with_options(ClientOptions::parse(url).await.unwrap()).unwrap().database(name)
 }
 
-async fn fill(server: &FerretDb, collection: &str, documents: Vec<Document>) {
+pub(crate) async fn fill(server: &FerretDb, collection: &str, documents: Vec<Document>) {
     database(server, FerretDb::DATABASE).await.collection(collection).insert_many(documents).await.unwrap();
 }
 
@@ -48,45 +55,11 @@ async fn all(database: &Database, collection: &str, sort: &str) -> Vec<Document>
     all
 }
 
-struct Case(Arc<FerretDb>);
-
-impl Case {
-    fn config(&self, mut more: Value) -> Value {
-        more = config(&self.0, more);
-        more["connection"]["database"] = "sinks".into();
-        more
-    }
-}
-
-#[async_trait]
-impl SinkCase for Case {
-    async fn sink(&self, target: &str) -> Arc<dyn Sink> {
-        sink("mongodb", self.config(json!({"collection": target, "create": true}))).await.unwrap()
-    }
-
-    async fn rows(&self, target: &str) -> Vec<String> {
-        match source("mongodb", self.config(json!({"collection": target, "columns": NESTED}))).await {
-            Ok(source) => texts(&read(&source, 2).await.unwrap()),
-            Err(failure) => {
-                assert_eq!(failure.code, Code::ConnectorMissing, "{failure}");
-                Vec::new()
-            }
-        }
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::ExactlyOnce
-    }
-
-    fn batches(&self) -> Vec<arrow::array::RecordBatch> {
-        sample::nested()
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sink_does_what_every_sink_must() {
     let server = server();
-    conformance::sink(&Case(Arc::clone(&server))).await.unwrap_or_else(|faults| panic!("{faults}"));
+    let case = Case { place: &*server, inside: json!({"connection": {"database": "sinks"}}), batches: sample::nested() };
+    conformance::sink(&case).await.unwrap_or_else(|faults| panic!("{faults}"));
     let names = database(&server, "sinks").await.list_collection_names().await.unwrap();
     assert!(names.iter().all(|name| !name.starts_with("azs_")), "staging collections are left: {names:?}");
 }
@@ -340,41 +313,4 @@ async fn encrypted_connections_look_at_the_certificate() {
         let failure = sink("mongodb", with(host, authority)).await.unwrap_err();
         assert_eq!((failure.code, failure.pointer.as_deref()), (Code::ConnectorConfig, Some("/connection/tls")), "{host}: {failure}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_goes_away_is_a_failure_worth_a_retry() {
-    let mut server = FerretDb::start().unwrap();
-    fill(&server, "t", (0..3000).map(|id| doc! {"_id": id, "pad": "x".repeat(1000)}).collect()).await;
-    let table = source("mongodb", config(&server, json!({"collection": "t"}))).await.unwrap();
-    let splits = table.plan(1).await.unwrap();
-    let request = ReadRequest::new(500, 8 << 20);
-    let mut reader = table.open(&splits[0], None, request.clone()).await.unwrap();
-    let Outcome::Batch(first, position) = reader.read().await.unwrap() else { panic!("no rows") };
-    let target = sink("mongodb", config(&server, json!({"collection": "copy", "create": true}))).await.unwrap();
-    let job = JobId::generate();
-    let tokens = prepare(&target, job, &[first.clone()]).await.unwrap();
-    server.process.kill().unwrap();
-    let began = Instant::now();
-    let failure = loop {
-        match reader.read().await {
-            Ok(Outcome::End) => panic!("the rows ended as if all were there"),
-            Ok(_) => {}
-            Err(failure) => break failure,
-        }
-    };
-    assert_eq!((failure.code, failure.blame()), (Code::ConnectorUnavailable, Blame::System), "{failure}");
-    assert_eq!(target.commit(job, 0, first.schema(), &tokens).await.unwrap_err().blame(), Blame::System);
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-    server.process.again().unwrap();
-    for _ in 0..2 {
-        assert_eq!(target.commit(job, 0, first.schema(), &tokens).await.unwrap().rows, 500);
-    }
-    assert_eq!(all(&database(&server, FerretDb::DATABASE).await, "copy", "_id").await.len(), 500);
-    let mut reader = table.open(&splits[0], Some(&position), request).await.unwrap();
-    let mut rest = 0;
-    while let Outcome::Batch(batch, _) = reader.read().await.unwrap() {
-        rest += batch.num_rows();
-    }
-    assert_eq!(rest, 2500);
 }
