@@ -28,25 +28,22 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::physical_planner::ExtensionPlanner;
+pub(crate) use frame::ValuesWanted;
 pub(crate) use plugin::fitted;
 use rows::Rows;
+pub(crate) use sql::known_column;
 use std::sync::Arc;
 
 /// Memory for each of the sorts that run at the same time: below it one in a dozen found none for its merge.
 const SORTER_BYTES: usize = 8 << 20;
 
 /// Columns that an operation adds and drops again start with this.
-const HIDDEN: &str = "__azora_";
+pub(crate) const HIDDEN: &str = "__azora_";
 /// The place of a row, see [`IndexMode::Ordinal`].
 const ORDINAL: &str = "__azora_ordinal";
 
 /// What the operations make of the input. `others` are the second inputs of those that have one, in their order.
 pub(crate) async fn apply(ctx: &PlanContext, input: Relation, others: Vec<Relation>, operations: &[Operation]) -> Result<Applied, Failure> {
-    if ctx.options.on_error == OnError::DeadLetter {
-        // Refused rather than ignored: rows that somebody wants to see again must not be lost.
-        let failure = Failure::new(Code::RequestField, "rows that fail cannot be kept in a dataset of their own yet");
-        return Err(failure.at("/options/onError").hint("'skip' leaves them out and counts them, 'fail' ends the job"));
-    }
     // Where an interpreted lambda asks for a sample, the sample is taken and the plan built anew: what was decided stays.
     loop {
         ctx.forget_notes();
@@ -69,7 +66,14 @@ pub(crate) async fn apply(ctx: &PlanContext, input: Relation, others: Vec<Relati
                     let found = crate::lambda::take(ctx, wanted).await?;
                     ctx.learn(key, found);
                 }
-                None => return Err(failure),
+                None => match ctx.take_wanted_values() {
+                    Some(wanted) => {
+                        let key = wanted.key.clone();
+                        let found = frame::find_values(ctx, wanted).await?;
+                        ctx.learn(key, found);
+                    }
+                    None => return Err(failure),
+                },
             },
         }
     }
@@ -92,7 +96,7 @@ fn apply_all(builder: &mut Builder<'_>, operations: &[Operation], pointer: &str)
 }
 
 /// How many partitions are sorted at the same time.
-fn sorters_max(ctx: &PlanContext) -> usize {
+pub(crate) fn sorters_max(ctx: &PlanContext) -> usize {
     match ctx.state.runtime_env().memory_pool.memory_limit() {
         MemoryLimit::Finite(bytes) => (bytes / SORTER_BYTES).max(1),
         _ => usize::MAX,
@@ -228,7 +232,7 @@ const fn is_fused(operation: &Operation) -> bool {
 impl Builder<'_> {
     /// Whether rows on which a function fails are left out.
     fn is_skipping(&self) -> bool {
-        self.ctx.options.on_error == OnError::Skip
+        self.ctx.options.on_error != OnError::Fail
     }
 
     /// Applies one operation; an action gives the shape of its answer.
@@ -243,15 +247,7 @@ impl Builder<'_> {
         match step.operation {
             Operation::Keys => self.chain.push_part(Step::Keys),
             Operation::Values => self.chain.push_part(Step::Values),
-            // A plan is run once per job, so there is nothing to keep within one.
-            Operation::Cache(None) | Operation::Unpersist(None) => {}
-            Operation::Cache(Some(_)) | Operation::Unpersist(Some(_)) => {
-                return Err(step
-                    .invalid(format!("'{}' cannot keep rows under a name in the middle of a job", step.operation.name()))
-                    .hint(
-                        r#"end the job with {"type":"write","sink":{"type":"dataset","name":"…"}} and read the dataset in the next one"#,
-                    ));
-            }
+            Operation::Cache(_) | Operation::Unpersist(_) => {}
             Operation::Reduce(_) | Operation::Fold { .. } | Operation::Aggregate { .. } => return self.fold(step).map(Some),
             Operation::Count | Operation::Sum | Operation::Min | Operation::Max => return self.total(step).map(Some),
             Operation::ReduceByKey { function, key, value } => self.reduce_by_key(step, function, key.as_ref(), value.as_ref())?,

@@ -1,7 +1,9 @@
 //! What input, operations and sink hand to one another while a job is planned.
 
 use crate::lambda::{Found, Lambdas, Wanted};
+use crate::letters::{Ledger, Tolerance};
 use crate::node::Kernel;
+use crate::plan::ValuesWanted;
 use crate::{Catalog, PluginEntry};
 use azora_expression::Pipeline;
 use azora_sandbox::{CancelFlag, Sandbox};
@@ -32,6 +34,14 @@ pub(crate) struct Applied {
     pub(crate) shape: Shape,
     /// For [`Shape::Single`]: how the job fails where there is no row. Where absent, no row answers null.
     pub(crate) on_empty: Option<Failure>,
+}
+
+impl Applied {
+    /// The same without any row.
+    pub(crate) fn nothing(self) -> Result<Self, Failure> {
+        let frame = self.relation.frame.limit(0, Some(0)).map_err(crate::failure_of)?;
+        Ok(Self { relation: Relation { frame, ..self.relation }, ..self })
+    }
 }
 
 /// How rows become the answer of a job.
@@ -69,6 +79,8 @@ pub(crate) struct PlanContext {
     grants: Mutex<Grants>,
     samples: Mutex<Samples>,
     uses: Mutex<Vec<Bound>>,
+    /// Which rows the job may leave out.
+    pub(crate) tolerance: Mutex<Tolerance>,
 }
 
 /// A chain of lambdas, and the kernel that it became.
@@ -85,6 +97,7 @@ pub(crate) struct Bound {
 struct Samples {
     found: BTreeMap<String, Found>,
     wanted: Option<Wanted>,
+    values: Option<ValuesWanted>,
     /// Whether the interpreter has to be made ready.
     needs_interpreter: bool,
 }
@@ -112,7 +125,8 @@ impl PlanContext {
         let partitions = state.config().target_partitions();
         let samples = Mutex::new(Samples { found, ..Samples::default() });
         let (plugins, grants, run, uses) = (Mutex::new(plugins), Mutex::new(grants), Arc::default(), Mutex::default());
-        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, plugins, grants, samples, uses }
+        let tolerance = Mutex::default();
+        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, plugins, grants, samples, uses, tolerance }
     }
 
     /// What a sample decided; none where it was not taken yet.
@@ -128,6 +142,16 @@ impl PlanContext {
     /// The sample that planning cannot go on without.
     pub(crate) fn take_wanted(&self) -> Option<Wanted> {
         self.samples.lock().wanted.take()
+    }
+
+    /// Says that planning cannot go on without the values of a column.
+    pub(crate) fn want_values(&self, wanted: ValuesWanted) {
+        self.samples.lock().values = Some(wanted);
+    }
+
+    /// The values that planning cannot go on without.
+    pub(crate) fn take_wanted_values(&self) -> Option<ValuesWanted> {
+        self.samples.lock().values.take()
     }
 
     /// Says that planning cannot go on without the interpreter.
@@ -198,6 +222,8 @@ pub(crate) struct RunScope {
     pub(crate) cancel: CancellationToken,
     /// Where network connectors run; computing threads must not wait for them.
     pub(crate) io: tokio::runtime::Handle,
+    /// Takes note of what the run leaves out; nobody does where nothing comes of the rows.
+    pub(crate) ledger: Option<Arc<Ledger>>,
 }
 
 /// The run of a plan that is under way, for functions that DataFusion starts without telling them of their task.

@@ -131,9 +131,8 @@ impl Bench {
         let job = JobId::generate();
         let tokens = self.run_planned(&planned, job).await?;
         let receipt = self.engine.commit(&planned, job, &tokens).await?;
-        if let Some(entry) = self.engine.dataset(&planned, job)? {
-            self.catalog.datasets.lock().push(entry);
-        }
+        let made = [self.engine.dead_letters(&planned, job, &tokens)?, self.engine.dataset(&planned, job)?];
+        self.catalog.datasets.lock().extend(made.into_iter().flatten());
         Ok((self.engine.result(job, planned.description(), &tokens)?, receipt))
     }
 
@@ -170,7 +169,7 @@ pub(crate) fn source(config: Value) -> Input {
 }
 
 pub(crate) fn file_sink(path: &str, format: FileFormat, mode: WriteMode) -> Sink {
-    Sink::File { path: path.to_owned(), format, compression: None, mode }
+    Sink::File { path: path.to_owned(), format, compression: None, mode, partition_by: Vec::new() }
 }
 
 /// Every file below a directory, hidden ones too, by its path from there.

@@ -9,6 +9,7 @@ use crate::live::{Live, Outcome, Uses, now_ms};
 use crate::shared::{Shared, blocking};
 use crate::submit::{Origin, context_options, context_record};
 use crate::task::{self, Work};
+use crate::turns::Ticket;
 use azora_engine::{Pins, Planned};
 use azora_spec::{Failure, JobId, JobSpec, JobState};
 use azora_store::{Event, JobRow};
@@ -35,12 +36,14 @@ impl Shared {
         for (id, row) in unfinished {
             let live = Arc::new(self.revived(id, &row));
             self.live.write().insert(id, Arc::clone(&live));
+            // In the order in which they were accepted, before anything new is.
+            let turn = self.turns.reserve();
             let (shared, planning) = (Arc::clone(self), Arc::clone(&planning));
             self.tasks.spawn(async move {
                 let Ok(permit) = planning.acquire().await else { return };
                 let recovered = shared.load(&live, &row).await;
                 drop(permit);
-                shared.carry_on(live, row, recovered).await;
+                shared.carry_on(live, row, recovered, turn).await;
             });
         }
     }
@@ -52,7 +55,7 @@ impl Shared {
         board.started_at_ms = row.started_at_ms;
         board.partitions = row.partitions;
         board.is_cancel_requested = row.is_cancel_requested;
-        board.partitions_prepared = self.store.n_prepared(id);
+        board.partitions_prepared = self.store.n_prepared(id).min(row.partitions.unwrap_or(usize::MAX));
         let events = Arc::new(EventLog::new(row.attempts.saturating_add(1)));
         events.push(now_ms(), JobState::Accepted.as_str(), json!({"isRecovered": true}));
         Live {
@@ -89,7 +92,7 @@ impl Shared {
         let spec = self.spec_of(&request)?;
         let pins = pins?.map(|text| Pins::from_json(&text)).transpose()?;
         let planned = self.engine.plan(&spec, &context_options(&live.context), pins.as_ref()).await?;
-        *live.uses.lock() = Uses::of(planned.pins(), &spec)?;
+        *live.uses.lock() = Uses::of(&planned, &spec)?;
         if pins.is_none() {
             // It was accepted and the crash came before its plan was durable: this plan is the first one.
             let pins = self.store.keep_blob(live.id, "pins", planned.pins().to_json()?)?;
@@ -109,12 +112,15 @@ impl Shared {
         }
     }
 
-    async fn carry_on(self: Arc<Self>, live: Arc<Live>, row: JobRow, recovered: Result<(JobSpec, Planned), Failure>) {
+    async fn carry_on(self: Arc<Self>, live: Arc<Live>, row: JobRow, recovered: Result<(JobSpec, Planned), Failure>, mut turn: Ticket) {
         let outcome = match recovered {
-            Ok((spec, planned)) => {
-                live.planned(&planned, row.planned_at_ms.unwrap_or_else(now_ms));
+            Ok(job) => {
+                live.planned(&job.1, row.planned_at_ms.unwrap_or_else(now_ms));
                 match self.work(&live, &row) {
-                    Ok(work) => return task::drive(self, live, spec, planned, work).await,
+                    Ok(work) => {
+                        turn.ready();
+                        return task::drive(self, live, job, work, turn).await;
+                    }
                     Err(failure) => self.fail(&live, JobState::Failed, failure).await,
                 }
             }

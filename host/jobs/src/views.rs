@@ -73,6 +73,10 @@ pub struct JobView {
     pub lambdas: Vec<azora_engine::LambdaUse>,
     /// Progress by stage; of an ended job, the last state of it.
     pub stages: Vec<StageView>,
+    /// Rows and records that were left out, by reason; in lists, those of living jobs only.
+    pub refused: Vec<azora_engine::Refused>,
+    /// The dataset that keeps them, where they are kept.
+    pub dead_letters: Option<DatasetName>,
     /// Why it failed or was cancelled.
     pub failure: Option<Failure>,
     /// What it wrote, where it succeeded.
@@ -272,6 +276,8 @@ pub struct DatasetView {
     pub job: JobId,
     /// Whether it is the one that jobs without input read.
     pub is_last: bool,
+    /// When it ends, in milliseconds since 1970; never where absent.
+    pub expires_at_ms: Option<u64>,
 }
 
 /// An open context: the nine fields resolved, and what they came to.

@@ -2,6 +2,7 @@
 
 use crate::testing::{Bench, TestProgress, file_sink, inline, job, run_context, source};
 use crate::{ContextOptions, Pins, Progress, RunContext};
+use azora_spec::wire::{Unknown, job_spec};
 use azora_spec::{Code, Combination, FileFormat, Input, JobId, JobSpec, Operation, OtherInput, Sink, SortOrder, WriteMode};
 use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema};
@@ -33,6 +34,10 @@ fn write_rows(bench: &Bench, name: &str, rows: i64) {
         writer.flush().unwrap();
     }
     writer.close().unwrap();
+}
+
+fn operations(list: Value) -> Vec<Operation> {
+    job_spec(&json!({"data": [], "operations": list}), Unknown::Refuse).unwrap().operations
 }
 
 fn small_memory(bench: &mut Bench, parallelism: usize) {
@@ -83,6 +88,23 @@ async fn parquet_is_cut_into_partitions_that_keep_the_order() {
     let batches: Vec<RecordBatch> = result.batches().try_collect().await.unwrap();
     let ids = batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec());
     assert!(ids.eq((0..1_000_000).map(mixed)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_over_parquet_of_any_size_see_every_row() {
+    let bench = Bench::new();
+    // Around the sizes from which files are cut, by us and by DataFusion.
+    for rows in [100, 60_000, 200_000] {
+        for name in ["all/0.parquet", "all/1.parquet"] {
+            write_rows(&bench, name, rows);
+        }
+        let read = || source(json!({"path": "all", "columns": ["id"]}));
+        let expect: i64 = 2 * (0..rows).map(|row| mixed(row) % 1000).sum::<i64>();
+        let sum = job(read(), operations(json!([{"type": "map", "function": "x => x % 1000"}, {"type": "sum"}])), Sink::Collect);
+        assert_eq!(bench.answer(&sum).await.unwrap(), json!(expect), "{rows} rows");
+        let reduced = operations(json!([{"type": "map", "function": "x => x % 1000"}, {"type": "reduce", "function": "(a, b) => a + b"}]));
+        assert_eq!(bench.answer(&job(read(), reduced, Sink::Collect)).await.unwrap(), json!(expect), "{rows} rows");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,6 +219,9 @@ async fn small_inline_rows_stay_together_unless_asked() {
     spec.options.parallelism = Some(8);
     assert_eq!(bench.plan(&spec).await.unwrap().partitions(), 8);
     assert_eq!(bench.answer(&spec).await.unwrap(), json!([1, 2, 3, 4, 5]));
+    // What a query reads is named in its text, and may be large.
+    let query = job_spec(&json!({"sql": "SELECT 1 AS x"}), Unknown::Refuse).unwrap();
+    assert_eq!(bench.plan(&query).await.unwrap().pins().parallelism, bench.context.parallelism);
     let single = job(rows(), Vec::new(), file_sink("one.csv", FileFormat::Csv, WriteMode::ErrorIfExists));
     let single = JobSpec { options: spec.options.clone(), ..single };
     assert_eq!(bench.plan(&single).await.unwrap().partitions(), 1);
@@ -270,7 +295,7 @@ async fn too_many_columns_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_dataset_of_a_planned_job_stays_the_same() {
     let bench = Bench::new();
-    let dataset = |name: &str| Sink::Dataset { name: name.parse().unwrap(), mode: WriteMode::Overwrite };
+    let dataset = |name: &str| Sink::Dataset { name: name.parse().unwrap(), mode: WriteMode::Overwrite, ttl: None };
     bench.run(&job(inline(json!([1])), Vec::new(), dataset("first"))).await.unwrap();
     let spec = job(Input::LastDataset, Vec::new(), Sink::Collect);
     let planned = bench.plan(&spec).await.unwrap();
@@ -284,7 +309,7 @@ async fn the_last_dataset_of_a_planned_job_stays_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_input_is_pinned() {
     let bench = Bench::new();
-    let dataset = |name: &str| Sink::Dataset { name: name.parse().unwrap(), mode: WriteMode::Overwrite };
+    let dataset = |name: &str| Sink::Dataset { name: name.parse().unwrap(), mode: WriteMode::Overwrite, ttl: None };
     bench.run(&job(inline(json!([1, 2])), Vec::new(), dataset("left"))).await.unwrap();
     bench.run(&job(inline(json!([2, 3])), Vec::new(), dataset("right"))).await.unwrap();
     bench.put("more.csv", "v\n4\n");

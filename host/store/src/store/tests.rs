@@ -43,6 +43,8 @@ fn ended(job: JobId, state: JobState, at_ms: u64) -> Event {
         outputs: vec!["out".to_owned()],
         result: Some("{}".to_owned()),
         stages: Vec::new(),
+        refused: Vec::new(),
+        dead_letters: None,
         last_seq: 9,
     })
 }
@@ -144,6 +146,7 @@ fn fill(dir: &Path) -> Tables {
         at_ms: 3,
         ordinal: 4,
         job: JobId::generate(),
+        expires_at_ms: Some(5),
     };
     write(&store, &[Event::DatasetCommitted(committed)]);
     rows(&store)
