@@ -3,7 +3,6 @@
 use crate::{guests, services, steps};
 use anyhow::Result;
 use std::path::PathBuf;
-use std::process::Command;
 
 /// Builds the guests that the tests upload, then runs every test of the workspace.
 pub(crate) fn test(rest: &[String]) -> Result<()> {
@@ -16,6 +15,7 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
     services::redis()?;
     services::databases()?;
     services::kafka()?;
+    services::ferretdb()?;
     moto()?;
     polars()?;
     let built = build_guests()?;
@@ -41,12 +41,7 @@ fn environment(name: &str, proof: &str, package: &str, why: &str) -> Result<()> 
     if folder.join(proof).exists() {
         return Ok(());
     }
-    let has_venv = Command::new("python3").args(["-c", "import ensurepip, venv"]).output().is_ok_and(|output| output.status.success());
-    if !has_venv {
-        steps::install(why, &["python3", "python3-venv"])?;
-    }
-    steps::run("Making a virtual environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    steps::run(&format!("Installing {package}"), Command::new(folder.join("bin/pip")).args(["install", "--quiet", package]))?;
+    steps::virtual_environment(why, &folder, package)?;
     if !folder.join(proof).exists() {
         std::fs::write(folder.join(proof), "")?;
     }
