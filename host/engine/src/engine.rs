@@ -12,7 +12,7 @@ use crate::result::JobResult;
 use crate::session::Sessions;
 use crate::sink::{self, Sinks};
 use crate::{Catalog, ContextOptions, DatasetEntry, Options, RunContext, Runner, input};
-use azora_connect::{Receipt, Registry, Token};
+use azora_connect::{Finish, Receipt, Registry, Token};
 use azora_sandbox::Sandbox;
 use azora_spec::{Failure, Input, JobId, JobSpec, Operation};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -128,6 +128,19 @@ impl Engine {
     /// What kept the rows from being removed.
     pub async fn abort(&self, planned: &Planned, job: JobId, tokens: &[Token]) -> Result<(), Failure> {
         planned.sink().abort(job, 0, tokens).await
+    }
+
+    /// Tells the connectors that the job reads from how it ended. Only after that is durable; may be called again.
+    ///
+    /// # Errors
+    /// What kept the first of them from noting it; the others are told all the same.
+    pub async fn finish(&self, planned: &Planned, finish: Finish) -> Result<(), Failure> {
+        let mut told = Ok(());
+        for read in planned.reads() {
+            let of_source = read.source.finished(&read.splits, finish).await;
+            told = told.and(of_source);
+        }
+        told
     }
 
     /// The dataset version that a committed job made, if its sink is a dataset.

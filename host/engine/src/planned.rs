@@ -3,7 +3,7 @@
 use crate::concat::ConcatExec;
 use crate::explain::Explained;
 use crate::pins::Pins;
-use crate::relation::{Applied, Bound, CurrentRun, PlanContext, Shape};
+use crate::relation::{Applied, Bound, CurrentRun, PlanContext, Read, Shape};
 use crate::session::Session;
 use crate::sink::{Kind, Target, description};
 use crate::{Error, failure_of};
@@ -36,6 +36,7 @@ struct Inner {
     time_max: Duration,
     run: Arc<CurrentRun>,
     chains: Vec<Bound>,
+    reads: Vec<Read>,
 }
 
 impl Planned {
@@ -83,6 +84,10 @@ impl Planned {
 
     pub(crate) fn sink(&self) -> &Arc<dyn Sink> {
         &self.inner.target.sink
+    }
+
+    pub(crate) fn reads(&self) -> &[Read] {
+        &self.inner.reads
     }
 
     pub(crate) fn target(&self) -> &Target {
@@ -143,14 +148,14 @@ pub(crate) async fn finish(
         ));
     }
     let run = Arc::clone(&context.run);
+    let reads = context.take_reads();
     let chains;
     (pins.plugins, pins.samples, chains, pins.grants) = context.into_pins();
     pins.lambdas = chains.iter().map(|chain| chain.used.clone()).collect();
     let description = description::write(&target, &shape, &relation.schema)?;
     let schema = relation.schema;
-    Ok(Planned {
-        inner: Arc::new(Inner { session, config, plan, schema, shape, on_empty, target, pins, description, time_max, run, chains }),
-    })
+    let inner = Inner { session, config, plan, schema, shape, on_empty, target, pins, description, time_max, run, chains, reads };
+    Ok(Planned { inner: Arc::new(inner) })
 }
 
 /// The plan's columns must be the ones that the relation promises, up to metadata and nullability.

@@ -3,6 +3,7 @@
 use crate::lambda::{Found, Lambdas, Wanted};
 use crate::node::Kernel;
 use crate::{Catalog, PluginEntry};
+use azora_connect::{Source, Split};
 use azora_expression::Pipeline;
 use azora_sandbox::Sandbox;
 use azora_spec::{Digest, Failure, JobOptions, PluginRef};
@@ -69,6 +70,14 @@ pub(crate) struct PlanContext {
     grants: Mutex<Grants>,
     samples: Mutex<Samples>,
     uses: Mutex<Vec<Bound>>,
+    reads: Mutex<Vec<Read>>,
+}
+
+/// A connector's source and the splits of it that a job reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) splits: Vec<Split>,
 }
 
 /// A chain of lambdas, and the kernel that it became.
@@ -111,8 +120,9 @@ impl PlanContext {
     ) -> Self {
         let partitions = state.config().target_partitions();
         let samples = Mutex::new(Samples { found, ..Samples::default() });
-        let (plugins, grants, run, uses) = (Mutex::new(plugins), Mutex::new(grants), Arc::default(), Mutex::default());
-        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, plugins, grants, samples, uses }
+        let (plugins, grants, run) = (Mutex::new(plugins), Mutex::new(grants), Arc::default());
+        let (uses, reads) = (Mutex::default(), Mutex::default());
+        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, plugins, grants, samples, uses, reads }
     }
 
     /// What a sample decided; none where it was not taken yet.
@@ -172,6 +182,16 @@ impl PlanContext {
                 Ok(entry)
             }
         }
+    }
+
+    /// Notes what a connector is to be read of.
+    pub(crate) fn keep_read(&self, read: Read) {
+        self.reads.lock().push(read);
+    }
+
+    /// What connectors are read of.
+    pub(crate) fn take_reads(&self) -> Vec<Read> {
+        std::mem::take(&mut self.reads.lock())
     }
 
     /// What a connector of a plugin was granted by an earlier planning of the job.

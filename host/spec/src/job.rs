@@ -115,10 +115,13 @@ pub struct JobOptions {
     pub guest: GuestLimits,
     /// What happens to poison rows.
     pub on_error: OnError,
+    /// Whether its rows are only looked at: sources that remember what was read do not count them. Requests cannot say it.
+    pub is_look: bool,
 }
 
 impl Default for JobOptions {
     fn default() -> Self {
-        Self { parallelism: None, time_max: crate::limits::JOB_TIME_MAX, guest: GuestLimits::default(), on_error: OnError::Fail }
+        let (time_max, guest) = (crate::limits::JOB_TIME_MAX, GuestLimits::default());
+        Self { parallelism: None, time_max, guest, on_error: OnError::Fail, is_look: false }
     }
 }

@@ -70,6 +70,7 @@ impl Connector for KafkaConnector {
                 "connectTimeoutMs": {"type": "integer", "default": 10000},
                 "outageTimeoutMs": {"type": "integer", "default": 30000},
                 "groupId": {"type": "string", "default": "azora-spark-group"},
+                "commitOffsets": {"type": "boolean", "description": "move the group behind what was read when the job has succeeded; default where startOffsets is group"},
                 "batchSize": {"type": "integer", "minimum": 1},
                 "format": {"enum": ["json", "avro", "text", "bytes"], "default": "json"},
                 "avroSchema": {"description": "an Avro schema, as JSON or as text"},

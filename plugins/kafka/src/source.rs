@@ -12,7 +12,7 @@ use crate::config::Reading;
 use crate::error::Error;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use azora_connect::{Outcome, Position, ReadRequest, Reader, Source, Split};
+use azora_connect::{Finish, Outcome, Position, ReadRequest, Reader, Source, Split};
 use azora_spec::Failure;
 use fetch::{Fetched, Limits, Part};
 use rows::{Layout, Rows};
@@ -84,6 +84,15 @@ impl Source for KafkaSource {
             .spawn(move || fetch::run(&entered, &group, part, limits, &sender))
             .map_err(|_| Error::Ended)?;
         Ok(Box::new(KafkaReader { chunks, rows, has_ended: false }))
+    }
+
+    async fn finished(&self, splits: &[Split], finish: Finish) -> Result<(), Failure> {
+        if finish != Finish::Succeeded || !self.reading.is_committed {
+            return Ok(());
+        }
+        let parts = splits.iter().map(Part::of).collect::<Result<Vec<_>, _>>()?;
+        let (reading, entered) = (Arc::clone(&self.reading), Arc::clone(&self.entered));
+        Ok(blocking(move || offsets::commit(&reading, &entered, &parts)).await??)
     }
 }
 

@@ -10,6 +10,7 @@ mod postgres;
 mod process;
 mod redis;
 mod s3;
+mod tls;
 
 pub use kafka::Kafka;
 pub use mariadb::MariaDb;
@@ -17,3 +18,4 @@ pub use postgres::Postgres;
 pub use process::{Process, free_port};
 pub use redis::Redis;
 pub use s3::S3;
+pub use tls::Authority;

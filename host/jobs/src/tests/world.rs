@@ -5,8 +5,8 @@ use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use azora_connect::{
-    Connector, ConnectorKind, Outcome, Position, ReadRequest, Reader, Receipt, Registry, Sink, Source, Split, Token, Writer, WriterId,
-    element,
+    Connector, ConnectorKind, Finish, Outcome, Position, ReadRequest, Reader, Receipt, Registry, Sink, Source, Split, Token, Writer,
+    WriterId, element,
 };
 use azora_engine::{ContextOptions, Engine};
 use azora_sandbox::{CompilerCommand, Sandbox};
@@ -34,6 +34,8 @@ pub(crate) struct Outside {
     pub(crate) gate: watch::Sender<usize>,
     /// Whether commits may return.
     pub(crate) commits: watch::Sender<bool>,
+    /// Whether the source may note what was read.
+    pub(crate) notes: watch::Sender<bool>,
     pub(crate) ledger: Mutex<Ledger>,
     changed: watch::Sender<u64>,
 }
@@ -49,6 +51,8 @@ pub(crate) struct Ledger {
     pub(crate) visible: BTreeMap<JobId, Vec<i64>>,
     pub(crate) n_commits: usize,
     pub(crate) aborted: Vec<JobId>,
+    /// What the source was told of ended jobs: how many splits, and how the job ended.
+    pub(crate) finished: Vec<(usize, Finish)>,
     /// Failures that the next openings answer.
     pub(crate) open_failures: Vec<Code>,
     /// Failures that the next commits answer.
@@ -60,6 +64,7 @@ impl Outside {
         Arc::new(Self {
             gate: watch::Sender::new(usize::MAX),
             commits: watch::Sender::new(true),
+            notes: watch::Sender::new(true),
             ledger: Mutex::default(),
             changed: watch::Sender::new(0),
         })
@@ -258,6 +263,12 @@ impl Source for GatedSource {
             is_read: false,
             schema: self.schema(),
         }))
+    }
+
+    async fn finished(&self, splits: &[Split], finish: Finish) -> Result<(), Failure> {
+        self.outside.change(|ledger| ledger.finished.push((splits.len(), finish)));
+        self.outside.notes.subscribe().wait_for(|may| *may).await.unwrap();
+        Err(Failure::new(Code::ConnectorUnavailable, "as ordered"))
     }
 }
 
