@@ -4,9 +4,10 @@ use crate::config::Server;
 use crate::error::Error;
 use azora_connect::Policy;
 use azora_spec::Failure;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisConnectionInfo};
+use redis::aio::{AsyncPushSender, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, ProtocolVersion, RedisConnectionInfo};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 
 /// Longest wait for the answer to one command; a commit is one.
@@ -26,18 +27,41 @@ impl Drop for Client {
     }
 }
 
+/// What commands go over.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
 impl Client {
     pub(crate) async fn connect(server: &Server, network: &Policy) -> Result<Self, Failure> {
+        Self::connect_with(server, network, AsyncConnectionConfig::new(), ProtocolVersion::RESP2).await
+    }
+
+    /// A connection that hands over what the server says unasked, which takes Redis 6 or later.
+    pub(crate) async fn listen(server: &Server, network: &Policy, to: impl AsyncPushSender) -> Result<Self, Failure> {
+        Self::connect_with(server, network, AsyncConnectionConfig::new().set_push_sender(to), ProtocolVersion::RESP3).await
+    }
+
+    async fn connect_with(
+        server: &Server,
+        network: &Policy,
+        config: AsyncConnectionConfig,
+        protocol: ProtocolVersion,
+    ) -> Result<Self, Failure> {
+        let label = server.label();
         let stream = network.connect(&server.host, server.port, server.connect_time).await?;
-        let mut info = RedisConnectionInfo::default().set_db(server.database).set_skip_set_lib_name();
+        let stream: Box<dyn Wire> = match &server.tls {
+            Some(tls) => Box::new(tls.wrap(stream, &server.host, &label, server.connect_time).await?),
+            None => Box::new(stream),
+        };
+        let mut info = RedisConnectionInfo::default().set_db(server.database).set_protocol(protocol).set_skip_set_lib_name();
         if let Some(username) = &server.username {
             info = info.set_username(username.expose());
         }
         if let Some(password) = &server.password {
             info = info.set_password(password.expose());
         }
-        let label = server.label();
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_TIME));
+        let config = config.set_response_timeout(Some(ANSWER_TIME));
         let opened = MultiplexedConnection::new_with_config(&info, stream, config);
         // The handshake needs nobody to drive the connection but itself.
         let (connection, driver) = match tokio::time::timeout(server.connect_time, opened).await {

@@ -1,5 +1,9 @@
 //! The connector against a real Redis: what it reads, what it writes, and what it says where that is not possible.
 
+mod channels;
+mod groups;
+mod sealed;
+
 use async_trait::async_trait;
 use azora_connect::conformance::{self, Expect, Promise, SinkCase, sample};
 use azora_connect::{Connector, Half, ReadRequest, Rejects, Setup, Sink, Source, WriterId};
