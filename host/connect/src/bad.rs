@@ -112,12 +112,17 @@ impl Rejects {
     }
 }
 
-/// A text of at most so many characters, safe in a line of text.
+/// A text of at most so many characters, safe in a line of text. Quotation marks stay as they are: people read it.
 fn cut(text: &str, characters_max: usize) -> String {
-    match text.char_indices().nth(characters_max) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default().escape_debug()),
-        None => text.escape_debug().to_string(),
+    let mut out = String::new();
+    for (at, character) in text.chars().enumerate() {
+        if at == characters_max {
+            out.push('…');
+            break;
+        }
+        if matches!(character, '\'' | '"') { out.push(character) } else { out.extend(character.escape_debug()) }
     }
+    out
 }
 
 /// Reads the word of a request: `fail`, `skip` or `dead-letter`.
@@ -148,10 +153,10 @@ mod tests {
         skip.reject("a", "b", b"c").unwrap();
         assert_eq!((skip.count(), skip.take().len()), (1, 0));
         let keep = Rejects::new(OnError::DeadLetter);
-        keep.clone().reject("a", "b\n", &vec![1; PAYLOAD_BYTES_MAX + 5]).unwrap();
+        keep.clone().reject("a", "'b'\n", &vec![1; PAYLOAD_BYTES_MAX + 5]).unwrap();
         let kept = keep.take();
         assert_eq!((keep.count(), kept.len(), kept[0].payload.len()), (1, 1, PAYLOAD_BYTES_MAX));
-        assert_eq!(kept[0].reason, "b\\n");
+        assert_eq!(kept[0].reason, "'b'\\n");
         assert!(keep.take().is_empty());
     }
 

@@ -5,7 +5,7 @@ use crate::node::Kernel;
 use crate::{Catalog, PluginEntry};
 use azora_connect::{Source, Split};
 use azora_expression::Pipeline;
-use azora_sandbox::Sandbox;
+use azora_sandbox::{CancelFlag, Sandbox};
 use azora_spec::{Digest, Failure, JobOptions, PluginRef};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::dataframe::DataFrame;
@@ -230,8 +230,8 @@ impl CurrentRun {
         *self.0.lock() = cancel;
     }
 
-    /// Set when the run under way is cancelled, has failed elsewhere, or is over its time.
-    pub(crate) fn cancel(&self) -> CancellationToken {
-        self.0.lock().clone()
+    /// A flag for guests, set when the run under way is cancelled, has failed elsewhere, or is over its time.
+    pub(crate) fn flag(&self) -> CancelFlag {
+        self.0.lock().clone().into()
     }
 }

@@ -143,6 +143,29 @@ async fn a_cancelled_run_and_one_over_its_time_end() {
     assert!(!bench.root().join("out").exists());
 }
 
+/// The guest of one partition computes for ever on its thread; whatever stops it must not need that thread.
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_stops_a_guest_that_computes() {
+    let bench = Bench::new();
+    let endless = Operation::Map(azora_spec::Function::Lambda("x => { let n = 0; while (x === 1) { n++ } return n }".to_owned()));
+    let mut spec = job(inline(json!([0, 1])), vec![endless], Sink::Collect);
+    spec.options.parallelism = Some(2);
+    spec.options.guest.call_time_max = Duration::from_secs(3600);
+    let planned = bench.plan(&spec).await.unwrap();
+    let progress = Arc::new(TestProgress::default());
+    let context = RunContext { progress: Arc::clone(&progress) as _, ..run_context(JobId::generate()) };
+    let cancel = context.cancel.clone();
+    let run = bench.engine.run(&planned, context);
+    let cancelling = async {
+        while progress.prepared.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        cancel.cancel();
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(120), async { tokio::join!(run, cancelling).0 }).await;
+    assert_eq!(ended.expect("it ends").unwrap_err().code, Code::JobCancelled);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn progress_and_tokens() {
     let bench = Bench::new();

@@ -9,7 +9,6 @@ use azora_spec::{Digest, Failure};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::{CastOptions, FilterBuilder, cast_with_options, take};
 use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
@@ -99,26 +98,11 @@ impl Kernel {
         metrics: &GuestMetrics,
         (pointer, pointers): (&str, &[String]),
     ) -> Result<Guest> {
-        let flag = CancelFlag::new();
-        let watch = context.session_config().get_extension::<RunScope>().map(|scope| {
-            let flag = flag.clone();
-            SpawnedTask::spawn(async move {
-                scope.cancel.cancelled().await;
-                flag.cancel();
-            })
-        });
+        let scope = context.session_config().get_extension::<RunScope>();
+        let flag = scope.map_or_else(CancelFlag::new, |scope| CancelFlag::from(scope.cancel.clone()));
         let instance = self.transform.start_with(flag).map_err(|error| failed(error, pointer))?;
         let (metrics, pointer, pointers) = (metrics.clone(), pointer.to_owned(), pointers.to_vec());
-        Ok(Guest {
-            kernel: Arc::clone(self),
-            instance,
-            metrics,
-            pointer,
-            pointers,
-            seen: Stats::default(),
-            failed_row: None,
-            _watch: watch,
-        })
+        Ok(Guest { kernel: Arc::clone(self), instance, metrics, pointer, pointers, seen: Stats::default(), failed_row: None })
     }
 
     /// An instance outside of a plan.
@@ -184,8 +168,6 @@ pub(crate) struct Guest {
     seen: Stats,
     /// The row of the last batch that the guest blamed for its failure.
     failed_row: Option<u64>,
-    /// Ends with the guest.
-    _watch: Option<SpawnedTask<()>>,
 }
 
 impl Guest {
