@@ -93,6 +93,30 @@ fn a_killed_run_goes_on_with_the_partitions_that_are_missing() {
     assert_eq!(ledger.n_commits, 1);
 }
 
+/// What a job reads from may come up later than the server does.
+#[test]
+fn a_recovered_job_waits_for_its_source() {
+    let (dir, outside) = (tempfile::tempdir().unwrap(), Outside::new());
+    outside.gate.send_replace(0);
+    let world = World::start(dir.path(), &outside);
+    let id = world.submit(2);
+    world.run(outside.until("it runs", |ledger| ledger.opened.len() == 2));
+    world.kill();
+    outside.gate.send_replace(usize::MAX);
+    outside.ledger.lock().source_failures = vec![Code::ConnectorUnavailable; 3];
+    let world = World::start(dir.path(), &outside);
+    assert_eq!(world.wait(id).state, JobState::Succeeded);
+    assert_eq!(outside.ledger.lock().visible[&id], rows(2));
+    // What no time mends is told at once.
+    outside.gate.send_replace(0);
+    let id = world.submit(1);
+    world.run(outside.until("it runs", |ledger| ledger.opened[&0] == 3));
+    world.kill();
+    outside.ledger.lock().source_failures = vec![Code::ConnectorMissing];
+    let world = World::start(dir.path(), &outside);
+    assert_eq!(world.wait(id).failure.unwrap().code, Code::ConnectorMissing);
+}
+
 #[test]
 fn a_commit_that_nobody_heard_of_is_repeated_with_the_same_tokens() {
     let (dir, outside) = (tempfile::tempdir().unwrap(), Outside::new());

@@ -53,6 +53,8 @@ pub(crate) struct Ledger {
     pub(crate) aborted: Vec<JobId>,
     /// What the source was told of ended jobs: how many splits, and how the job ended.
     pub(crate) finished: Vec<(usize, Finish)>,
+    /// Failures that the next sources answer.
+    pub(crate) source_failures: Vec<Code>,
     /// Failures that the next openings answer.
     pub(crate) open_failures: Vec<Code>,
     /// Failures that the next commits answer.
@@ -232,6 +234,9 @@ impl Connector for Gated {
 
     async fn source(&self, config: &Map<String, Value>) -> Result<Arc<dyn Source>, Failure> {
         let partitions = config.get("partitions").and_then(Value::as_u64).unwrap_or(1) as usize;
+        if let Some(code) = self.0.change(|ledger| ledger.source_failures.pop()) {
+            return Err(Failure::new(code, "as ordered"));
+        }
         Ok(Arc::new(GatedSource { outside: Arc::clone(&self.0), partitions }))
     }
 
