@@ -75,6 +75,7 @@ impl Connector for KafkaConnector {
                 "format": {"enum": ["json", "avro", "text", "bytes"], "default": "json"},
                 "avroSchema": {"description": "an Avro schema, as JSON or as text"},
                 "avroFraming": {"enum": ["none", "registry", "single-object"], "default": "none"},
+                "schemaId": {"type": "integer", "minimum": 0, "description": "of a sink: the schema's number in the framing 'registry'"},
                 "rows": {"enum": ["messages", "values"], "default": "messages"},
                 "metadata": {"type": "boolean"},
                 "columns": {"type": "object", "description": "types by column, else they are inferred from a sample"},

@@ -1,6 +1,6 @@
 //! Reading topics: which offsets, in which splits, as which columns.
 
-mod avro;
+pub(crate) mod avro;
 mod chunk;
 mod fetch;
 mod offsets;
@@ -74,6 +74,7 @@ impl Source for KafkaSource {
         let limits = Limits {
             rows: self.reading.batch_rows.unwrap_or(usize::MAX).min(request.batch_rows).max(1),
             bytes: request.batch_bytes,
+            has_around: self.layout.has_around(),
             has_headers: self.reading.has_headers,
         };
         let (sender, chunks) = mpsc::channel(AHEAD_CHUNKS);

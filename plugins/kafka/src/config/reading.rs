@@ -141,7 +141,7 @@ fn topics(fields: &mut Fields<'_>) -> Result<Vec<String>, Failure> {
     Ok(topics)
 }
 
-fn format(fields: &mut Fields<'_>) -> Result<Format, Failure> {
+pub(super) fn format(fields: &mut Fields<'_>) -> Result<Format, Failure> {
     let words = [("json", 0), ("avro", 1), ("text", 2), ("bytes", 3)];
     let word = fields.choice("format", &words)?.unwrap_or(0);
     let framings = [("none", AvroFraming::None), ("registry", AvroFraming::Registry), ("single-object", AvroFraming::SingleObject)];

@@ -2,6 +2,7 @@
 
 mod entering;
 mod failures;
+mod faults;
 mod groups;
 mod reading;
 mod suite;
