@@ -1,6 +1,7 @@
 //! What input, operations and sink hand to one another while a job is planned.
 
 use crate::lambda::{Found, Lambdas, Wanted};
+use crate::letters::{Ledger, Tolerance};
 use crate::node::Kernel;
 use crate::{Catalog, PluginEntry};
 use azora_connect::{Source, Split};
@@ -71,6 +72,8 @@ pub(crate) struct PlanContext {
     samples: Mutex<Samples>,
     uses: Mutex<Vec<Bound>>,
     reads: Mutex<Vec<Read>>,
+    /// Which rows the job may leave out.
+    pub(crate) tolerance: Mutex<Tolerance>,
 }
 
 /// A connector's source and the splits of it that a job reads.
@@ -121,8 +124,8 @@ impl PlanContext {
         let partitions = state.config().target_partitions();
         let samples = Mutex::new(Samples { found, ..Samples::default() });
         let (plugins, grants, run) = (Mutex::new(plugins), Mutex::new(grants), Arc::default());
-        let (uses, reads) = (Mutex::default(), Mutex::default());
-        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, plugins, grants, samples, uses, reads }
+        let (uses, reads, tolerance) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, plugins, grants, samples, uses, reads, tolerance }
     }
 
     /// What a sample decided; none where it was not taken yet.
@@ -218,6 +221,8 @@ pub(crate) struct RunScope {
     pub(crate) cancel: CancellationToken,
     /// Where network connectors run; computing threads must not wait for them.
     pub(crate) io: tokio::runtime::Handle,
+    /// Takes note of what the run leaves out; nobody does where nothing comes of the rows.
+    pub(crate) ledger: Option<Arc<Ledger>>,
 }
 
 /// The run of a plan that is under way, for functions that DataFusion starts without telling them of their task.

@@ -115,13 +115,21 @@ pub struct JobOptions {
     pub guest: GuestLimits,
     /// What happens to poison rows.
     pub on_error: OnError,
+    /// The dataset that keeps them, where they are kept; one named after the sink where absent.
+    pub dead_letters: Option<DatasetName>,
     /// Whether its rows are only looked at: sources that remember what was read do not count them. Requests cannot say it.
     pub is_look: bool,
 }
 
 impl Default for JobOptions {
     fn default() -> Self {
-        let (time_max, guest) = (crate::limits::JOB_TIME_MAX, GuestLimits::default());
-        Self { parallelism: None, time_max, guest, on_error: OnError::Fail, is_look: false }
+        Self {
+            parallelism: None,
+            time_max: crate::limits::JOB_TIME_MAX,
+            guest: GuestLimits::default(),
+            on_error: OnError::Fail,
+            dead_letters: None,
+            is_look: false,
+        }
     }
 }

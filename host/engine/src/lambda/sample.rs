@@ -82,7 +82,7 @@ async fn elements(ctx: &PlanContext, plan: LogicalPlan) -> Result<Vec<RecordBatc
     let plan = settle(ctx.state.create_physical_plan(&plan).await?)?;
     let cancel = CancellationToken::new();
     let _stop = cancel.clone().drop_guard();
-    let scope = RunScope { cancel, io: tokio::runtime::Handle::current() };
+    let scope = RunScope { cancel, io: tokio::runtime::Handle::current(), ledger: None };
     let config = ctx.state.config().clone().with_extension(Arc::new(scope));
     let none = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
     let runtime = Arc::clone(ctx.state.runtime_env());
