@@ -6,7 +6,7 @@ mod sample;
 mod types;
 
 pub(crate) use interpret::{Appeal, Interpreted, Shape, appeal, bound_schema, said};
-pub(crate) use sample::{Found, Wanted, take};
+pub(crate) use sample::{Found, Wanted, run, take};
 pub(crate) use types::element;
 
 use crate::node::{Kernel, KernelSource};
