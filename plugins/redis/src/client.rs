@@ -5,13 +5,17 @@ use crate::error::Error;
 use azora_connect::Policy;
 use azora_spec::Failure;
 use redis::aio::{AsyncPushSender, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, ProtocolVersion, RedisConnectionInfo};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, ProtocolVersion, RedisConnectionInfo, cmd};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 
 /// Longest wait for the answer to one command; a commit is one.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
+
+/// Pause between two questions whether a server has loaded its data.
+const LOADING_PAUSE: Duration = Duration::from_millis(50);
 
 /// One connection. Dropping it closes it.
 #[derive(Debug)]
@@ -68,7 +72,22 @@ impl Client {
             Ok(opened) => opened.map_err(|error| Error::of(&error, &label, "connecting"))?,
             Err(_) => return Err(Error::Unreachable { server: label, reason: "no answer in time" }.into()),
         };
-        Ok(Self { connection, driver: tokio::spawn(driver), label })
+        let mut client = Self { connection, driver: tokio::spawn(driver), label };
+        client.until_loaded(server.connect_time).await?;
+        Ok(client)
+    }
+
+    /// A server that was just started takes connections while it still reads its data.
+    async fn until_loaded(&mut self, time: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + time;
+        loop {
+            match cmd("PING").query_async::<()>(&mut self.connection).await {
+                Err(error) if error.code() == Some("LOADING") && Instant::now() < deadline => sleep(LOADING_PAUSE).await,
+                Err(error) if error.code() == Some("LOADING") => return Err(Error::of(&error, &self.label, "connecting")),
+                // Who may not ask this may ask for other things; and a lost connection is told by what is asked next.
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// Sends a command.

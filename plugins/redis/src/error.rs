@@ -40,6 +40,8 @@ impl Error {
             "WRONGPASS" | "NOAUTH" | "NOPERM" => Self::Denied { server, word },
             "AZORASTAGE" => Self::StagedMissing { server },
             "AZORATYPE" => Self::WrongType { server },
+            "LOADING" => Self::Unreachable { server, reason: "the server is still loading its data" },
+            "BUSY" => Self::Unreachable { server, reason: "the server is busy with a script" },
             _ if error.kind() == redis::ErrorKind::AuthenticationFailed => Self::Denied { server, word: "AUTH".to_owned() },
             _ if error.is_timeout() => Self::Unreachable { server, reason: "no answer in time" },
             _ if error.is_io_error() || error.is_connection_dropped() => Self::Unreachable { server, reason: "the connection was lost" },
