@@ -1,5 +1,6 @@
 //! A job that is ready to run: its physical plan, its sink, and what a restart needs to plan it the same way again.
 
+use crate::cache::Release;
 use crate::concat::ConcatExec;
 use crate::explain::Explained;
 use crate::letters::Keeper;
@@ -14,6 +15,7 @@ use azora_spec::{DatasetName, Failure, limits};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, displayable};
 use datafusion::prelude::SessionConfig;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +42,7 @@ struct Inner {
     run: Arc<CurrentRun>,
     chains: Vec<Bound>,
     reads: Vec<Read>,
+    releases: BTreeSet<Release>,
 }
 
 impl Planned {
@@ -136,6 +139,10 @@ impl Planned {
         &self.inner.run
     }
 
+    pub(crate) fn releases(&self) -> &BTreeSet<Release> {
+        &self.inner.releases
+    }
+
     pub(crate) fn time_max(&self) -> Duration {
         self.inner.time_max
     }
@@ -171,13 +178,31 @@ pub(crate) async fn finish(
     }
     let run = Arc::clone(&context.run);
     let reads = context.take_reads();
+    let releases = context.take_releases();
     let chains;
     (pins.plugins, pins.samples, chains, pins.grants) = context.into_pins();
     pins.lambdas = chains.iter().map(|chain| chain.used.clone()).collect();
     let description = description::write(&target, &shape, &relation.schema, keeper.is_some().then_some(pins.partitions))?;
     let schema = relation.schema;
-    let inner = Inner { session, config, plan, schema, shape, on_empty, target, keeper, pins, description, time_max, run, chains, reads };
-    Ok(Planned { inner: Arc::new(inner) })
+    Ok(Planned {
+        inner: Arc::new(Inner {
+            session,
+            config,
+            plan,
+            schema,
+            shape,
+            on_empty,
+            target,
+            keeper,
+            pins,
+            description,
+            time_max,
+            run,
+            chains,
+            reads,
+            releases,
+        }),
+    })
 }
 
 /// The plan's columns must be the ones that the relation promises, up to metadata and nullability.

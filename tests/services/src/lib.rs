@@ -4,6 +4,7 @@
 //! A server that cannot be had is an error that names it and its packages, never a silent skip.
 
 mod account;
+mod ferretdb;
 mod kafka;
 mod mariadb;
 mod postgres;
@@ -12,6 +13,7 @@ mod redis;
 mod s3;
 mod tls;
 
+pub use ferretdb::FerretDb;
 pub use kafka::Kafka;
 pub use mariadb::MariaDb;
 pub use postgres::Postgres;
