@@ -2,13 +2,17 @@
 //! detail is tested with the connectors.
 
 use anyhow::{Result, bail};
-use azora_services::{FerretDb, Postgres, Redis, S3};
+use azora_services::{FerretDb, Kafka, Postgres, Redis, S3, free_port};
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+/// The topics of a case's Kafka, and their partitions.
+const TOPICS: [(&str, i32); 4] = [("events", 3), ("doubled", 2), ("texts", 1), ("empty", 1)];
 
 /// The servers that a case names in `servers`; they end with it.
 #[derive(Debug, Default)]
 pub(crate) struct Neighbours {
+    kafka: Option<Kafka>,
     redis: Option<Redis>,
     postgres: Option<Postgres>,
     s3: Option<S3>,
@@ -24,6 +28,15 @@ impl Neighbours {
         let mut started = Self::default();
         for name in names.as_array().into_iter().flatten() {
             match name.as_str().unwrap_or_default() {
+                "kafka" => {
+                    let kafka = Kafka::start()?;
+                    // The broker makes no topics by itself.
+                    TOPICS.iter().try_for_each(|(topic, partitions)| kafka.topic(topic, *partitions))?;
+                    known.insert("kafka".to_owned(), kafka.brokers());
+                    known.insert("kafka_sasl".to_owned(), kafka.sasl_brokers());
+                    known.insert("kafka_nobody".to_owned(), format!("127.0.0.1:{}", free_port()?));
+                    started.kafka = Some(kafka);
+                }
                 "redis" => {
                     let redis = Redis::start()?;
                     known.insert("redis".to_owned(), redis.url());

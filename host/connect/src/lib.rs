@@ -34,4 +34,4 @@ pub use registry::Registry;
 pub use secrets::Secrets;
 pub use setup::Setup;
 pub use sink::{Receipt, Sink, Token, Writer, WriterId};
-pub use source::{Outcome, Position, ReadRequest, Reader, Source, Split, rows_within};
+pub use source::{Finish, Outcome, Position, ReadRequest, Reader, Source, Split, rows_within};

@@ -70,6 +70,15 @@ pub enum Outcome {
     End,
 }
 
+/// How the job ended that read the splits of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// It succeeded, and that is durable.
+    Succeeded,
+    /// It failed, was cancelled, or only looked: what was read counts as unread.
+    Dropped,
+}
+
 /// Where rows come from. Splits of a plan cover every row exactly once, and a split read again from the same position
 /// gives the same rows in the same order.
 #[async_trait]
@@ -92,6 +101,16 @@ pub trait Source: Debug + Send + Sync {
 
     /// Starts reading a split, from its beginning where there is no position.
     async fn open(&self, split: &Split, position: Option<&Position>, request: ReadRequest) -> Result<Box<dyn Reader>, Failure>;
+
+    /// The job that read these splits has ended for good. A source that remembers what was read, such as a consumer group,
+    /// moves it on here or gives back what was handed out. All of a split counts as read, also where the job needed less.
+    ///
+    /// Called after the end of the job is durable, with all splits of the plan. It may be called again for the same job,
+    /// and is not called at all where the server dies in between: the same rows are read again by the next job then.
+    async fn finished(&self, splits: &[Split], finish: Finish) -> Result<(), Failure> {
+        let _ = (splits, finish);
+        Ok(())
+    }
 }
 
 /// One split being read. Dropping it stops the reading.

@@ -14,7 +14,7 @@ use crate::result::JobResult;
 use crate::session::Sessions;
 use crate::sink::{self, Sinks, Target};
 use crate::{Catalog, ContextOptions, DatasetEntry, Error, Options, Refused, RunContext, Runner, input};
-use azora_connect::{Receipt, Registry, Token};
+use azora_connect::{Finish, Receipt, Registry, Token};
 use azora_sandbox::Sandbox;
 use azora_spec::{Code, DatasetName, Digest, Failure, Input, JobId, JobSpec, OnError, Operation};
 use chrono::{DateTime, Utc};
@@ -192,6 +192,19 @@ impl Engine {
         }
         let own = tokens.get(..planned.partitions()).unwrap_or(tokens);
         planned.sink().abort(job, 0, own).await
+    }
+
+    /// Tells the connectors that the job reads from how it ended. Only after that is durable; may be called again.
+    ///
+    /// # Errors
+    /// What kept the first of them from noting it; the others are told all the same.
+    pub async fn finish(&self, planned: &Planned, finish: Finish) -> Result<(), Failure> {
+        let mut told = Ok(());
+        for read in planned.reads() {
+            let of_source = read.source.finished(&read.splits, finish).await;
+            told = told.and(of_source);
+        }
+        told
     }
 
     /// The dataset version that a committed job made, if its sink is a dataset.

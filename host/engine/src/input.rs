@@ -17,7 +17,7 @@ pub(crate) use parquet::Footers;
 use crate::files::{DATA_ROOT, Files};
 use crate::pins::{DatasetPin, FilePin, InputPins, SplitPin};
 use crate::plan::sql;
-use crate::relation::{PlanContext, Relation};
+use crate::relation::{PlanContext, Read, Relation};
 use crate::{Catalog, DatasetEntry, Error, Options, failure_of, guests};
 use azora_connect::element::Element;
 use azora_connect::{Connector as _, Half, Registry, Split, bad};
@@ -197,6 +197,7 @@ impl Inputs<'_> {
                 let pinned = InputPins::Splits {
                     splits: splits.iter().map(|split| SplitPin { payload: split.payload.clone(), rows: split.rows }).collect(),
                 };
+                self.guests.keep_read(Read { source: Arc::clone(&source), splits: splits.clone() });
                 let table = scan::SourceTable::new(source, splits, parallelism, scan::Place::Network).with_bad_records(bad, connector);
                 Ok((table.relation(state)?, pinned))
             }

@@ -7,7 +7,7 @@ use crate::letters::Keeper;
 use crate::pins::Pins;
 use crate::plan::sorters_max;
 use crate::plan::sql::built;
-use crate::relation::{Applied, Bound, CurrentRun, PlanContext, Shape};
+use crate::relation::{Applied, Bound, CurrentRun, PlanContext, Read, Shape};
 use crate::session::Session;
 use crate::sink::{Kind, Target, description, folders};
 use crate::{Error, failure_of};
@@ -46,6 +46,7 @@ struct Inner {
     time_max: Duration,
     run: Arc<CurrentRun>,
     chains: Vec<Bound>,
+    reads: Vec<Read>,
     releases: BTreeSet<Release>,
 }
 
@@ -110,6 +111,10 @@ impl Planned {
 
     pub(crate) fn sink(&self) -> &Arc<dyn Sink> {
         &self.inner.target.sink
+    }
+
+    pub(crate) fn reads(&self) -> &[Read] {
+        &self.inner.reads
     }
 
     pub(crate) fn target(&self) -> &Target {
@@ -183,6 +188,7 @@ pub(crate) async fn finish(
         ));
     }
     let run = Arc::clone(&context.run);
+    let reads = context.take_reads();
     let releases = context.take_releases();
     let chains;
     (pins.plugins, pins.samples, chains, pins.grants) = context.into_pins();
@@ -204,6 +210,7 @@ pub(crate) async fn finish(
             time_max,
             run,
             chains,
+            reads,
             releases,
         }),
     })

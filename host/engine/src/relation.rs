@@ -6,6 +6,7 @@ use crate::letters::{Ledger, Tolerance};
 use crate::node::Kernel;
 use crate::plan::ValuesWanted;
 use crate::{Catalog, PluginEntry};
+use azora_connect::{Source, Split};
 use azora_expression::Pipeline;
 use azora_sandbox::{CancelFlag, Sandbox};
 use azora_spec::{Digest, Failure, JobOptions, PluginRef};
@@ -82,8 +83,16 @@ pub(crate) struct PlanContext {
     grants: Mutex<Grants>,
     samples: Mutex<Samples>,
     uses: Mutex<Vec<Bound>>,
+    reads: Mutex<Vec<Read>>,
     /// Which rows the job may leave out.
     pub(crate) tolerance: Mutex<Tolerance>,
+}
+
+/// A connector's source and the splits of it that a job reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) splits: Vec<Split>,
 }
 
 /// A chain of lambdas, and the kernel that it became.
@@ -128,9 +137,26 @@ impl PlanContext {
         let partitions = state.config().target_partitions();
         let samples = Mutex::new(Samples { found, ..Samples::default() });
         let (plugins, grants, run, uses) = (Mutex::new(plugins), Mutex::new(grants), Arc::default(), Mutex::default());
-        let tolerance = Mutex::default();
+        let (reads, tolerance) = (Mutex::default(), Mutex::default());
         let (cache, releases) = (OnceLock::new(), Mutex::default());
-        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, cache, releases, plugins, grants, samples, uses, tolerance }
+        Self {
+            sandbox,
+            catalog,
+            lambdas,
+            state,
+            partitions,
+            options,
+            run,
+            cpu,
+            cache,
+            releases,
+            plugins,
+            grants,
+            samples,
+            uses,
+            reads,
+            tolerance,
+        }
     }
 
     /// Says what rows of this job are known by. Once for a job.
@@ -225,6 +251,16 @@ impl PlanContext {
                 Ok(entry)
             }
         }
+    }
+
+    /// Notes what a connector is to be read of.
+    pub(crate) fn keep_read(&self, read: Read) {
+        self.reads.lock().push(read);
+    }
+
+    /// What connectors are read of.
+    pub(crate) fn take_reads(&self) -> Vec<Read> {
+        std::mem::take(&mut self.reads.lock())
     }
 
     /// What a connector of a plugin was granted by an earlier planning of the job.

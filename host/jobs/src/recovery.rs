@@ -11,16 +11,23 @@ use crate::submit::{Origin, context_options, context_record};
 use crate::task::{self, Work};
 use crate::turns::Ticket;
 use azora_engine::{Pins, Planned};
-use azora_spec::{Failure, JobId, JobSpec, JobState};
+use azora_spec::{Code, Failure, JobId, JobSpec, JobState};
 use azora_store::{Event, JobRow};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokio::sync::watch;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// Runs of one job over all lives of the server. A job that takes the server down with it must not do so for ever.
 const ATTEMPTS_MAX: u32 = 50;
+/// Tries at planning a recovered job again for whose failure the system is to blame: what it reads from or writes to may
+/// come up after this server.
+const PLANS_MAX: u32 = 8;
+/// Longest pause between two of them.
+const PLAN_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Recovered jobs that are read and planned at the same time.
 const RECOVERIES_MAX: usize = 4;
 
@@ -32,7 +39,7 @@ impl Shared {
             return;
         }
         tracing::info!(jobs = unfinished.len(), "jobs that had not ended are continued");
-        let planning = Arc::new(tokio::sync::Semaphore::new(RECOVERIES_MAX));
+        let planning = Arc::new(Semaphore::new(RECOVERIES_MAX));
         for (id, row) in unfinished {
             let live = Arc::new(self.revived(id, &row));
             self.live.write().insert(id, Arc::clone(&live));
@@ -40,9 +47,7 @@ impl Shared {
             let turn = self.turns.reserve();
             let (shared, planning) = (Arc::clone(self), Arc::clone(&planning));
             self.tasks.spawn(async move {
-                let Ok(permit) = planning.acquire().await else { return };
-                let recovered = shared.load(&live, &row).await;
-                drop(permit);
+                let Some(recovered) = shared.load_patiently(&live, &row, &planning).await else { return };
                 shared.carry_on(live, row, recovered, turn).await;
             });
         }
@@ -76,6 +81,29 @@ impl Shared {
     fn pinned_plugins(&self, row: &JobRow) -> Vec<azora_spec::Digest> {
         let pins = self.store.pins(row).ok().flatten().and_then(|text| Pins::from_json(&text).ok());
         pins.and_then(|pins| pins.plugins().ok()).unwrap_or_default()
+    }
+
+    /// [`Self::load`], more than once where the system is to blame. `None` where the server goes down before.
+    async fn load_patiently(&self, live: &Arc<Live>, row: &JobRow, planning: &Semaphore) -> Option<Result<(JobSpec, Planned), Failure>> {
+        let mut pause = self.options.retry_pause;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let permit = planning.acquire().await.ok()?;
+            let failure = match self.load(live, row).await {
+                Err(failure) if failure.code == Code::ConnectorUnavailable && tries < PLANS_MAX => failure,
+                ended => return Some(ended),
+            };
+            drop(permit);
+            tracing::warn!(job = %live.id, tries, %failure, "a job could not be planned after the restart and is tried again");
+            tokio::select! {
+                biased;
+                () = self.halt.cancelled() => return Some(Err(failure)),
+                () = live.cancel.cancelled(), if !row.is_commit_begun => return Some(Err(Error::Cancelled.into())),
+                () = sleep(pause) => {}
+            }
+            pause = (pause * 3).min(PLAN_PAUSE_MAX);
+        }
     }
 
     /// Reads a job's record and plans it again with what was decided before.
@@ -126,7 +154,7 @@ impl Shared {
             }
             Err(_) if self.halt.is_cancelled() => Outcome::Left,
             Err(failure) => {
-                let is_cancelled = row.is_cancel_requested || failure.code == azora_spec::Code::JobCancelled;
+                let is_cancelled = row.is_cancel_requested || failure.code == Code::JobCancelled;
                 let state = if is_cancelled { JobState::Cancelled } else { JobState::Failed };
                 tracing::warn!(job = %live.id, %failure, %state, "a job could not be continued after the restart");
                 self.fail(&live, state, failure).await

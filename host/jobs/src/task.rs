@@ -5,7 +5,7 @@ use crate::live::{Live, Outcome, Reporter, now_ms};
 use crate::shared::Shared;
 use crate::turns::Ticket;
 use crate::views::OutputView;
-use azora_connect::{Receipt, Token};
+use azora_connect::{Finish, Receipt, Token};
 use azora_engine::{Planned, RunContext};
 use azora_spec::{Blame, Code, DatasetName, Failure, JobSpec, JobState, Sink, WriteMode};
 use azora_store::{DatasetCommitted, Ending, Event};
@@ -23,6 +23,9 @@ const COMMITS_MAX: u32 = 10;
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// How often a full disk is tried again.
 const FULL_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long the sources of an ended job may take to note what was read.
+const FINISH_TIME: Duration = Duration::from_secs(30);
 
 /// What is left to do.
 #[derive(Debug)]
@@ -93,7 +96,26 @@ impl Job {
         if let Err(error) = self.shared.engine.abort(&self.planned, self.live.id, &tokens).await {
             tracing::warn!(job = %self.live.id, %error, "what a job had prepared could not be removed");
         }
-        self.shared.fail(&self.live, state, failure).await
+        let outcome = self.shared.fail(&self.live, state, failure).await;
+        if !matches!(outcome, Outcome::Left) {
+            self.finish(Finish::Dropped).await;
+        }
+        outcome
+    }
+
+    /// Lets the sources note what was read. Where that does not work the job has ended as it has, and the next one that
+    /// asks for what was not read yet reads it again.
+    async fn finish(&self, finish: Finish) {
+        let told = tokio::select! {
+            biased;
+            () = self.shared.halt.cancelled() => return,
+            told = timeout(FINISH_TIME, self.shared.engine.finish(&self.planned, finish)) => told,
+        };
+        match told {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => tracing::warn!(job = %self.live.id, %failure, "a source did not note what was read"),
+            Err(_) => tracing::warn!(job = %self.live.id, "a source did not note in time what was read"),
+        }
     }
 
     async fn try_run(&self, prepared: &mut BTreeMap<usize, Token>, is_commit_begun: bool, ticket: &mut Ticket) -> Result<Outcome, Stop> {
@@ -284,6 +306,7 @@ impl Job {
         let events: Vec<Event> = datasets.into_iter().map(Event::DatasetCommitted).chain([Event::Ended(ending)]).collect();
         shared.record(&events, live).await.ok_or(Stop::Halted)?;
         old.iter().for_each(|old| shared.retire(old));
+        self.finish(if self.spec.options.is_look { Finish::Dropped } else { Finish::Succeeded }).await;
         let output = OutputView { rows: receipt.rows, bytes: receipt.bytes, outputs: receipt.outputs };
         live.ended(JobState::Succeeded, at_ms, None, Some(output), has_result);
         Ok(Outcome::Succeeded(result.map(Box::new)))

@@ -4,6 +4,8 @@
 //! `AZORA_TEST_KILLS` (30) and `AZORA_TEST_SEED` (from the clock, printed) say how often and when.
 #![expect(clippy::print_stderr, reason = "the seed and what happened must be in the test's output")]
 
+#[path = "process/brokers.rs"]
+mod brokers;
 #[path = "../../../tests/src/hostile.rs"]
 #[expect(dead_code, unreachable_pub, reason = "one component of the corpus is used, and it is made for another crate")]
 mod hostile;

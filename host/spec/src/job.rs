@@ -124,6 +124,8 @@ pub struct JobOptions {
     pub on_error: OnError,
     /// The dataset that keeps them, where they are kept; one named after the sink where absent.
     pub dead_letters: Option<DatasetName>,
+    /// Whether its rows are only looked at: sources that remember what was read do not count them. Requests cannot say it.
+    pub is_look: bool,
 }
 
 impl Default for JobOptions {
@@ -134,6 +136,7 @@ impl Default for JobOptions {
             guest: GuestLimits::default(),
             on_error: OnError::Fail,
             dead_letters: None,
+            is_look: false,
         }
     }
 }

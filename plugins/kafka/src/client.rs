@@ -196,6 +196,7 @@ fn look(config: &ClientConfig, cluster: &Cluster, network: Policy, topics: &[Str
     let deadline = Instant::now() + cluster.connect_time;
     let mut counts = Vec::new();
     let mut brokers = Vec::new();
+    let mut said: Option<RDKafkaErrorCode> = None;
     for topic in topics {
         loop {
             let left = deadline.saturating_duration_since(Instant::now()).max(PAUSE);
@@ -206,7 +207,9 @@ fn look(config: &ClientConfig, cluster: &Cluster, network: Policy, topics: &[Str
                     if let Some(host) = client.context().refused() {
                         return Err(Error::Refused { host });
                     }
-                    let said = client.context().take();
+                    // What tells most of all that was said: after the reason only that no broker is there.
+                    let telling = |code: &RDKafkaErrorCode| said.is_none_or(|before| weight(before) <= weight(*code));
+                    said = client.context().take().filter(telling).or(said);
                     if let Some(code) = said.filter(|code| is_denied(*code)) {
                         return Err(Error::Denied { cluster: cluster.label(), reason: words(code) });
                     }

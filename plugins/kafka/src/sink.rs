@@ -9,6 +9,7 @@
 //! kept as long as the cluster keeps offsets (`offsets.retention.minutes`, 7 days by default). Staged files are on the
 //! disk of the server that wrote them.
 
+mod avro;
 mod commit;
 mod encode;
 mod staging;
@@ -19,6 +20,7 @@ use crate::error::Error;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+pub(crate) use avro::Wanted as AvroWanted;
 use azora_connect::{Policy, Receipt, Sink, Token, Writer, WriterId};
 use azora_spec::{Failure, JobId};
 use commit::Commit;

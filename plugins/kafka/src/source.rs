@@ -1,6 +1,6 @@
 //! Reading topics: which offsets, in which splits, as which columns.
 
-mod avro;
+pub(crate) mod avro;
 mod chunk;
 mod fetch;
 mod offsets;
@@ -12,7 +12,7 @@ use crate::config::Reading;
 use crate::error::Error;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use azora_connect::{Outcome, Position, ReadRequest, Reader, Source, Split};
+use azora_connect::{Finish, Outcome, Position, ReadRequest, Reader, Source, Split};
 use azora_spec::Failure;
 use fetch::{Fetched, Limits, Part};
 use rows::{Layout, Rows};
@@ -74,6 +74,7 @@ impl Source for KafkaSource {
         let limits = Limits {
             rows: self.reading.batch_rows.unwrap_or(usize::MAX).min(request.batch_rows).max(1),
             bytes: request.batch_bytes,
+            has_around: self.layout.has_around(),
             has_headers: self.reading.has_headers,
         };
         let (sender, chunks) = mpsc::channel(AHEAD_CHUNKS);
@@ -84,6 +85,15 @@ impl Source for KafkaSource {
             .spawn(move || fetch::run(&entered, &group, part, limits, &sender))
             .map_err(|_| Error::Ended)?;
         Ok(Box::new(KafkaReader { chunks, rows, has_ended: false }))
+    }
+
+    async fn finished(&self, splits: &[Split], finish: Finish) -> Result<(), Failure> {
+        if finish != Finish::Succeeded || !self.reading.is_committed {
+            return Ok(());
+        }
+        let parts = splits.iter().map(Part::of).collect::<Result<Vec<_>, _>>()?;
+        let (reading, entered) = (Arc::clone(&self.reading), Arc::clone(&self.entered));
+        Ok(blocking(move || offsets::commit(&reading, &entered, &parts)).await??)
     }
 }
 

@@ -1,27 +1,30 @@
 //! What a request says of Redis.
 
-use azora_connect::network::Url;
+mod server;
+
+pub(crate) use server::Server;
+
+use arrow::datatypes::Fields as Columns;
 use azora_connect::{Setup, json};
 use azora_spec::wire::{Fields, Unknown};
-use azora_spec::{Code, Failure, Secret};
+use azora_spec::{Failure, Secret};
 use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// Most keys or streams that a request names.
 const NAMES_MAX: usize = 100_000;
+/// Most channels that a request names, and most patterns.
+const CHANNELS_MAX: usize = 1000;
+/// Entries of one stream that a job of a group is given where the request does not say.
+const GROUP_ROWS: u64 = 100_000;
+/// Most of them: they are handed out by one script, during which the server answers nobody else.
+const GROUP_ROWS_MAX: u64 = 1_000_000;
+/// How long entries stay another consumer's where the request does not say.
+const CLAIM_AFTER: Duration = Duration::from_secs(600);
+/// Longest time for which channels are listened to, in milliseconds.
+const LISTEN_MS_MAX: u64 = 24 * 3_600_000;
 /// Longest key that a request names.
 const KEY_BYTES_MAX: usize = 4096;
-
-/// A server and how to enter it.
-#[derive(Debug, Clone)]
-pub(crate) struct Server {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    pub(crate) database: i64,
-    pub(crate) username: Option<Secret>,
-    pub(crate) password: Option<Secret>,
-    pub(crate) connect_time: Duration,
-}
 
 /// A validated configuration of a source.
 #[derive(Debug, Clone)]
@@ -38,11 +41,33 @@ pub(crate) enum What {
     /// Keys that match, all where there is no pattern.
     Pattern(Option<String>),
     Keys(Vec<String>),
-    /// Streams, from behind what a group was given where one is named.
+    /// Streams, for a group where one is named.
     Streams {
         names: Vec<String>,
-        group: Option<String>,
+        group: Option<Group>,
     },
+    Channels(Channels),
+}
+
+/// A group of streams' consumers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) name: String,
+    /// Most entries of one stream that one job is given.
+    pub(crate) rows_max: u64,
+    /// How long entries that a consumer was given and did not acknowledge stay its own.
+    pub(crate) claim_after: Duration,
+}
+
+/// What is listened to, and how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Channels {
+    pub(crate) names: Vec<String>,
+    pub(crate) patterns: Vec<String>,
+    pub(crate) rows_max: Option<u64>,
+    pub(crate) time_max: Option<Duration>,
+    /// Columns of the values where the request tells them.
+    pub(crate) columns: Option<Columns>,
 }
 
 /// A validated configuration of a sink.
@@ -71,78 +96,11 @@ pub(crate) enum Target {
     Column { prefix: String, column: String },
 }
 
-impl Server {
-    fn read(fields: &mut Fields<'_>, setup: &Setup, default: Option<&Secret>) -> Result<Self, Failure> {
-        let name = fields.name_of(&["redisUrl", "url"])?;
-        let told = match fields.text(name)? {
-            Some(text) => Some(setup.secrets.expand(text).map_err(|failure| failure.at(fields.pointer(name)))?),
-            None => default.cloned(),
-        };
-        let told = told.ok_or_else(|| fields.missing("redisUrl").hint("give redisUrl, or start the server with REDIS_URL"))?;
-        // A fault of the URL must not repeat it: it may hold a password.
-        let wrong = |message: &str| fields.wrong(name, message).hint("write redis://HOST:PORT/DATABASE");
-        let url = Url::parse(told.expose().trim()).map_err(|_| wrong("not a URL"))?;
-        if url.scheme() == "rediss" {
-            return Err(Failure::new(Code::FeatureUnavailable, "Redis over TLS is not there yet").at(fields.pointer(name)));
-        }
-        if url.scheme() != "redis" {
-            return Err(wrong("the URL's scheme is not 'redis'"));
-        }
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("the URL names no host"))?;
-        let host = host.trim_matches(['[', ']']).to_owned();
-        let port = url.port().unwrap_or(6379);
-        let path = url.path().trim_matches('/');
-        let of_path =
-            if path.is_empty() { 0 } else { path.parse().map_err(|_| wrong("the URL's path is not the number of a database"))? };
-        setup.network.check_host(&host, port).map_err(|failure| failure.at(fields.pointer(name)))?;
-        let text = |text: &str| {
-            let bytes = percent(text);
-            (!text.is_empty()).then(|| Secret::new(bytes))
-        };
-        let of_url = (text(url.username()), url.password().and_then(text));
-        let database = fields.integer("database", 0..=65_535)?.map_or(of_path, |number| i64::try_from(number).unwrap_or(0));
-        Ok(Self {
-            host,
-            port,
-            database,
-            username: setup.secrets.field(fields, "username")?.or(of_url.0),
-            password: setup.secrets.field(fields, "password")?.or(of_url.1),
-            connect_time: fields.milliseconds("connectTimeoutMs", 100..=120_000)?.unwrap_or(Duration::from_secs(10)),
-        })
-    }
-
-    /// The server for people.
-    pub(crate) fn label(&self) -> String {
-        format!("redis://{}:{}", self.host, self.port)
-    }
-}
-
 impl Reading {
     pub(crate) fn read(config: &Map<String, Value>, setup: &Setup, default: Option<&Secret>) -> Result<Self, Failure> {
         let mut fields = Fields::config(config);
         let server = Server::read(&mut fields, setup, default)?;
-        let pattern = fields.text("pattern")?.map(str::to_owned);
-        let keys = fields.text_or_texts("keys")?;
-        let name = fields.name_of(&["stream", "streams"])?;
-        let streams = fields.text_or_texts(name)?;
-        let group = fields.text("groupId")?.map(str::to_owned);
-        for (names, name) in [(&keys, "keys"), (&streams, name)] {
-            let is_sound = |names: &Vec<String>| {
-                (1..=NAMES_MAX).contains(&names.len()) && names.iter().all(|name| !name.is_empty() && name.len() <= KEY_BYTES_MAX)
-            };
-            if names.as_ref().is_some_and(|names| !is_sound(names)) {
-                return Err(fields.wrong(name, format!("name 1 to {NAMES_MAX} keys of at most {KEY_BYTES_MAX} bytes")));
-            }
-        }
-        if group.is_some() && streams.is_none() {
-            return Err(fields.wrong("groupId", "a group belongs to streams"));
-        }
-        let what = match (pattern, keys, streams) {
-            (pattern, None, None) => What::Pattern(pattern),
-            (None, Some(keys), None) => What::Keys(sorted(keys)),
-            (None, None, Some(names)) => What::Streams { names: sorted(names), group },
-            _ => return Err(fields.wrong("pattern", "give one of 'pattern', 'keys' and 'stream'")),
-        };
+        let what = what(&mut fields)?;
         let read = Self {
             server,
             what,
@@ -154,6 +112,68 @@ impl Reading {
         fields.finish(Unknown::Refuse)?;
         Ok(read)
     }
+}
+
+fn what(fields: &mut Fields<'_>) -> Result<What, Failure> {
+    let pattern = fields.text("pattern")?.map(str::to_owned);
+    let keys = fields.text_or_texts("keys")?;
+    let name = fields.name_of(&["stream", "streams"])?;
+    let streams = fields.text_or_texts(name)?;
+    let group = group(fields)?;
+    let channels = channels(fields)?;
+    for (names, name) in [(&keys, "keys"), (&streams, name)] {
+        let is_sound = |names: &Vec<String>| {
+            (1..=NAMES_MAX).contains(&names.len()) && names.iter().all(|name| !name.is_empty() && name.len() <= KEY_BYTES_MAX)
+        };
+        if names.as_ref().is_some_and(|names| !is_sound(names)) {
+            return Err(fields.wrong(name, format!("name 1 to {NAMES_MAX} keys of at most {KEY_BYTES_MAX} bytes")));
+        }
+    }
+    if group.is_some() && streams.is_none() {
+        return Err(fields.wrong("groupId", "a group belongs to streams"));
+    }
+    match (pattern, keys, streams, channels) {
+        (pattern, None, None, None) => Ok(What::Pattern(pattern)),
+        (None, Some(keys), None, None) => Ok(What::Keys(sorted(keys))),
+        (None, None, Some(names), None) => Ok(What::Streams { names: sorted(names), group }),
+        (None, None, None, Some(channels)) => Ok(What::Channels(channels)),
+        _ => Err(fields.wrong("pattern", "give one of 'pattern', 'keys', 'stream' and 'channels'")),
+    }
+}
+
+fn group(fields: &mut Fields<'_>) -> Result<Option<Group>, Failure> {
+    let name = fields.text("groupId")?.map(str::to_owned);
+    let claim_after = fields.milliseconds("claimIdleMs", 0..=7 * 24 * 3_600_000)?;
+    let Some(name) = name else {
+        return if claim_after.is_some() { Err(fields.wrong("claimIdleMs", "entries are claimed for a group only")) } else { Ok(None) };
+    };
+    let rows_max = fields.integer("maxRows", 1..=GROUP_ROWS_MAX)?.unwrap_or(GROUP_ROWS);
+    Ok(Some(Group { name, rows_max, claim_after: claim_after.unwrap_or(CLAIM_AFTER) }))
+}
+
+fn channels(fields: &mut Fields<'_>) -> Result<Option<Channels>, Failure> {
+    let name = fields.name_of(&["channel", "channels"])?;
+    let names = fields.text_or_texts(name)?;
+    let patterns = fields.text_or_texts("channelPatterns")?;
+    if names.is_none() && patterns.is_none() {
+        return Ok(None);
+    }
+    for (texts, name) in [(&names, name), (&patterns, "channelPatterns")] {
+        let is_sound = |texts: &Vec<String>| {
+            (1..=CHANNELS_MAX).contains(&texts.len()) && texts.iter().all(|text| !text.is_empty() && text.len() <= KEY_BYTES_MAX)
+        };
+        if texts.as_ref().is_some_and(|texts| !is_sound(texts)) {
+            return Err(fields.wrong(name, format!("name 1 to {CHANNELS_MAX} channels of at most {KEY_BYTES_MAX} bytes")));
+        }
+    }
+    let columns = fields.object("columns")?.map(|told| json::told(&told, &fields.pointer("columns"))).transpose()?;
+    Ok(Some(Channels {
+        names: sorted(names.unwrap_or_default()),
+        patterns: sorted(patterns.unwrap_or_default()),
+        rows_max: fields.integer("maxRows", 1..=u64::MAX)?,
+        time_max: fields.milliseconds("maxMs", 1..=LISTEN_MS_MAX)?,
+        columns,
+    }))
 }
 
 fn sorted(mut names: Vec<String>) -> Vec<String> {
@@ -190,27 +210,6 @@ impl Writing {
     }
 }
 
-/// The text behind `%xx`.
-fn percent(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, behind)) = rest.split_first() {
-        let code = (*first == b'%').then(|| behind.get(..2)).flatten();
-        let code = code.and_then(|digits| std::str::from_utf8(digits).ok()).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match code {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = behind.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Reading, What, Writing};
@@ -242,7 +241,13 @@ mod tests {
         check(json!({}), Code::ConnectorConfig, "");
         check(json!({"redisUrl": "redis://:canary@"}), Code::ConnectorConfig, "/redisUrl");
         check(json!({"redisUrl": "http://:canary@h"}), Code::ConnectorConfig, "/redisUrl");
-        check(json!({"redisUrl": "rediss://:canary@h"}), Code::FeatureUnavailable, "/redisUrl");
+        check(json!({"redisUrl": "rediss://:canary@h", "caPem": "canary"}), Code::ConnectorConfig, "/caPem");
+        check(json!({"redisUrl": "rediss://:canary@h", "certificatePem": "canary"}), Code::ConnectorConfig, "/keyPem");
+        check(json!({"redisUrl": "redis://h", "caPem": "canary"}), Code::ConnectorConfig, "/caPem");
+        check(json!({"redisUrl": "redis://h", "channels": ["a"], "keys": "b"}), Code::ConnectorConfig, "/pattern");
+        check(json!({"redisUrl": "redis://h", "channels": []}), Code::ConnectorConfig, "/channels");
+        check(json!({"redisUrl": "redis://h", "stream": "s", "claimIdleMs": 5}), Code::ConnectorConfig, "/claimIdleMs");
+        check(json!({"redisUrl": "redis://h", "keys": "s", "groupId": "g"}), Code::ConnectorConfig, "/groupId");
         check(json!({"redisUrl": "redis://h", "keys": ["a"], "pattern": "*"}), Code::ConnectorConfig, "/pattern");
         check(json!({"redisUrl": "redis://h", "nonsense": 1}), Code::ConnectorConfig, "/nonsense");
         let remote = Setup { network: Policy::remote(), ..Setup::local() };

@@ -47,17 +47,27 @@ impl Connector for RedisConnector {
             "type": "object",
             "additionalProperties": false,
             "properties": {
-                "redisUrl": secret("redis://HOST:PORT/DATABASE; default REDIS_URL of the server"),
+                "redisUrl": secret("redis://HOST:PORT/DATABASE, or rediss:// over TLS; default REDIS_URL of the server"),
                 "url": secret("the same as redisUrl"),
                 "username": secret("a text or {\"secret\": NAME}"),
                 "password": secret("a text or {\"secret\": NAME}"),
+                "caPem": secret("certificates of the authority that vouches for the server; without it the public ones"),
+                "certificatePem": secret("a client's certificate"),
+                "keyPem": secret("its key"),
                 "database": {"type": "integer", "minimum": 0},
                 "connectTimeoutMs": {"type": "integer", "default": 10000},
                 "pattern": {"type": "string", "description": "keys that match, as SCAN has it; every key where nothing is named"},
                 "keys": {"description": "one key, or a list of them"},
                 "stream": {"description": "one stream, or a list of them"},
                 "streams": {"description": "the same as stream"},
-                "groupId": {"type": "string", "description": "read streams from behind what this group was given"},
+                "groupId": {"type": "string", "description": "entries that this group was not given yet, acknowledged when the job has succeeded"},
+                "claimIdleMs": {"type": "integer", "default": 600_000, "description": "after how long entries that were given to another consumer are taken over"},
+                "channel": {"description": "one channel to listen to, or a list of them"},
+                "channels": {"description": "the same as channel"},
+                "channelPatterns": {"description": "a pattern of channels to listen to, or a list of them"},
+                "columns": {"type": "object", "description": "types by column of messages of channels; any JSON without it"},
+                "maxRows": {"type": "integer", "minimum": 1, "description": "messages of channels, or entries of each stream for a group, after which reading ends"},
+                "maxMs": {"type": "integer", "minimum": 1, "description": "how long channels are listened to"},
                 "batchSize": {"type": "integer", "minimum": 1},
                 "sampleRows": {"type": "integer", "default": 1000},
                 "badRecords": {"enum": ["fail", "skip", "dead-letter"], "default": "fail"},
@@ -83,7 +93,8 @@ impl Connector for RedisConnector {
         let told = config.get("redisUrl").or_else(|| config.get("url")).and_then(Value::as_str);
         let url = told.or_else(|| self.url.as_ref().map(Secret::expose)).and_then(|text| Url::parse(text).ok());
         let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
-        format!("redis://{host}:{}", url.as_ref().and_then(Url::port).unwrap_or(6379))
+        let scheme = url.as_ref().map_or("redis", Url::scheme);
+        format!("{scheme}://{host}:{}", url.as_ref().and_then(Url::port).unwrap_or(6379))
     }
 
     async fn source(&self, config: &Map<String, Value>) -> Result<Arc<dyn Source>, Failure> {

@@ -8,6 +8,10 @@ use redis::RedisError;
 pub(crate) enum Error {
     #[error("cannot reach {server}: {reason}")]
     Unreachable { server: String, reason: &'static str },
+    #[error("cannot speak TLS with {server}: {reason}")]
+    Tls { server: String, reason: String },
+    #[error("messages of {server} came faster than they were read")]
+    TooFast { server: String },
     #[error("{server} refuses the user, the password or the command ({word})")]
     Denied { server: String, word: String },
     #[error("{server} failed while {doing} ({word})")]
@@ -36,6 +40,8 @@ impl Error {
             "WRONGPASS" | "NOAUTH" | "NOPERM" => Self::Denied { server, word },
             "AZORASTAGE" => Self::StagedMissing { server },
             "AZORATYPE" => Self::WrongType { server },
+            "LOADING" => Self::Unreachable { server, reason: "the server is still loading its data" },
+            "BUSY" => Self::Unreachable { server, reason: "the server is busy with a script" },
             _ if error.kind() == redis::ErrorKind::AuthenticationFailed => Self::Denied { server, word: "AUTH".to_owned() },
             _ if error.is_timeout() => Self::Unreachable { server, reason: "no answer in time" },
             _ if error.is_io_error() || error.is_connection_dropped() => Self::Unreachable { server, reason: "the connection was lost" },
@@ -45,7 +51,7 @@ impl Error {
 
     const fn code(&self) -> Code {
         match self {
-            Self::Unreachable { .. } => Code::ConnectorUnavailable,
+            Self::Unreachable { .. } | Self::Tls { .. } | Self::TooFast { .. } => Code::ConnectorUnavailable,
             Self::Denied { .. } => Code::ConnectorDenied,
             Self::StreamMissing { .. } | Self::GroupMissing { .. } => Code::ConnectorMissing,
             Self::Answer { .. } | Self::WrongType { .. } => Code::ConnectorAnswer,
@@ -56,6 +62,7 @@ impl Error {
 
     const fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Tls { .. } => Some("is its certificate for this host, and its authority given as 'caPem'?"),
             Self::Denied { .. } => Some("check username and password, and what the user may do"),
             Self::TooManyKeys { .. } => Some("narrow 'pattern'"),
             Self::TooManyRows { .. } => {

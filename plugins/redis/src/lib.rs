@@ -2,7 +2,7 @@
 //!
 //! Keys are found by SCAN, never by KEYS. Redis keeps no snapshots: a key is read once, as it is at that moment. Writing
 //! is staged in Redis and made visible by one script, which leaves a marker that a repeated commit finds. One server is
-//! spoken to, by TCP without TLS; clusters are not.
+//! spoken to, by TCP or TLS; clusters are not.
 
 mod client;
 mod config;
@@ -10,5 +10,6 @@ mod connector;
 mod error;
 mod sink;
 mod source;
+mod tls;
 
 pub use connector::{RedisConnector, connectors};

@@ -1,21 +1,26 @@
-//! Reading keys and streams, in splits that are ranges: of sorted keys, or of one stream's ids.
+//! Reading keys, streams and channels, in splits that are ranges: of sorted keys, of one stream's ids, or of what a group's
+//! consumer was given.
 //!
 //! The keys are found when a source is made, and again after a restart. A split read again gives the same rows as long as
 //! nobody changes the keys in its range; Redis has no snapshots that could promise more.
 
+mod channels;
+mod groups;
 mod keys;
 mod streams;
 
 use crate::client::Client;
-use crate::config::{Reading, What};
+use crate::config::{Channels, Reading, What};
 use crate::error::Error;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
 use async_trait::async_trait;
 use azora_connect::element::{self, Element, VALUE};
 use azora_connect::json::{self, MixedTypes};
-use azora_connect::{Outcome, Policy, Position, ReadRequest, Reader, Source, Split};
+use azora_connect::{Finish, Outcome, Policy, Position, ReadRequest, Reader, Source, Split};
 use azora_spec::{Code, Failure};
+use channels::Listening;
+use groups::{Share, Shared};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -29,6 +34,10 @@ enum Part {
     Keys { from: Option<String>, to: Option<String>, at_ms: i64 },
     /// Entries of a stream behind an id up to another.
     Stream { key: String, after: String, last: String },
+    /// What a group is given of a stream.
+    Share(Share),
+    /// Everything that is said from its opening on.
+    Channels,
 }
 
 impl Part {
@@ -61,14 +70,26 @@ impl RedisSource {
         let keys: Arc<[Vec<u8>]> = match &reading.what {
             What::Pattern(pattern) => keys::find(&mut client, pattern.as_deref()).await?.into(),
             What::Keys(keys) => keys.iter().map(|key| key.clone().into_bytes()).collect(),
-            What::Streams { .. } => Arc::new([]),
+            What::Streams { .. } | What::Channels(_) => Arc::new([]),
         };
+        if let What::Streams { names, group: Some(group) } = &reading.what {
+            for name in names {
+                streams::check_group(&mut client, name, &group.name).await?;
+            }
+        }
         let sample = match &reading.what {
-            What::Streams { names, group } => streams::sample(&mut client, names, group.as_deref(), reading.sample_rows).await?,
+            What::Streams { names, .. } => streams::sample(&mut client, names, reading.sample_rows).await?,
+            What::Channels(_) => Vec::new(),
             _ => keys::sample(&mut client, &keys, reading.sample_rows).await?,
         };
-        let value = value_field(&sample)?;
+        let value = match &reading.what {
+            What::Channels(Channels { columns: Some(columns), .. }) => Field::new(VALUE, DataType::Struct(columns.clone()), true),
+            // What will be said nobody knows.
+            What::Channels(_) => element::json_field(VALUE),
+            _ => value_field(&sample)?,
+        };
         let fields = match &reading.what {
+            What::Channels(_) => vec![text("channel"), number("timestamp"), value],
             What::Streams { .. } => vec![text("stream"), text("id"), number("timestamp"), value],
             _ => vec![text("key"), value, number("timestamp")],
         };
@@ -104,13 +125,19 @@ impl Source for RedisSource {
         Arc::clone(&self.schema)
     }
 
+    fn is_bounded(&self) -> bool {
+        !matches!(&self.reading.what, What::Channels(Channels { rows_max: None, time_max: None, .. }))
+    }
+
     async fn plan(&self, parallelism: usize) -> Result<Vec<Split>, Failure> {
         match &self.reading.what {
-            What::Streams { names, group } => {
+            What::Channels(_) => Ok(vec![Part::Channels.split(None)]),
+            What::Streams { names, group: Some(group) } => Ok(names.iter().map(|name| Share::new(name, group).split(None)).collect()),
+            What::Streams { names, group: None } => {
                 let mut client = Client::connect(&self.reading.server, &self.network).await?;
                 let mut splits = Vec::new();
                 for name in names {
-                    if let Some((part, rows)) = streams::part(&mut client, name, group.as_deref()).await? {
+                    if let Some((part, rows)) = streams::part(&mut client, name).await? {
                         splits.push(part.split(Some(rows)));
                     }
                 }
@@ -129,7 +156,14 @@ impl Source for RedisSource {
         if request.projection.iter().flatten().any(|column| *column >= width) {
             return Err(Error::Foreign("a projection").into());
         }
-        let client = Client::connect(&self.reading.server, &self.network).await?;
+        let (mut client, listening) = match (&part, &self.reading.what) {
+            (Part::Channels, What::Channels(channels)) => {
+                let (listening, client) = Listening::new(&self.reading.server, &self.network, channels).await?;
+                (client, Some(listening))
+            }
+            (Part::Channels, _) => return Err(Error::Foreign("a split").into()),
+            _ => (Client::connect(&self.reading.server, &self.network).await?, None),
+        };
         let after = position.map(|Position(text)| text.as_str());
         let cursor = match part {
             Part::Keys { from, to, at_ms } => Cursor::Keys(keys::Keys::new(Arc::clone(&self.keys), (from, to), at_ms, after)),
@@ -140,9 +174,29 @@ impl Source for RedisSource {
                 }
                 Cursor::Stream(streams::Stream { key, after, last, is_over: false })
             }
+            Part::Share(share) => {
+                let after = after.unwrap_or(streams::START).to_owned();
+                if !streams::is_id(&after) {
+                    return Err(Error::Foreign("a position").into());
+                }
+                share.deliver(&mut client).await?;
+                Cursor::Share(Shared { share, after, is_over: false })
+            }
+            Part::Channels => Cursor::Channels(listening.ok_or(Error::Foreign("a split"))?),
         };
         let rows = self.reading.batch_rows.unwrap_or(usize::MAX).min(request.batch_rows).max(1);
         Ok(Box::new(RedisReader { client, cursor, pending: VecDeque::new(), rows, request, schema: Arc::clone(&self.schema) }))
+    }
+
+    async fn finished(&self, splits: &[Split], finish: Finish) -> Result<(), Failure> {
+        let What::Streams { group: Some(_), .. } = &self.reading.what else { return Ok(()) };
+        let mut client = Client::connect(&self.reading.server, &self.network).await?;
+        for split in splits {
+            if let Part::Share(share) = serde_json::from_str(&split.payload).map_err(|_| Error::Foreign("a split"))? {
+                share.settle(&mut client, finish).await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -150,6 +204,8 @@ impl Source for RedisSource {
 enum Cursor {
     Keys(keys::Keys),
     Stream(streams::Stream),
+    Share(Shared),
+    Channels(Listening),
 }
 
 /// One split being read.
@@ -171,6 +227,8 @@ impl Reader for RedisReader {
             let items = match &mut self.cursor {
                 Cursor::Keys(keys) => keys.next(&mut self.client).await?,
                 Cursor::Stream(stream) => stream.next(&mut self.client).await?,
+                Cursor::Share(shared) => shared.next(&mut self.client).await?,
+                Cursor::Channels(listening) => listening.next(&self.client).await?,
             };
             match items {
                 Some(items) => self.pending.extend(items),
@@ -204,6 +262,8 @@ impl RedisReader {
         match &self.cursor {
             Cursor::Keys(_) => position.to_owned(),
             Cursor::Stream(stream) => format!("{}/{position}", stream.key),
+            Cursor::Share(shared) => format!("{}/{position}", shared.share.key),
+            Cursor::Channels(_) => format!("message {position}"),
         }
     }
 

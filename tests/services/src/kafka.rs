@@ -1,6 +1,8 @@
 //! Apache Kafka from Maven Central: one broker that is its own controller. `cargo xtask test` fetches it.
 
-use crate::{Process, free_port};
+mod admin;
+
+use crate::{Authority, Process, free_port};
 use anyhow::{Context as _, Result, bail};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,13 +17,26 @@ const JARS: &str = "AZORA_TEST_KAFKA_JARS";
 pub struct Kafka {
     /// The process.
     pub process: Process,
+    ports: Ports,
+    authority: Authority,
+}
+
+/// Where it listens, and where it says that it does.
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    plain: u16,
     sasl: u16,
+    /// TLS with a password by SCRAM.
+    scram: u16,
+    /// TLS with a client's certificate.
+    mutual: u16,
     astray: u16,
     elsewhere: u16,
+    controller: u16,
 }
 
 impl Kafka {
-    /// User of [`Self::sasl_brokers`].
+    /// User of [`Self::sasl_brokers`] and [`Self::scram_brokers`].
     pub const USER: &str = "azora";
     /// Password of [`Self::USER`]; a text that must not appear anywhere else.
     pub const PASSWORD: &str = "canary-kafka-7f3a";
@@ -33,17 +48,26 @@ impl Kafka {
     pub fn start() -> Result<Self> {
         let jars = jars()?;
         let folder = tempfile::tempdir()?;
-        let [port, sasl, astray, elsewhere, controller] = [free_port()?, free_port()?, free_port()?, free_port()?, free_port()?];
+        let ports = Ports {
+            plain: free_port()?,
+            sasl: free_port()?,
+            scram: free_port()?,
+            mutual: free_port()?,
+            astray: free_port()?,
+            elsewhere: free_port()?,
+            controller: free_port()?,
+        };
+        let authority = Authority::new(folder.path())?;
         let properties = folder.path().join("server.properties");
-        std::fs::write(&properties, settings(folder.path(), [port, sasl, astray, elsewhere, controller])?)?;
+        std::fs::write(&properties, settings(folder.path(), ports, &authority)?)?;
         let classes = format!("{}/*", jars.display());
         format_storage(&classes, &properties)?;
-        let process = Process::new("Apache Kafka", "java", "default-jre-headless", folder, port)?
+        let process = Process::new("Apache Kafka", "java", "default-jre-headless", folder, ports.plain)?
             // Starting fast matters more than long runs: only the first compiler.
             .args(["-Xms128m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", &classes, "kafka.Kafka"])
             .args([properties.display().to_string()])
             .start()?;
-        Ok(Self { process, sasl, astray, elsewhere })
+        Ok(Self { process, ports, authority })
     }
 
     /// The broker that the tests of a program share; it ends with the last of them.
@@ -70,43 +94,77 @@ impl Kafka {
     /// Its address for clients that give [`Self::USER`] and [`Self::PASSWORD`] by SASL PLAIN.
     #[must_use]
     pub fn sasl_brokers(&self) -> String {
-        format!("127.0.0.1:{}", self.sasl)
+        format!("127.0.0.1:{}", self.ports.sasl)
+    }
+
+    /// Its address for clients that speak TLS and give [`Self::USER`] and [`Self::PASSWORD`] by SCRAM-SHA-256.
+    #[must_use]
+    pub fn scram_brokers(&self) -> String {
+        format!("localhost:{}", self.ports.scram)
+    }
+
+    /// Its address for clients that speak TLS and show the client's certificate of [`Self::authority`].
+    #[must_use]
+    pub fn mutual_brokers(&self) -> String {
+        format!("localhost:{}", self.ports.mutual)
+    }
+
+    /// Who vouches for its certificate.
+    #[must_use]
+    pub const fn authority(&self) -> &Authority {
+        &self.authority
     }
 
     /// An address of it at which it sends clients on to [`Self::elsewhere`], where nobody listens.
     #[must_use]
     pub fn astray(&self) -> String {
-        format!("127.0.0.1:{}", self.astray)
+        format!("127.0.0.1:{}", self.ports.astray)
     }
 
     /// The port that [`Self::astray`] names.
     #[must_use]
     pub const fn elsewhere(&self) -> u16 {
-        self.elsewhere
+        self.ports.elsewhere
+    }
+
+    /// Makes a topic where it is not there yet; the broker makes none by itself.
+    ///
+    /// # Errors
+    /// Where the broker does not make it.
+    pub fn topic(&self, name: &str, partitions: i32) -> Result<()> {
+        admin::create(self.process.address(), name, partitions)
     }
 }
 
-fn settings(folder: &Path, ports: [u16; 5]) -> Result<String> {
-    let [port, sasl, astray, elsewhere, controller] = ports;
+fn settings(folder: &Path, ports: Ports, authority: &Authority) -> Result<String> {
+    let Ports { plain, sasl, scram, mutual, astray, elsewhere, controller } = ports;
     let mut text = String::new();
     let (user, password) = (Kafka::USER, Kafka::PASSWORD);
     writeln!(text, "process.roles=broker,controller\nnode.id=1")?;
     writeln!(text, "controller.quorum.bootstrap.servers=127.0.0.1:{controller}\ncontroller.listener.names=CONTROLLER")?;
+    let shared = format!(
+        "PLAIN://127.0.0.1:{plain},SASL://127.0.0.1:{sasl},SCRAM://localhost:{scram},MUTUAL://localhost:{mutual},ASTRAY://127.0.0.1"
+    );
+    writeln!(text, "listeners={shared}:{astray},CONTROLLER://127.0.0.1:{controller}\nadvertised.listeners={shared}:{elsewhere}")?;
     writeln!(
         text,
-        "listeners=PLAIN://127.0.0.1:{port},SASL://127.0.0.1:{sasl},ASTRAY://127.0.0.1:{astray},CONTROLLER://127.0.0.1:{controller}"
+        "listener.security.protocol.map=PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,SCRAM:SASL_SSL,MUTUAL:SSL,ASTRAY:PLAINTEXT,\
+         CONTROLLER:PLAINTEXT\ninter.broker.listener.name=PLAIN"
     )?;
-    writeln!(text, "advertised.listeners=PLAIN://127.0.0.1:{port},SASL://127.0.0.1:{sasl},ASTRAY://127.0.0.1:{elsewhere}")?;
+    let module = "org.apache.kafka.common.security";
     writeln!(
         text,
-        "listener.security.protocol.map=PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,ASTRAY:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
-         inter.broker.listener.name=PLAIN"
+        "listener.name.sasl.sasl.enabled.mechanisms=PLAIN\nlistener.name.sasl.plain.sasl.jaas.config=\
+         {module}.plain.PlainLoginModule required user_{user}=\"{password}\";"
     )?;
     writeln!(
         text,
-        "sasl.enabled.mechanisms=PLAIN\nlistener.name.sasl.plain.sasl.jaas.config=\
-         org.apache.kafka.common.security.plain.PlainLoginModule required user_{user}=\"{password}\";"
+        "listener.name.scram.sasl.enabled.mechanisms=SCRAM-SHA-256\nlistener.name.scram.scram-sha-256.sasl.jaas.config=\
+         {module}.scram.ScramLoginModule required;"
     )?;
+    writeln!(text, "ssl.keystore.type=PEM\nssl.keystore.location={}", authority.path("server.both.pem").display())?;
+    writeln!(text, "ssl.truststore.type=PEM\nssl.truststore.location={}", authority.path("ca.pem").display())?;
+    writeln!(text, "listener.name.mutual.ssl.client.auth=required")?;
     writeln!(text, "log.dirs={}", folder.join("data").display())?;
     writeln!(text, "offsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\ngroup.initial.rebalance.delay.ms=0")?;
     writeln!(text, "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\ntransaction.state.log.num.partitions=4")?;
@@ -121,6 +179,7 @@ fn format_storage(classes: &str, properties: &Path) -> Result<()> {
         .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", classes, "kafka.tools.StorageTool"])
         .args(["format", "--standalone", "-t", "azoraAzoraAzoraAzoraAA", "-c"])
         .arg(properties)
+        .args(["--add-scram", &format!("SCRAM-SHA-256=[name={},password={}]", Kafka::USER, Kafka::PASSWORD)])
         .stdin(Stdio::null())
         .output()
         .context("java is needed by this test: install default-jre-headless, or run `cargo xtask test`")?;

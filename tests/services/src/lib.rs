@@ -11,6 +11,7 @@ mod postgres;
 mod process;
 mod redis;
 mod s3;
+mod tls;
 
 pub use ferretdb::FerretDb;
 pub use kafka::Kafka;
@@ -19,3 +20,4 @@ pub use postgres::Postgres;
 pub use process::{Process, free_port};
 pub use redis::Redis;
 pub use s3::S3;
+pub use tls::Authority;

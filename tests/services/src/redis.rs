@@ -1,6 +1,6 @@
 //! Redis from Debian's `redis-server`.
 
-use crate::{Process, free_port};
+use crate::{Authority, Process, free_port};
 use anyhow::Result;
 
 /// A Redis server that keeps nothing on disk, or, where asked, everything.
@@ -8,6 +8,7 @@ use anyhow::Result;
 pub struct Redis {
     /// The process.
     pub process: Process,
+    authority: Option<Authority>,
 }
 
 impl Redis {
@@ -27,6 +28,22 @@ impl Redis {
         Self::with(["--save", "", "--appendonly", "yes"])
     }
 
+    /// One that speaks TLS only and wants clients' certificates; its data is gone with it.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn sealed() -> Result<Self> {
+        let (port, folder) = (free_port()?, tempfile::tempdir()?);
+        let authority = Authority::new(folder.path())?;
+        let file = |name: &str| authority.path(name).display().to_string();
+        let process = Process::new("Redis", "redis-server", "redis-server", folder, port)?
+            .args(["--port", "0", "--tls-port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(["--tls-cert-file", &file("server.pem"), "--tls-key-file", &file("server.key")])
+            .args(["--tls-ca-cert-file", &file("ca.pem"), "--tls-auth-clients", "yes"])
+            .start()?;
+        Ok(Self { process, authority: Some(authority) })
+    }
+
     fn with(keeping: [&str; 4]) -> Result<Self> {
         let port = free_port()?;
         let folder = tempfile::tempdir()?;
@@ -34,13 +51,20 @@ impl Redis {
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .args(keeping)
             .start()?;
-        Ok(Self { process })
+        Ok(Self { process, authority: None })
+    }
+
+    /// Who vouches for the certificate of [`Self::sealed`].
+    #[must_use]
+    pub const fn authority(&self) -> Option<&Authority> {
+        self.authority.as_ref()
     }
 
     /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.process.port())
+        let scheme = if self.authority.is_some() { "rediss" } else { "redis" };
+        format!("{scheme}://127.0.0.1:{}/", self.process.port())
     }
 }
 

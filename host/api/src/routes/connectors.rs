@@ -83,7 +83,8 @@ pub(crate) async fn preview(State(app): State<App>, Path(name): Path<String>, bo
         "operations": [{ "type": "take", "n": rows }],
         "options": { "parallelism": 1, "timeoutMs": PREVIEW_MS },
     });
-    let spec = wire::job_spec(&request, Unknown::Refuse)?;
+    let mut spec = wire::job_spec(&request, Unknown::Refuse)?;
+    spec.options.is_look = true;
     let ended = app.handle.run(spec, request).await.map_err(|failure| locate(&body.value, failure))?;
     let Some(rows) = &ended.result else { return Ok(ok(&json!({ "columns": [], "rows": [] }))) };
     let columns: Vec<Value> = rows

@@ -2,6 +2,7 @@
 
 use super::world::{Outside, World, request, rows, submission};
 use crate::{Idempotency, ListQuery};
+use azora_connect::Finish;
 use azora_spec::{Code, Digest, JobState};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
@@ -42,6 +43,33 @@ fn a_job_goes_from_accepted_to_succeeded_and_stays_so() {
     assert_eq!(world.run(world.handle.get(id)).unwrap_err().code, Code::JobUnknown);
 }
 
+/// The source is told of every end once it is durable. What it makes of that changes no job, and neither does a crash then.
+#[test]
+fn sources_hear_how_a_job_ended() {
+    let (dir, outside) = (tempfile::tempdir().unwrap(), Outside::new());
+    let world = World::start(dir.path(), &outside);
+    assert_eq!(world.wait(world.submit(3)).state, JobState::Succeeded);
+    outside.ledger.lock().open_failures = vec![Code::ConnectorConfig];
+    assert_eq!(world.wait(world.submit(2)).state, JobState::Failed);
+    world.run(outside.until("the failed one is told", |ledger| ledger.finished.len() == 2));
+    outside.gate.send_replace(0);
+    let cancelled = world.submit(1);
+    world.run(world.handle.cancel(cancelled)).unwrap();
+    assert_eq!(world.wait(cancelled).state, JobState::Cancelled);
+    world.run(outside.until("the cancelled one is told", |ledger| ledger.finished.len() == 3));
+    outside.gate.send_replace(usize::MAX);
+    outside.notes.send_replace(false);
+    let id = world.submit(4);
+    world.run(outside.until("the last one is told", |ledger| ledger.finished.len() == 4));
+    assert_eq!(outside.ledger.lock().visible[&id], rows(4));
+    world.kill();
+    let world = World::start(dir.path(), &outside);
+    assert_eq!(world.wait(id).state, JobState::Succeeded);
+    let ledger = outside.ledger.lock();
+    assert_eq!(ledger.finished, [(3, Finish::Succeeded), (2, Finish::Dropped), (1, Finish::Dropped), (4, Finish::Succeeded)]);
+    assert_eq!(ledger.n_commits, 2);
+}
+
 #[test]
 fn a_killed_run_goes_on_with_the_partitions_that_are_missing() {
     let (dir, outside) = (tempfile::tempdir().unwrap(), Outside::new());
@@ -63,6 +91,30 @@ fn a_killed_run_goes_on_with_the_partitions_that_are_missing() {
     assert_eq!(ledger.visible[&id], rows(4));
     assert_eq!((ledger.opened[&0], ledger.opened[&1]), (1, 1), "prepared partitions ran again");
     assert_eq!(ledger.n_commits, 1);
+}
+
+/// What a job reads from may come up later than the server does.
+#[test]
+fn a_recovered_job_waits_for_its_source() {
+    let (dir, outside) = (tempfile::tempdir().unwrap(), Outside::new());
+    outside.gate.send_replace(0);
+    let world = World::start(dir.path(), &outside);
+    let id = world.submit(2);
+    world.run(outside.until("it runs", |ledger| ledger.opened.len() == 2));
+    world.kill();
+    outside.gate.send_replace(usize::MAX);
+    outside.ledger.lock().source_failures = vec![Code::ConnectorUnavailable; 3];
+    let world = World::start(dir.path(), &outside);
+    assert_eq!(world.wait(id).state, JobState::Succeeded);
+    assert_eq!(outside.ledger.lock().visible[&id], rows(2));
+    // What no time mends is told at once.
+    outside.gate.send_replace(0);
+    let id = world.submit(1);
+    world.run(outside.until("it runs", |ledger| ledger.opened[&0] == 3));
+    world.kill();
+    outside.ledger.lock().source_failures = vec![Code::ConnectorMissing];
+    let world = World::start(dir.path(), &outside);
+    assert_eq!(world.wait(id).failure.unwrap().code, Code::ConnectorMissing);
 }
 
 #[test]

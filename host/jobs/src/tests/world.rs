@@ -5,8 +5,8 @@ use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use azora_connect::{
-    Connector, ConnectorKind, Outcome, Position, ReadRequest, Reader, Receipt, Registry, Sink, Source, Split, Token, Writer, WriterId,
-    element,
+    Connector, ConnectorKind, Finish, Outcome, Position, ReadRequest, Reader, Receipt, Registry, Sink, Source, Split, Token, Writer,
+    WriterId, element,
 };
 use azora_engine::{ContextOptions, Engine};
 use azora_sandbox::{CompilerCommand, Sandbox};
@@ -34,6 +34,8 @@ pub(crate) struct Outside {
     pub(crate) gate: watch::Sender<usize>,
     /// Whether commits may return.
     pub(crate) commits: watch::Sender<bool>,
+    /// Whether the source may note what was read.
+    pub(crate) notes: watch::Sender<bool>,
     pub(crate) ledger: Mutex<Ledger>,
     changed: watch::Sender<u64>,
 }
@@ -51,6 +53,10 @@ pub(crate) struct Ledger {
     /// Jobs in the order of their commits.
     pub(crate) committed: Vec<JobId>,
     pub(crate) aborted: Vec<JobId>,
+    /// What the source was told of ended jobs: how many splits, and how the job ended.
+    pub(crate) finished: Vec<(usize, Finish)>,
+    /// Failures that the next sources answer.
+    pub(crate) source_failures: Vec<Code>,
     /// Failures that the next openings answer.
     pub(crate) open_failures: Vec<Code>,
     /// Failures that the next commits answer.
@@ -62,6 +68,7 @@ impl Outside {
         Arc::new(Self {
             gate: watch::Sender::new(usize::MAX),
             commits: watch::Sender::new(true),
+            notes: watch::Sender::new(true),
             ledger: Mutex::default(),
             changed: watch::Sender::new(0),
         })
@@ -233,6 +240,9 @@ impl Connector for Gated {
 
     async fn source(&self, config: &Map<String, Value>) -> Result<Arc<dyn Source>, Failure> {
         let partitions = config.get("partitions").and_then(Value::as_u64).unwrap_or(1) as usize;
+        if let Some(code) = self.0.change(|ledger| ledger.source_failures.pop()) {
+            return Err(Failure::new(code, "as ordered"));
+        }
         Ok(Arc::new(GatedSource { outside: Arc::clone(&self.0), partitions }))
     }
 
@@ -264,6 +274,12 @@ impl Source for GatedSource {
             is_read: false,
             schema: self.schema(),
         }))
+    }
+
+    async fn finished(&self, splits: &[Split], finish: Finish) -> Result<(), Failure> {
+        self.outside.change(|ledger| ledger.finished.push((splits.len(), finish)));
+        self.outside.notes.subscribe().wait_for(|may| *may).await.unwrap();
+        Err(Failure::new(Code::ConnectorUnavailable, "as ordered"))
     }
 }
 

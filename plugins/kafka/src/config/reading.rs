@@ -22,6 +22,8 @@ pub(crate) struct Reading {
     pub(crate) cluster: Cluster,
     pub(crate) topics: Vec<String>,
     pub(crate) group: String,
+    /// Whether the group stands behind what was read once the job has succeeded.
+    pub(crate) is_committed: bool,
     pub(crate) batch_rows: Option<usize>,
     pub(crate) format: Format,
     pub(crate) shape: Shape,
@@ -98,14 +100,16 @@ impl Reading {
             return Err(fields.wrong("groupId", format!("the name of a group has 1 to {GROUP_BYTES_MAX} bytes")));
         }
         let format = format(&mut fields)?;
+        let start = start(&mut fields, &topics)?;
         let read = Self {
             group,
+            is_committed: fields.flag("commitOffsets")?.unwrap_or(start == Start::Group),
             batch_rows: fields.size("batchSize", 1..=1_000_000)?,
             shape: shape(&mut fields)?,
             columns: columns(&mut fields, &format)?,
             has_headers: fields.flag("headers")?.unwrap_or(false),
             has_binary_keys: fields.choice("keyFormat", &[("text", false), ("bytes", true)])?.unwrap_or(false),
-            start: start(&mut fields, &topics)?,
+            start,
             end: end(&mut fields, &topics)?,
             is_followed: fields.flag("follow")?.unwrap_or(false),
             sample_rows: fields.size("sampleRows", 1..=100_000)?.unwrap_or(json::SAMPLE_ROWS),
@@ -137,7 +141,7 @@ fn topics(fields: &mut Fields<'_>) -> Result<Vec<String>, Failure> {
     Ok(topics)
 }
 
-fn format(fields: &mut Fields<'_>) -> Result<Format, Failure> {
+pub(super) fn format(fields: &mut Fields<'_>) -> Result<Format, Failure> {
     let words = [("json", 0), ("avro", 1), ("text", 2), ("bytes", 3)];
     let word = fields.choice("format", &words)?.unwrap_or(0);
     let framings = [("none", AvroFraming::None), ("registry", AvroFraming::Registry), ("single-object", AvroFraming::SingleObject)];

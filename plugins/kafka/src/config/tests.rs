@@ -42,6 +42,24 @@ fn faults_have_pointers() {
 }
 
 #[test]
+fn faults_of_a_sink_have_pointers() {
+    let check = |more: Value, pointer: &str| {
+        let mut config = json!({"topic": "t"});
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let failure = Writing::read(config.as_object().unwrap(), &Setup::local(), &["b".to_owned()]).unwrap_err();
+        assert_eq!((failure.code, failure.pointer.as_deref()), (Code::ConnectorConfig, Some(pointer)), "{config}: {failure}");
+    };
+    let schema = json!({"type": "record", "name": "r", "fields": []});
+    check(json!({"format": "text"}), "/format");
+    check(json!({"format": "avro"}), "");
+    check(json!({"avroSchema": schema}), "/avroSchema");
+    check(json!({"schemaId": 1}), "/schemaId");
+    check(json!({"format": "avro", "avroSchema": schema, "schemaId": 1}), "/schemaId");
+    check(json!({"format": "avro", "avroSchema": schema, "avroFraming": "registry"}), "");
+    check(json!({"startOffsets": "earliest"}), "/startOffsets");
+}
+
+#[test]
 fn options_that_reach_into_the_server_are_refused() {
     let options = [
         "plugin.library.paths",

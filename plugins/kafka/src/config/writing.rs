@@ -1,6 +1,7 @@
 //! What a request says of writing.
 
-use super::Cluster;
+use super::{AvroFraming, Cluster, Format, reading};
+use crate::sink::AvroWanted;
 use azora_connect::Setup;
 use azora_spec::Failure;
 use azora_spec::wire::{Fields, Unknown};
@@ -19,6 +20,8 @@ pub(crate) struct Writing {
     pub(crate) partition_column: Option<String>,
     /// The column with times in milliseconds.
     pub(crate) timestamp_column: Option<String>,
+    /// How values are written; as JSON where there is none.
+    pub(crate) avro: Option<AvroWanted>,
     /// Whether every message says in a header which row of which job it is.
     pub(crate) has_record_ids: bool,
 }
@@ -28,6 +31,7 @@ impl Writing {
         let mut fields = Fields::config(config);
         let topic = super::topic(&mut fields)?;
         let cluster = Cluster::read(&mut fields, setup, brokers)?;
+        let avro = avro(&mut fields)?;
         let mut column = |name| fields.text(name).map(|text| text.map(str::to_owned));
         let read = Self {
             cluster,
@@ -36,9 +40,29 @@ impl Writing {
             value_column: column("valueColumn")?,
             partition_column: column("partitionColumn")?,
             timestamp_column: column("timestampColumn")?,
+            avro,
             has_record_ids: fields.flag("recordIds")?.unwrap_or(true),
         };
         fields.finish(Unknown::Refuse)?;
         Ok(read)
     }
+}
+
+fn avro(fields: &mut Fields<'_>) -> Result<Option<AvroWanted>, Failure> {
+    let format = reading::format(fields)?;
+    let schema_id = fields.integer("schemaId", 0..=u64::from(u32::MAX))?.and_then(|id| u32::try_from(id).ok());
+    let Format::Avro { schema, framing } = format else {
+        return match (format, schema_id) {
+            (Format::Json, None) => Ok(None),
+            (Format::Json, Some(_)) => Err(fields.wrong("schemaId", "'schemaId' belongs to the format 'avro'")),
+            _ => Err(fields
+                .wrong("format", "values are written as 'json' or 'avro'")
+                .hint("texts and bytes of a 'valueColumn' are written as they are")),
+        };
+    };
+    if schema_id.is_some() != (framing == AvroFraming::Registry) {
+        let message = "'schemaId' is the number that the framing 'registry' has in front, and no other has one";
+        return Err(if schema_id.is_some() { fields.wrong("schemaId", message) } else { fields.missing("schemaId").hint(message) });
+    }
+    Ok(Some(AvroWanted { schema, framing, schema_id: schema_id.unwrap_or_default() }))
 }

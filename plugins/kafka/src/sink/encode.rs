@@ -1,9 +1,10 @@
 //! Rows as messages: key, value, partition and time of each.
 
+use super::avro::{AvroEncoder, Wanted as AvroWanted};
 use crate::config::Writing;
-use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, Int64Array, RecordBatch};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::{CastOptions, cast_with_options, take};
+use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema, SchemaRef, TimeUnit};
 use azora_connect::json;
 use azora_spec::{Code, Failure};
 use std::sync::Arc;
@@ -16,6 +17,15 @@ pub(crate) struct Encoder {
     value: Option<usize>,
     partition: Option<usize>,
     timestamp: Option<usize>,
+    avro: Option<Avro>,
+}
+
+/// Values as Avro data: of which columns of the rows, or of which one column's.
+#[derive(Debug)]
+struct Avro {
+    encoder: AvroEncoder,
+    columns: Vec<usize>,
+    fields: Fields,
 }
 
 /// The columns of messages: key, value, partition, time.
@@ -45,7 +55,10 @@ impl Encoder {
             partition: find(&writing.partition_column, "partitionColumn")?,
             timestamp: find(&writing.timestamp_column, "timestampColumn")?,
             schema: Arc::clone(schema),
+            avro: None,
         };
+        let avro = writing.avro.as_ref().map(|wanted| encoder.avro(wanted)).transpose()?;
+        let encoder = Self { avro, ..encoder };
         for (column, name) in [(encoder.partition, "partitionColumn"), (encoder.timestamp, "timestampColumn")] {
             let of = column.map(|at| schema.field(at).data_type());
             if of.is_some_and(|of| !of.is_integer() && !matches!(of, DataType::Timestamp(..) | DataType::Null)) {
@@ -55,15 +68,51 @@ impl Encoder {
         Ok(encoder)
     }
 
-    pub(crate) fn messages(&self, batch: &RecordBatch) -> Result<RecordBatch, Failure> {
+    /// The columns that are said of a message beside its value are fields only where the schema has them.
+    fn avro(&self, wanted: &AvroWanted) -> Result<Avro, Failure> {
+        if let Some(at) = self.value {
+            let DataType::Struct(fields) = self.schema.field(at).data_type() else {
+                return Err(Failure::new(Code::ConnectorConfig, "an Avro record is made of a column of objects").at("/valueColumn"));
+            };
+            return Ok(Avro { encoder: AvroEncoder::new(wanted, fields)?, columns: Vec::new(), fields: fields.clone() });
+        }
+        let beside = [self.key, self.partition, self.timestamp];
+        let names = AvroEncoder::names(wanted)?;
+        let is_field = |at: &usize| !beside.contains(&Some(*at)) || names.iter().any(|name| name == self.schema.field(*at).name());
+        let columns: Vec<usize> = (0..self.schema.fields().len()).filter(is_field).collect();
+        let fields: Fields = columns.iter().map(|at| self.schema.field(*at).clone()).collect();
+        Ok(Avro { encoder: AvroEncoder::new(wanted, &fields)?, columns, fields })
+    }
+
+    /// Values that are null are null as messages, too: marks of deletion.
+    fn data(&mut self, batch: &RecordBatch) -> Result<Option<ArrayRef>, Failure> {
+        let Some(Avro { encoder, columns, fields }) = &mut self.avro else { return Ok(None) };
+        let rows = batch.num_rows();
+        let Some(at) = self.value else {
+            let columns: Vec<ArrayRef> = columns.iter().map(|at| Arc::clone(batch.column(*at))).collect();
+            return Ok(Some(Arc::new(encoder.data(fields, &columns, rows)?)));
+        };
+        let objects = batch.column(at).as_struct();
+        let present: UInt32Array = (0..rows).filter(|row| objects.is_valid(*row)).filter_map(|row| u32::try_from(row).ok()).collect();
+        let internal = |_| Failure::new(Code::Internal, "cannot make messages of rows");
+        let columns =
+            objects.columns().iter().map(|column| take(column, &present, None)).collect::<Result<Vec<_>, _>>().map_err(internal)?;
+        let data = encoder.data(fields, &columns, present.len())?;
+        let mut next = 0..present.len();
+        let value = |row: usize| objects.is_valid(row).then(|| next.next()).flatten().map(|at| data.value(at));
+        Ok(Some(Arc::new((0..rows).map(value).collect::<BinaryArray>())))
+    }
+
+    pub(crate) fn messages(&mut self, batch: &RecordBatch) -> Result<RecordBatch, Failure> {
         let rows = batch.num_rows();
         let keys = match self.key {
             Some(at) => self.bytes(batch, at),
             None => arrow::array::new_null_array(&DataType::Binary, rows),
         };
-        let values = match self.value {
-            Some(at) => self.bytes(batch, at),
-            None => whole(batch, &self.schema),
+        let values = match (self.data(batch)?, self.value) {
+            (Some(data), _) => data,
+            (None, Some(at)) => self.bytes(batch, at),
+            (None, None) => whole(batch, &self.schema),
         };
         let columns = vec![keys, values, self.numbers(batch, self.partition)?, self.numbers(batch, self.timestamp)?];
         RecordBatch::try_new(message_schema(), columns).map_err(|_| Failure::new(Code::Internal, "cannot make messages of rows"))
@@ -74,8 +123,8 @@ impl Encoder {
         let column = batch.column(at);
         match column.data_type() {
             DataType::Binary => Arc::clone(column),
-            DataType::Utf8 => Arc::new(arrow::array::BinaryArray::from(column.as_string::<i32>().clone())),
-            _ => Arc::new(arrow::array::BinaryArray::from(json::texts(column, self.schema.field(at)))),
+            DataType::Utf8 => Arc::new(BinaryArray::from(column.as_string::<i32>().clone())),
+            _ => Arc::new(BinaryArray::from(json::texts(column, self.schema.field(at)))),
         }
     }
 

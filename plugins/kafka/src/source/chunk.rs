@@ -1,5 +1,6 @@
 //! Records as they come, in columns of bytes.
 
+use super::fetch::Limits;
 use arrow::array::{ArrayRef, BinaryArray, BinaryBuilder, Int64Builder, ListBuilder, StringBuilder, StructBuilder};
 use arrow::datatypes::{DataType, Field, Fields};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -9,9 +10,9 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Chunk {
     pub(crate) offsets: Vec<i64>,
-    pub(crate) timestamps: ArrayRef,
-    pub(crate) keys: BinaryArray,
     pub(crate) values: BinaryArray,
+    /// Times and keys, where they are wanted.
+    pub(crate) around: Option<(ArrayRef, BinaryArray)>,
     pub(crate) headers: Option<ArrayRef>,
     /// The offset to go on with.
     pub(crate) next: i64,
@@ -21,33 +22,35 @@ pub(crate) struct Chunk {
 #[derive(Debug)]
 pub(crate) struct Filling {
     offsets: Vec<i64>,
-    timestamps: Int64Builder,
-    keys: BinaryBuilder,
     values: BinaryBuilder,
+    around: Option<(Int64Builder, BinaryBuilder)>,
     headers: Option<ListBuilder<StructBuilder>>,
     bytes: usize,
 }
 
 impl Filling {
-    pub(crate) fn new(rows: usize, bytes: usize, has_headers: bool) -> Self {
-        let rows = rows.min(16_384);
+    pub(crate) fn new(limits: Limits, bytes: usize) -> Self {
+        let rows = limits.rows.min(16_384);
         Self {
             offsets: Vec::with_capacity(rows),
-            timestamps: Int64Builder::with_capacity(rows),
-            keys: BinaryBuilder::with_capacity(rows, 0),
-            values: BinaryBuilder::with_capacity(rows, bytes.min(1 << 20)),
-            headers: has_headers.then(|| ListBuilder::new(StructBuilder::from_fields(header_fields(), 0)).with_field(header_item())),
+            values: BinaryBuilder::with_capacity(rows, bytes),
+            around: limits.has_around.then(|| (Int64Builder::with_capacity(rows), BinaryBuilder::with_capacity(rows, 0))),
+            headers: limits.has_headers.then(|| ListBuilder::new(StructBuilder::from_fields(header_fields(), 0)).with_field(header_item())),
             bytes: 0,
         }
     }
 
     pub(crate) fn push(&mut self, message: &BorrowedMessage<'_>) {
-        let (key, value) = (message.key(), message.payload());
-        self.bytes += key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len) + 16;
+        let value = message.payload();
+        self.bytes += value.map_or(0, <[u8]>::len) + 16;
         self.offsets.push(message.offset());
-        self.timestamps.append_option(message.timestamp().to_millis());
-        self.keys.append_option(key);
         self.values.append_option(value);
+        if let Some((timestamps, keys)) = &mut self.around {
+            let key = message.key();
+            self.bytes += key.map_or(0, <[u8]>::len);
+            timestamps.append_option(message.timestamp().to_millis());
+            keys.append_option(key);
+        }
         if let Some(list) = &mut self.headers {
             let headers = message.headers().into_iter().flat_map(Headers::iter);
             for header in headers {
@@ -76,9 +79,8 @@ impl Filling {
     pub(crate) fn finish(mut self, next: i64) -> Chunk {
         Chunk {
             offsets: self.offsets,
-            timestamps: Arc::new(self.timestamps.finish()),
-            keys: self.keys.finish(),
             values: self.values.finish(),
+            around: self.around.map(|(mut timestamps, mut keys)| (Arc::new(timestamps.finish()) as ArrayRef, keys.finish())),
             headers: self.headers.map(|mut list| Arc::new(list.finish()) as ArrayRef),
             next,
         }

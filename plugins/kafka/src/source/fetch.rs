@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 
 /// How long one look for records may take; how soon the thread sees that nobody reads any more.
 const POLL: Duration = Duration::from_millis(100);
+/// Most bytes for which room is made before they come.
+const CHUNK_BYTES_KEPT: usize = 16 << 20;
 /// Longest wait for the answer where a partition ends.
 const WATERMARK_TIME: Duration = Duration::from_secs(10);
 
@@ -47,6 +49,8 @@ impl Part {
 pub(crate) struct Limits {
     pub(crate) rows: usize,
     pub(crate) bytes: usize,
+    /// Whether keys and times are wanted.
+    pub(crate) has_around: bool,
     pub(crate) has_headers: bool,
 }
 
@@ -90,6 +94,7 @@ pub(crate) struct Fetch {
     heard: Instant,
     /// Why records do not come, as it was last said.
     reason: Option<String>,
+    last_bytes: usize,
 }
 
 impl Fetch {
@@ -115,7 +120,7 @@ impl Fetch {
             .and_then(|()| client.assign(&assignment))
             .map_err(|error| Error::of(&error, &cluster, "assigning a partition"))?;
         let (next, outage) = (part.start, entered.cluster.outage_time);
-        Ok(Self { client, cluster, outage, limits, next, is_over: false, heard: Instant::now(), reason: None, part })
+        Ok(Self { client, cluster, outage, limits, next, is_over: false, heard: Instant::now(), reason: None, last_bytes: 0, part })
     }
 
     /// The next records.
@@ -125,7 +130,8 @@ impl Fetch {
             return Ok(Fetched::End);
         }
         self.heard = Instant::now();
-        let mut filling = Filling::new(self.limits.rows, self.limits.bytes, self.limits.has_headers);
+        // The next chunk is about as large as the one before.
+        let mut filling = Filling::new(self.limits, self.last_bytes);
         loop {
             match self.client.poll(POLL) {
                 Some(Ok(message)) => {
@@ -158,7 +164,10 @@ impl Fetch {
         match (filling.rows(), self.is_over) {
             (0, true) => Ok(Fetched::End),
             (0, false) => Ok(Fetched::Idle),
-            _ => Ok(Fetched::Chunk(Box::new(filling.finish(self.next)))),
+            _ => {
+                self.last_bytes = filling.bytes().min(CHUNK_BYTES_KEPT);
+                Ok(Fetched::Chunk(Box::new(filling.finish(self.next))))
+            }
         }
     }
 

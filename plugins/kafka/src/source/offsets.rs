@@ -4,7 +4,7 @@ use super::fetch::Part;
 use crate::client::{Client, Entered, make};
 use crate::config::{End, Reading, Start};
 use crate::error::{Error, is_unreachable};
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
@@ -59,7 +59,8 @@ pub(crate) fn parts(reading: &Reading, entered: &Entered) -> Result<Vec<Part>, E
         }
         if reading.is_followed {
             parts.push(Part { topic, partition, start, end: None });
-        } else if start < end {
+        } else if start < end || (start == end && reading.is_committed) {
+            // A partition without anything to read has a place in it all the same, which the group is to know.
             parts.push(Part { topic, partition, start, end: Some(end) });
         }
     }
@@ -81,6 +82,10 @@ pub(crate) fn cut(parts: Vec<Part>, parallelism: usize) -> Vec<Part> {
         let count = part.len().div_ceil(size).max(1);
         let each = i64::try_from(part.len().div_ceil(count)).unwrap_or(i64::MAX);
         let (mut start, end) = (part.start, part.end.unwrap_or(part.start));
+        if start >= end {
+            pieces.push(part);
+            continue;
+        }
         while start < end {
             let next = start.saturating_add(each).min(end);
             pieces.push(Part { start, end: Some(next), ..part.clone() });
@@ -88,6 +93,33 @@ pub(crate) fn cut(parts: Vec<Part>, parallelism: usize) -> Vec<Part> {
         }
     }
     pieces
+}
+
+/// Puts the group behind the parts. It never goes back: where it stands further on, another job has read more.
+pub(crate) fn commit(reading: &Reading, entered: &Entered, parts: &[Part]) -> Result<(), Error> {
+    let mut ends = Found::new();
+    for part in parts {
+        let Some(end) = part.end else { continue };
+        let known = ends.entry((part.topic.clone(), part.partition)).or_insert(end);
+        *known = end.max(*known);
+    }
+    let connect_time = entered.cluster.connect_time;
+    let mut config = entered.consumer(&reading.group);
+    // So long the client waits for the group's coordinator.
+    config.set("session.timeout.ms", connect_time.as_millis().clamp(1000, 60_000).to_string()).set("heartbeat.interval.ms", "500");
+    let asked = Asked { client: make(&config)?, entered, deadline: Instant::now() + connect_time };
+    let stands = asked.committed()?;
+    ends.retain(|key, end| stands.get(key).is_none_or(|stands| stands < end));
+    if ends.is_empty() {
+        return Ok(());
+    }
+    const DOING: &str = "moving the group on";
+    let mut list = TopicPartitionList::with_capacity(ends.len());
+    for ((topic, partition), end) in &ends {
+        list.add_partition_offset(topic, *partition, Offset::Offset(*end))
+            .map_err(|error| Error::of(&error, &entered.cluster.label(), DOING))?;
+    }
+    asked.again(|client, _| client.commit(&list, CommitMode::Sync), DOING)
 }
 
 /// Questions about offsets, asked again while a partition has no leader.

@@ -115,6 +115,11 @@ impl Layout {
         &self.schema
     }
 
+    /// Whether rows have what is said of a message beside its value.
+    pub(crate) const fn has_around(&self) -> bool {
+        self.is_messages || self.has_metadata
+    }
+
     fn metadata_fields(&self) -> Vec<Field> {
         let key = if self.has_binary_keys { DataType::Binary } else { DataType::Utf8 };
         let of = [
@@ -178,7 +183,13 @@ impl Rows {
     /// them is wanted, so that the number of rows does not depend on that.
     pub(crate) fn batch(&mut self, chunk: Chunk) -> Result<RecordBatch, Failure> {
         let rows = chunk.offsets.len();
-        let (keys, mut bad) = self.keys(&chunk.keys);
+        let (around, mut bad) = match &chunk.around {
+            Some((timestamps, keys)) => {
+                let (keys, bad) = self.keys(keys);
+                (Some((Arc::clone(timestamps), keys)), bad)
+            }
+            None => (None, Vec::new()),
+        };
         let built = self.values(&chunk.values).map_err(|reason| self.broken(&reason))?;
         bad.extend(built.bad);
         let mut is_good = vec![true; rows];
@@ -191,7 +202,7 @@ impl Rows {
                 self.rejects.reject(&format!("{}/{}/{offset}", self.topic, self.partition), &reason, payload)?;
             }
         }
-        let columns = self.columns(&chunk, keys, built.columns);
+        let columns = self.columns(&chunk, around, built.columns);
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.layout.schema), columns, &options)
             .map_err(|error| self.broken(&error.to_string()))?;
@@ -219,17 +230,15 @@ impl Rows {
         (Arc::new(texts), bad)
     }
 
-    fn columns(&self, chunk: &Chunk, keys: ArrayRef, values: Vec<ArrayRef>) -> Vec<ArrayRef> {
-        if !self.layout.is_messages && !self.layout.has_metadata {
-            return values;
-        }
+    fn columns(&self, chunk: &Chunk, around: Option<(ArrayRef, ArrayRef)>, values: Vec<ArrayRef>) -> Vec<ArrayRef> {
+        let Some((timestamps, keys)) = around else { return values };
         let rows = chunk.offsets.len();
         let topic = std::iter::repeat_n(self.topic.as_str(), rows);
         let mut around: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from_iter_values(topic)),
             Arc::new(Int64Array::from_value(i64::from(self.partition), rows)),
             Arc::new(Int64Array::from(chunk.offsets.clone())),
-            Arc::clone(&chunk.timestamps),
+            timestamps,
             keys,
         ];
         if self.layout.has_headers {

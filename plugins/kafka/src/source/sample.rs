@@ -33,7 +33,7 @@ pub(crate) fn infer(reading: &Reading, entered: &Entered) -> Result<SchemaRef, F
 }
 
 fn read(part: Part, rows: usize, reading: &Reading, entered: &Entered, values: &mut Vec<Value>) -> Result<(), Error> {
-    let limits = Limits { rows, bytes: json::SAMPLE_BYTES_MAX / PARTITIONS_MAX, has_headers: false };
+    let limits = Limits { rows, bytes: json::SAMPLE_BYTES_MAX / PARTITIONS_MAX, has_around: false, has_headers: false };
     let mut fetch = Fetch::new(entered, &reading.group, part, limits)?;
     let (mut left, mut bytes) = (rows, 0);
     while left > 0 && bytes < limits.bytes {

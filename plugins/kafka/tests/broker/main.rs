@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
 
+mod entering;
 mod failures;
+mod faults;
+mod groups;
 mod reading;
 mod suite;
 mod support;

@@ -57,6 +57,53 @@ async fn columns_become_keys_values_partitions_and_times() {
     assert_eq!(rows(&kafka, json!({"topic": "mapped"})).await.unwrap().len(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_become_avro_data() {
+    let kafka = Kafka::shared().unwrap();
+    topic(&kafka.brokers(), "written_avro", 1).await;
+    let staging = tempfile::tempdir().unwrap();
+    let schema = json!({"type": "record", "name": "r", "fields": [
+        {"name": "id", "type": "int"}, {"name": "name", "type": ["null", "string"]},
+        {"name": "inner", "type": {"type": "record", "name": "i", "fields": [{"name": "x", "type": "double"}]}}]});
+    let config = json!({"topic": "written_avro", "keyColumn": "k", "format": "avro", "avroSchema": schema, "avroFraming": "registry", "schemaId": 9});
+    let values =
+        [json!({"k": "a", "id": 1, "name": "Ann", "inner": {"x": 0.5}}), json!({"k": "b", "id": 2, "name": null, "inner": {"x": 2}})];
+    let columns = azora_connect::json::infer(&values, azora_connect::json::MixedTypes::Refuse).unwrap();
+    let batch = azora_connect::json::batch(&columns, &values).unwrap();
+    let target = sink(&kafka, staging.path(), config).await.unwrap();
+    let job = JobId::generate();
+    let token = prepare(&target, job, &[batch.clone()]).await;
+    assert_eq!(target.commit(job, 0, batch.schema(), &[token]).await.unwrap().rows, 2);
+    let config = json!({"topic": "written_avro", "rows": "values", "format": "avro", "avroSchema": schema, "avroFraming": "registry"});
+    let read = rows(&kafka, config).await.unwrap();
+    assert_eq!(read, [r#"{"id":1,"name":"Ann","inner":{"x":0.5}}"#, r#"{"id":2,"name":null,"inner":{"x":2}}"#]);
+    let keys = rows(&kafka, json!({"topic": "written_avro", "format": "bytes"})).await.unwrap();
+    assert!(keys[0].contains(r#""key":"a""#), "{}", keys[0]);
+    // A column of objects is the record, and null is a mark of deletion.
+    let values = [json!({"v": {"id": 3}}), json!({"v": null}), json!({"v": {"id": 4}})];
+    let columns = azora_connect::json::infer(&values, azora_connect::json::MixedTypes::Refuse).unwrap();
+    let batch = azora_connect::json::batch(&columns, &values).unwrap();
+    topic(&kafka.brokers(), "written_objects", 1).await;
+    let schema = json!({"type": "record", "name": "r", "fields": [{"name": "id", "type": "long"}]});
+    let target =
+        sink(&kafka, staging.path(), json!({"topic": "written_objects", "valueColumn": "v", "format": "avro", "avroSchema": schema}))
+            .await
+            .unwrap();
+    let job = JobId::generate();
+    let token = prepare(&target, job, &[batch.clone()]).await;
+    target.commit(job, 0, batch.schema(), &[token]).await.unwrap();
+    let read = rows(&kafka, json!({"topic": "written_objects", "format": "avro", "avroSchema": schema})).await.unwrap();
+    let values: Vec<Value> = read.iter().map(|row| serde_json::from_str::<Value>(row).unwrap()["value"].take()).collect();
+    assert_eq!(values, [json!({"id": 3}), Value::Null, json!({"id": 4})]);
+    // What the schema does not have is told before anything is staged.
+    let id = WriterId { job, partition: 0, attempt: 0, epoch: 0 };
+    let failure = target
+        .open(id, azora_connect::json::infer(&[json!({"v": {"id": 1, "more": 2}})], azora_connect::json::MixedTypes::Refuse).unwrap())
+        .await
+        .unwrap_err();
+    assert!(failure.pointer.as_deref() == Some("/avroSchema") && failure.message.contains("'more'"), "{failure}");
+}
+
 /// A commit that died inside of its transaction leaves an open one; one that died behind it leaves a finished one. The
 /// next try must find out which.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,48 +11,45 @@ use serde_json::{Value, json};
 /// Entries that are read at once.
 const TOGETHER: usize = 512;
 /// Before the first entry of every stream.
-const START: &str = "0-0";
+pub(super) const START: &str = "0-0";
 
 /// What is to be read of a stream, and about how many entries it has; nothing where it has none.
-pub(super) async fn part(client: &mut Client, key: &str, group: Option<&str>) -> Result<Option<(Part, u64)>, Error> {
-    let of: String = client.ask(cmd("TYPE").arg(key), "looking at a stream").await?;
-    if of != "stream" {
-        return Err(Error::StreamMissing { server: client.label.clone(), key: key.escape_debug().to_string() });
-    }
-    let after = match group {
-        None => START.to_owned(),
-        Some(group) => delivered(client, key, group).await?,
-    };
+pub(super) async fn part(client: &mut Client, key: &str) -> Result<Option<(Part, u64)>, Error> {
+    check(client, key).await?;
     let last: Answer = client.ask(cmd("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(1), "looking at a stream").await?;
     let Some(last) = entries(last).into_iter().next().map(|(id, _)| id) else { return Ok(None) };
     let rows: u64 = client.ask(cmd("XLEN").arg(key), "looking at a stream").await?;
-    Ok(Some((Part::Stream { key: key.to_owned(), after, last }, rows)))
+    Ok(Some((Part::Stream { key: key.to_owned(), after: START.to_owned(), last }, rows)))
 }
 
-/// The last id that a group was given.
-async fn delivered(client: &mut Client, key: &str, group: &str) -> Result<String, Error> {
+async fn check(client: &mut Client, key: &str) -> Result<(), Error> {
+    let of: String = client.ask(cmd("TYPE").arg(key), "looking at a stream").await?;
+    if of == "stream" { Ok(()) } else { Err(Error::StreamMissing { server: client.label.clone(), key: key.escape_debug().to_string() }) }
+}
+
+/// Looks whether a stream has a group.
+pub(super) async fn check_group(client: &mut Client, key: &str, group: &str) -> Result<(), Error> {
+    check(client, key).await?;
     let groups: Vec<Answer> = client.ask(cmd("XINFO").arg("GROUPS").arg(key), "looking at a group").await?;
-    for answer in groups {
+    let is_it = |answer: &Answer| {
         // Some of the members may be null, so they are looked at one by one.
-        let Answer::Array(flat) = answer else { continue };
-        let value = |name: &str| {
-            let is_it = |pair: &&[Answer]| pair.first().is_some_and(|of| text(of, &mut 0).as_deref() == Ok(name));
-            flat.chunks(2).find(is_it)?.get(1).and_then(|value| text(value, &mut 0).ok())
-        };
-        if value("name").as_deref() == Some(group) {
-            return Ok(value("last-delivered-id").filter(|id| is_id(id)).unwrap_or_else(|| START.to_owned()));
-        }
+        let Answer::Array(flat) = answer else { return false };
+        let is_text = |answer: &Answer, wanted: &str| text(answer, &mut 0).as_deref() == Ok(wanted);
+        flat.chunks(2).any(|pair| matches!(pair, [name, value] if is_text(name, "name") && is_text(value, group)))
+    };
+    if groups.iter().any(is_it) {
+        return Ok(());
     }
     let (key, group) = (key.escape_debug().to_string(), group.escape_debug().to_string());
     Err(Error::GroupMissing { server: client.label.clone(), key, group })
 }
 
-/// The fields of the first entries.
-pub(super) async fn sample(client: &mut Client, names: &[String], group: Option<&str>, rows: usize) -> Result<Vec<Value>, Error> {
+/// The fields of the first entries of each stream, whoever was given them: the same ones when asked again later.
+pub(super) async fn sample(client: &mut Client, names: &[String], rows: usize) -> Result<Vec<Value>, Error> {
     let each = rows.div_ceil(names.len().max(1));
     let (mut values, mut bytes) = (Vec::new(), 0);
     for name in names {
-        let Some((Part::Stream { key, after, last }, _)) = part(client, name, group).await? else { continue };
+        let Some((Part::Stream { key, after, last }, _)) = part(client, name).await? else { continue };
         let mut stream = Stream { key, after, last, is_over: false };
         let mut left = each;
         while left > 0 && bytes < SAMPLE_BYTES_MAX {
@@ -85,22 +82,23 @@ impl Stream {
         self.is_over = found.len() < TOGETHER;
         let Some((id, _)) = found.last() else { return Ok(None) };
         self.after.clone_from(id);
-        let item = |(id, fields): (String, Answer)| {
-            let mut bytes = 32;
-            let row = pairs(fields, &mut bytes).map(|pairs| {
-                let value: Value =
-                    pairs.into_iter().map(|(name, text)| (name, Value::String(text))).collect::<serde_json::Map<_, _>>().into();
-                let time = id.split_once('-').and_then(|(time, _)| time.parse::<i64>().ok());
-                json!({"stream": self.key, "id": id, "timestamp": time, "value": value})
-            });
-            Item { position: id, row, bytes }
-        };
-        Ok(Some(found.into_iter().map(item).collect()))
+        Ok(Some(found.into_iter().map(|(id, fields)| item(&self.key, id, fields)).collect()))
     }
 }
 
+/// The row of an entry.
+pub(super) fn item(key: &str, id: String, fields: Answer) -> Item {
+    let mut bytes = 32;
+    let row = pairs(fields, &mut bytes).map(|pairs| {
+        let value: Value = pairs.into_iter().map(|(name, text)| (name, Value::String(text))).collect::<serde_json::Map<_, _>>().into();
+        let time = id.split_once('-').and_then(|(time, _)| time.parse::<i64>().ok());
+        json!({"stream": key, "id": id, "timestamp": time, "value": value})
+    });
+    Item { position: id, row, bytes }
+}
+
 /// Ids and fields of an answer.
-fn entries(answer: Answer) -> Vec<(String, Answer)> {
+pub(super) fn entries(answer: Answer) -> Vec<(String, Answer)> {
     let Answer::Array(entries) = answer else { return Vec::new() };
     let entry = |entry: Answer| {
         let Answer::Array(parts) = entry else { return None };

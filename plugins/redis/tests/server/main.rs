@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
 
+mod channels;
+mod groups;
+mod sealed;
+
 use async_trait::async_trait;
 use azora_connect::conformance::{self, Expect, Promise, SinkCase, sample};
 use azora_connect::{Connector, Half, ReadRequest, Rejects, Setup, Sink, Source, WriterId};
