@@ -63,6 +63,30 @@ impl Engine {
     /// # Errors
     /// The failure that the caller gets; its pointer leads into the request.
     pub async fn plan(&self, spec: &JobSpec, context: &ContextOptions, pins: Option<&Pins>) -> Result<Planned, Failure> {
+        let planned = self.planned_on(spec, context, pins).await?;
+        match pins {
+            // Tokens of an earlier attempt would name other rows.
+            Some(pins) if pins.partitions != planned.partitions() => {
+                Err(crate::Error::Broken("a job is planned the same way again").into())
+            }
+            _ => Ok(planned),
+        }
+    }
+
+    /// Plans a job again whose run failed with [`azora_spec::Code::LambdaResultType`], with columns that take what did not
+    /// fit. Nothing that the failed run prepared belongs to the new plan. None where the columns take anything already;
+    /// that is the case after a few times at most.
+    ///
+    /// # Errors
+    /// Where what comes behind the lambda does not take such columns.
+    pub async fn replan(&self, spec: &JobSpec, context: &ContextOptions, planned: &Planned) -> Result<Option<Planned>, Failure> {
+        match planned.widened() {
+            Some(pins) => self.planned_on(spec, context, Some(&pins)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn planned_on(&self, spec: &JobSpec, context: &ContextOptions, pins: Option<&Pins>) -> Result<Planned, Failure> {
         let is_written = spec.operations.iter().any(|operation| matches!(operation, Operation::Sql(_) | Operation::Frame(_)));
         if is_written { crate::stack::deep(self.planned(spec, context, pins)).await } else { self.planned(spec, context, pins).await }
     }
@@ -93,16 +117,9 @@ impl Engine {
         if pins.is_none() {
             target.sink.check().await?;
         }
-        let planned =
-            planned::finish(session, plan_context, applied, target, Pins::new(parallelism, input_pins, other_pins), spec.options.time_max)
-                .await?;
-        match pins {
-            // Tokens of an earlier attempt would name other rows.
-            Some(pins) if pins.partitions != planned.partitions() => {
-                Err(crate::Error::Broken("a job is planned the same way again").into())
-            }
-            _ => Ok(planned),
-        }
+        let mut new_pins = Pins::new(parallelism, input_pins, other_pins);
+        new_pins.widenings = pins.map(|pins| pins.widenings.clone()).unwrap_or_default();
+        planned::finish(session, plan_context, applied, target, new_pins, spec.options.time_max).await
     }
 
     /// Runs every partition that `context.prepared` lacks, up to `prepare`. One token per partition, in their order.

@@ -3,7 +3,7 @@
 use crate::concat::ConcatExec;
 use crate::explain::Explained;
 use crate::pins::Pins;
-use crate::relation::{Applied, Bound, CurrentRun, PlanContext, Shape};
+use crate::relation::{Applied, Bound, CurrentRun, PlanContext, Shape, Typed};
 use crate::session::Session;
 use crate::sink::{Kind, Target, description};
 use crate::{Error, failure_of};
@@ -36,6 +36,7 @@ struct Inner {
     time_max: Duration,
     run: Arc<CurrentRun>,
     chains: Vec<Bound>,
+    typed: Vec<Typed>,
 }
 
 impl Planned {
@@ -108,8 +109,13 @@ impl Planned {
         &self.inner.config
     }
 
-    pub(crate) fn current_run(&self) -> &CurrentRun {
+    pub(crate) fn current_run(&self) -> &Arc<CurrentRun> {
         &self.inner.run
+    }
+
+    /// The pins of a plan that takes what did not fit this one's columns in the run that has just failed.
+    pub(crate) fn widened(&self) -> Option<Pins> {
+        self.inner.pins.widened(self.inner.run.take_misfits(), &self.inner.typed)
     }
 
     pub(crate) fn time_max(&self) -> Duration {
@@ -143,13 +149,13 @@ pub(crate) async fn finish(
         ));
     }
     let run = Arc::clone(&context.run);
-    let chains;
-    (pins.plugins, pins.samples, chains, pins.grants) = context.into_pins();
+    let (chains, typed);
+    (pins.plugins, (pins.samples, typed), chains, pins.grants) = context.into_pins();
     pins.lambdas = chains.iter().map(|chain| chain.used.clone()).collect();
     let description = description::write(&target, &shape, &relation.schema)?;
     let schema = relation.schema;
     Ok(Planned {
-        inner: Arc::new(Inner { session, config, plan, schema, shape, on_empty, target, pins, description, time_max, run, chains }),
+        inner: Arc::new(Inner { session, config, plan, schema, shape, on_empty, target, pins, description, time_max, run, chains, typed }),
     })
 }
 

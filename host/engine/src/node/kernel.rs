@@ -1,7 +1,7 @@
 //! A function of a component bound to its input columns, and one running instance of it. What becomes of its columns is
 //! decided by the operators that use it.
 
-use crate::relation::RunScope;
+use crate::relation::{CurrentRun, Misfit, RunScope};
 use crate::stages::{GUEST_NS, SKIPPED, TRAPS};
 use azora_sandbox::{CancelFlag, Column, Fault, Instance, Kept, Origin, Plan, Processed, Stats, Transform};
 use azora_spec::limits::GuestLimits;
@@ -100,7 +100,9 @@ impl Kernel {
         (pointer, pointers): (&str, &[String]),
     ) -> Result<Guest> {
         let flag = CancelFlag::new();
-        let watch = context.session_config().get_extension::<RunScope>().map(|scope| {
+        let scope = context.session_config().get_extension::<RunScope>();
+        let run = scope.as_ref().map(|scope| Arc::clone(&scope.run));
+        let watch = scope.map(|scope| {
             let flag = flag.clone();
             SpawnedTask::spawn(async move {
                 scope.cancel.cancelled().await;
@@ -117,6 +119,7 @@ impl Kernel {
             pointers,
             seen: Stats::default(),
             failed_row: None,
+            run,
             _watch: watch,
         })
     }
@@ -184,6 +187,7 @@ pub(crate) struct Guest {
     seen: Stats,
     /// The row of the last batch that the guest blamed for its failure.
     failed_row: Option<u64>,
+    run: Option<Arc<CurrentRun>>,
     /// Ends with the guest.
     _watch: Option<SpawnedTask<()>>,
 }
@@ -219,10 +223,11 @@ impl Guest {
     }
 
     fn failed(&self, error: azora_sandbox::Error) -> datafusion::error::DataFusionError {
-        match crate::lambda::said(&self.kernel.source, &error) {
-            Some((lambda, failure)) => external(failure.at(self.pointers.get(lambda).unwrap_or(&self.pointer))),
-            None => failed(error, &self.pointer),
+        let Some(told) = crate::lambda::said(&self.kernel.source, &error) else { return failed(error, &self.pointer) };
+        if let (Some(wider), Some(run)) = (told.wider, &self.run) {
+            run.misfit(Misfit { kernel: Arc::clone(&self.kernel), wider });
         }
+        external(told.failure.at(self.pointers.get(told.lambda).unwrap_or(&self.pointer)))
     }
 
     fn count(&mut self) {
