@@ -1,5 +1,7 @@
 //! The house rules as tests: layers, owners of heavy dependencies, file heads and lengths, names, the frozen contract.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
+
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

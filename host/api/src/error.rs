@@ -84,6 +84,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::ConnectorMissing
         | Code::ConnectorAnswer
         | Code::RecordBad
+        | Code::DeadLettersLimit
         | Code::LambdaOverflow
         | Code::ArithmeticOverflow
         | Code::ArithmeticDivision

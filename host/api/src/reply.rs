@@ -4,7 +4,7 @@ use crate::render::failure_json;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use azora_jobs::{ColumnView, DatasetView, FunctionView, JobView, OutputView, PluginConnectorView, PluginView, StageView};
+use azora_jobs::{ColumnView, DatasetView, FunctionView, JobView, OutputView, PluginConnectorView, PluginView, Refused, StageView};
 use azora_spec::wire;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
@@ -71,12 +71,26 @@ pub(crate) fn job(view: &JobView) -> Value {
             "skippedRows": view.stages.iter().map(|stage| stage.skipped).sum::<u64>(),
             "stages": view.stages.iter().map(stage).collect::<Vec<_>>(),
         },
+        "leftOut": left_out(view),
         "lambdas": view.lambdas,
         "failure": view.failure.as_ref().map(failure_json),
         "rows": view.output.as_ref().map(|written| written.rows),
         "output": view.output.as_ref().map(output),
         "hasResult": view.has_result,
         "links": links,
+    })
+}
+
+/// Rows and records that a job went on without; null where it may not.
+fn left_out(view: &JobView) -> Value {
+    if view.refused.is_empty() && view.dead_letters.is_none() {
+        return Value::Null;
+    }
+    let reason = |refused: &Refused| json!({ "code": refused.code.as_str(), "reason": refused.reason, "rows": refused.rows });
+    json!({
+        "rows": view.refused.iter().map(|refused| refused.rows).sum::<u64>(),
+        "reasons": view.refused.iter().map(reason).collect::<Vec<_>>(),
+        "deadLetters": view.dead_letters.as_ref().map(ToString::to_string),
     })
 }
 

@@ -6,6 +6,7 @@
 use azora_spec::wire::shown;
 use azora_spec::{Code, Failure, OnError};
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -31,6 +32,15 @@ pub struct Rejected {
     pub payload: Vec<u8>,
 }
 
+/// Takes rejected records over as they come.
+pub trait Receive: Send + Sync + Debug {
+    /// Takes one. Its payload is empty where records are only counted.
+    ///
+    /// # Errors
+    /// Where the job has to fail: too many of them, for example.
+    fn receive(&self, rejected: Rejected) -> Result<(), Failure>;
+}
+
 /// Where readers put rejected records. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Rejects {
@@ -42,6 +52,8 @@ pub struct Rejects {
 struct Shared {
     count: AtomicU64,
     waiting: Mutex<Waiting>,
+    /// Who takes them; without anybody they wait.
+    receiver: Option<Arc<dyn Receive>>,
 }
 
 #[derive(Debug, Default)]
@@ -63,6 +75,12 @@ impl Rejects {
         Self { policy, shared: Arc::default() }
     }
 
+    /// The same, with somebody who takes records over in place of letting them wait.
+    #[must_use]
+    pub fn handed_to(policy: OnError, receiver: Arc<dyn Receive>) -> Self {
+        Self { policy, shared: Arc::new(Shared { receiver: Some(receiver), ..Shared::default() }) }
+    }
+
     /// What happens to records.
     #[must_use]
     pub const fn policy(&self) -> OnError {
@@ -80,10 +98,14 @@ impl Rejects {
                 .hint("set badRecords to 'skip' or 'dead-letter' to read the others"));
         }
         self.shared.count.fetch_add(1, Ordering::Relaxed);
+        let kept = if self.policy == OnError::Skip { &[][..] } else { payload.get(..PAYLOAD_BYTES_MAX).unwrap_or(payload) };
+        let payload = kept.to_vec();
+        if let Some(receiver) = &self.shared.receiver {
+            return receiver.receive(Rejected { place, reason, payload });
+        }
         if self.policy == OnError::Skip {
             return Ok(());
         }
-        let payload = payload.get(..PAYLOAD_BYTES_MAX).unwrap_or(payload).to_vec();
         let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.bytes += place.len() + reason.len() + payload.len();
         if waiting.records.len() >= WAITING_MAX || waiting.bytes > WAITING_BYTES_MAX {
@@ -112,12 +134,17 @@ impl Rejects {
     }
 }
 
-/// A text of at most so many characters, safe in a line of text.
+/// A text of at most so many characters, safe in a line of text. Quotation marks stay as they are: people read it.
 fn cut(text: &str, characters_max: usize) -> String {
-    match text.char_indices().nth(characters_max) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default().escape_debug()),
-        None => text.escape_debug().to_string(),
+    let mut out = String::new();
+    for (at, character) in text.chars().enumerate() {
+        if at == characters_max {
+            out.push('…');
+            break;
+        }
+        if matches!(character, '\'' | '"') { out.push(character) } else { out.extend(character.escape_debug()) }
     }
+    out
 }
 
 /// Reads the word of a request: `fail`, `skip` or `dead-letter`.
@@ -137,8 +164,9 @@ pub fn policy(word: &str) -> Result<OnError, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PAYLOAD_BYTES_MAX, Rejects, WAITING_MAX};
-    use azora_spec::{Code, OnError};
+    use super::{PAYLOAD_BYTES_MAX, Receive, Rejected, Rejects, WAITING_MAX};
+    use azora_spec::{Code, Failure, OnError};
+    use std::sync::{Arc, Mutex};
 
     #[test]
     fn records_are_refused_counted_or_kept() {
@@ -148,11 +176,33 @@ mod tests {
         skip.reject("a", "b", b"c").unwrap();
         assert_eq!((skip.count(), skip.take().len()), (1, 0));
         let keep = Rejects::new(OnError::DeadLetter);
-        keep.clone().reject("a", "b\n", &vec![1; PAYLOAD_BYTES_MAX + 5]).unwrap();
+        keep.clone().reject("a", "'b'\n", &vec![1; PAYLOAD_BYTES_MAX + 5]).unwrap();
         let kept = keep.take();
         assert_eq!((keep.count(), kept.len(), kept[0].payload.len()), (1, 1, PAYLOAD_BYTES_MAX));
-        assert_eq!(kept[0].reason, "b\\n");
+        assert_eq!(kept[0].reason, "'b'\\n");
         assert!(keep.take().is_empty());
+    }
+
+    #[derive(Debug, Default)]
+    struct Hands(Mutex<Vec<Rejected>>);
+
+    impl Receive for Hands {
+        fn receive(&self, rejected: Rejected) -> Result<(), Failure> {
+            self.0.lock().unwrap().push(rejected);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn somebody_may_take_them_over() {
+        for (policy, payload) in [(OnError::Skip, ""), (OnError::DeadLetter, "c")] {
+            let hands = Arc::new(Hands::default());
+            let rejects = Rejects::handed_to(policy, Arc::clone(&hands) as _);
+            rejects.reject("a", "b", b"c").unwrap();
+            assert_eq!((rejects.count(), rejects.take().len()), (1, 0));
+            let taken = hands.0.lock().unwrap();
+            assert_eq!((taken[0].place.as_str(), taken[0].payload.as_slice()), ("a", payload.as_bytes()));
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod sink;
 mod source;
 pub mod types;
 
-pub use bad::{Rejected, Rejects};
+pub use bad::{Receive, Rejected, Rejects};
 pub use connector::{Connector, ConnectorKind, Half};
 pub use memory::MemoryConnector;
 pub use network::Policy;

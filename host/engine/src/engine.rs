@@ -3,6 +3,7 @@
 use crate::files::Files;
 use crate::input::Inputs;
 use crate::lambda::Lambdas;
+use crate::letters::{self, Keeper};
 use crate::local::LocalRunner;
 use crate::pins::Pins;
 use crate::plan;
@@ -11,10 +12,10 @@ use crate::relation::PlanContext;
 use crate::result::JobResult;
 use crate::session::Sessions;
 use crate::sink::{self, Sinks};
-use crate::{Catalog, ContextOptions, DatasetEntry, Options, RunContext, Runner, input};
+use crate::{Catalog, ContextOptions, DatasetEntry, Error, Options, Refused, RunContext, Runner, input};
 use azora_connect::{Receipt, Registry, Token};
 use azora_sandbox::Sandbox;
-use azora_spec::{Failure, Input, JobId, JobSpec, Operation};
+use azora_spec::{DatasetName, Failure, Input, JobId, JobSpec, OnError, Operation};
 use datafusion::arrow::datatypes::SchemaRef;
 use std::sync::Arc;
 
@@ -117,12 +118,28 @@ impl Engine {
         if pins.is_none() {
             target.sink.check().await?;
         }
-        let mut new_pins = Pins::new(parallelism, input_pins, other_pins);
-        new_pins.widenings = pins.map(|pins| pins.widenings.clone()).unwrap_or_default();
-        planned::finish(session, plan_context, applied, target, new_pins, spec.options.time_max).await
+        let keeper = self.keeper(spec, &plan_context, target.dataset.as_ref(), pins.is_none())?;
+        let mut fixed = Pins::new(parallelism, input_pins, other_pins);
+        fixed.widenings = pins.map(|pins| pins.widenings.clone()).unwrap_or_default();
+        planned::finish(session, plan_context, applied, (target, keeper), fixed, spec.options.time_max).await
     }
 
-    /// Runs every partition that `context.prepared` lacks, up to `prepare`. One token per partition, in their order.
+    /// What becomes of rows that the job leaves out.
+    fn keeper(&self, spec: &JobSpec, context: &PlanContext, own: Option<&DatasetName>, is_first: bool) -> Result<Option<Keeper>, Failure> {
+        let inner = &*self.inner;
+        let mut tolerance = context.tolerance.lock();
+        let (policy, name) = (spec.options.on_error, spec.options.dead_letters.clone());
+        // A source may keep what functions do not.
+        let policy = if policy == OnError::Fail && tolerance.is_keeping() { OnError::DeadLetter } else { policy };
+        tolerance.note(policy, name).map_err(|failure| failure.at("/options/deadLetters"))?;
+        let keeper = Keeper::new(&tolerance, own, (&inner.files, &inner.catalog), inner.options.dead_letters_max)?;
+        if let Some(keeper) = keeper.as_ref().filter(|_| is_first) {
+            keeper.check(&inner.files, &*inner.catalog)?;
+        }
+        Ok(keeper)
+    }
+
+    /// Runs every partition that `context.prepared` lacks, up to `prepare`. [`Planned::tokens`] of them, in their order.
     ///
     /// # Errors
     /// The first failure; everything of this run has stopped then. What was prepared stays until commit or abort.
@@ -136,6 +153,11 @@ impl Engine {
     /// # Errors
     /// What kept the target from changing; it has not changed then, or the next call completes it.
     pub async fn commit(&self, planned: &Planned, job: JobId, tokens: &[Token]) -> Result<Receipt, Failure> {
+        let (tokens, left_out) = parted(planned, tokens)?;
+        if let (Some(keeper), Some(token)) = (planned.keeper(), left_out) {
+            // First, because it can be taken back: nobody sees a version that the catalog does not name.
+            keeper.commit(job, token).await?;
+        }
         planned.sink().commit(job, 0, Arc::clone(planned.schema()), tokens).await
     }
 
@@ -144,7 +166,11 @@ impl Engine {
     /// # Errors
     /// What kept the rows from being removed.
     pub async fn abort(&self, planned: &Planned, job: JobId, tokens: &[Token]) -> Result<(), Failure> {
-        planned.sink().abort(job, 0, tokens).await
+        if let Some(keeper) = planned.keeper() {
+            keeper.abort(job).await?;
+        }
+        let own = tokens.get(..planned.partitions()).unwrap_or(tokens);
+        planned.sink().abort(job, 0, own).await
     }
 
     /// The dataset version that a committed job made, if its sink is a dataset.
@@ -155,12 +181,31 @@ impl Engine {
         planned.target().dataset.as_ref().map(|name| sink::dataset::entry(&self.inner.files, name, job)).transpose()
     }
 
+    /// The version of the dead letters' dataset that a committed job made; none where it has no dead letters.
+    ///
+    /// # Errors
+    /// Where the version is not there or damaged.
+    pub fn dead_letters(&self, planned: &Planned, job: JobId, tokens: &[Token]) -> Result<Option<DatasetEntry>, Failure> {
+        match (planned.keeper(), parted(planned, tokens)?.1) {
+            (Some(keeper), Some(token)) => keeper.entry(&self.inner.files, job, token),
+            _ => Ok(None),
+        }
+    }
+
+    /// What a job left out, from the tokens of a whole run.
+    ///
+    /// # Errors
+    /// Where they are damaged.
+    pub fn refused(planned: &Planned, tokens: &[Token]) -> Result<Vec<Refused>, Failure> {
+        parted(planned, tokens)?.1.map_or_else(|| Ok(Vec::new()), letters::refused)
+    }
+
     /// A dataset's version by the name of its directory, as [`Pins::datasets`] gives it. Its files are looked at: a catalog
     /// that lost its records can be made again from them.
     ///
     /// # Errors
     /// Where the version is not there or damaged.
-    pub fn dataset_version(&self, name: &azora_spec::DatasetName, version: &str) -> Result<DatasetEntry, Failure> {
+    pub fn dataset_version(&self, name: &DatasetName, version: &str) -> Result<DatasetEntry, Failure> {
         sink::dataset::entry_of(&self.inner.files, name, version)
     }
 
@@ -244,6 +289,15 @@ impl Engine {
     pub fn resolve(&self, input: &Input) -> Result<Input, Failure> {
         input::resolve(&*self.inner.catalog, input)
     }
+}
+
+/// The tokens of partitions, and the one of what was left out.
+fn parted<'a>(planned: &Planned, tokens: &'a [Token]) -> Result<(&'a [Token], Option<&'a Token>), Failure> {
+    if tokens.len() != planned.tokens() {
+        return Err(Error::Broken("one token per partition").into());
+    }
+    let (own, left_out) = tokens.split_at(planned.partitions());
+    Ok((own, left_out.first()))
 }
 
 #[cfg(test)]

@@ -66,19 +66,23 @@ pub(crate) fn is_file(connector: &str) -> bool {
     connector == "file" || FileFormat::parse(connector).is_ok()
 }
 
-/// The configuration of a connector's source without what is said there of records that are no rows, and that.
-fn bad_records(config: &Map<String, Value>) -> Result<(Map<String, Value>, OnError), Failure> {
+/// The members of a source's configuration that say what happens to records that are no rows; the engine reads them itself.
+pub(crate) const BAD_RECORDS: [&str; 2] = ["badRecords", "deadLetters"];
+
+/// A source's configuration in two: what is the connector's own, and what happens to records that are no rows.
+pub(crate) fn bad_records(config: &Map<String, Value>) -> Result<(Map<String, Value>, OnError, Option<DatasetName>), Failure> {
     let mut config = config.clone();
-    let policy = match config.shift_remove("badRecords") {
-        None | Some(Value::Null) => OnError::Fail,
+    let [policy, name] = BAD_RECORDS.map(|name| config.shift_remove(name).filter(|value| !value.is_null()));
+    let policy = match policy {
+        None => OnError::Fail,
         Some(word) => bad::policy(word.as_str().unwrap_or_default())?,
     };
-    if policy == OnError::DeadLetter {
-        return Err(Failure::new(Code::FeatureUnavailable, "jobs do not keep the bad records of a source in this version")
-            .hint("use 'fail' or 'skip'")
-            .at("/badRecords"));
-    }
-    Ok((config, policy))
+    let name = match name {
+        None => None,
+        Some(Value::String(name)) => Some(name.parse().map_err(|failure: Failure| failure.at("/deadLetters"))?),
+        Some(_) => return Err(Failure::new(Code::ConnectorConfig, "'deadLetters' is the name of a dataset").at("/deadLetters")),
+    };
+    Ok((config, policy, name))
 }
 
 /// JSON Schema of a file source.
@@ -88,7 +92,7 @@ pub(crate) fn file_schema() -> Value {
 
 /// What is wrong with the configuration of a file source, without looking at files.
 pub(crate) fn file_fault(config: &Map<String, Value>) -> Option<Failure> {
-    file::Config::read("file", config).err()
+    bad_records(config).and_then(|(config, ..)| file::Config::read("file", &config)).err()
 }
 
 /// Whether a name ends as files of a known format do.
@@ -151,16 +155,17 @@ impl Inputs<'_> {
             }
             Input::LastDataset => self.dataset(&last(self.catalog)?, state, pins).await,
             Input::Source { connector, config } if is_file(connector) => {
-                let config = file::Config::read(connector, config)?;
+                let (config, bad) = self.tolerated(config)?;
+                let config = file::Config::read(connector, &config)?;
                 let files = match pins {
                     Some(InputPins::Files { files }) => files.clone(),
                     _ => file::find(self.files, &config, self.options.files_max)?,
                 };
-                let relation = self.files_relation(&config, files.clone(), state).await?;
+                let relation = self.files_relation(&config, files.clone(), bad, state).await?;
                 Ok((relation, InputPins::Files { files }))
             }
             Input::Source { connector, config } => {
-                let (config, bad) = bad_records(config)?;
+                let (config, bad) = self.tolerated(config)?;
                 let source = if connector == guests::PLUGIN {
                     let (guest, config) = self.guests.guest(Half::Source, &config).await?;
                     guest.source(&config).await.map_err(guests::inside)?
@@ -180,10 +185,17 @@ impl Inputs<'_> {
                 let pinned = InputPins::Splits {
                     splits: splits.iter().map(|split| SplitPin { payload: split.payload.clone(), rows: split.rows }).collect(),
                 };
-                let table = scan::SourceTable::new(source, splits, parallelism, scan::Place::Network).with_bad_records(bad);
+                let table = scan::SourceTable::new(source, splits, parallelism, scan::Place::Network).with_bad_records(bad, connector);
                 Ok((table.relation(state)?, pinned))
             }
         }
+    }
+
+    /// The connector's own configuration, and what happens to bad records, which the job remembers.
+    fn tolerated(&self, config: &Map<String, Value>) -> Result<(Map<String, Value>, OnError), Failure> {
+        let (config, policy, name) = bad_records(config)?;
+        self.guests.tolerance.lock().note(policy, name).map_err(|failure| failure.at("/deadLetters"))?;
+        Ok((config, policy))
     }
 
     fn inline(&self, rows: &[Value], pairs: bool, state: &SessionState) -> Result<Relation, Failure> {
@@ -209,33 +221,34 @@ impl Inputs<'_> {
         pin_dataset(self.files, entry)
     }
 
-    async fn files_relation(&self, config: &file::Config, files: Vec<FilePin>, state: &SessionState) -> Result<Relation, Failure> {
+    async fn files_relation(
+        &self,
+        config: &file::Config,
+        files: Vec<FilePin>,
+        bad: OnError,
+        state: &SessionState,
+    ) -> Result<Relation, Failure> {
         let format = config.format_of(&files)?;
-        let parallelism = state.config().target_partitions();
         let read = match format {
             FileFormat::Parquet => self.parquet(files, state).await?,
             FileFormat::Arrow => {
                 let source = blocking(arrow_file::ArrowSource::new(Arc::clone(self.files), files)).await?;
-                self.local(source, parallelism, state).await?
+                self.local(source, OnError::Fail, state).await?
             }
             FileFormat::Json | FileFormat::Ndjson | FileFormat::Csv | FileFormat::Text => {
-                let settings = text::Settings::new(config, format, self.options);
+                let settings = text::Settings::new(config, format, self.options).with_bad_records(bad);
                 let source = blocking(text::TextSource::new(Arc::clone(self.files), files, settings)).await?;
-                self.local(source, parallelism, state).await?
+                self.local(source, bad, state).await?
             }
         };
         config.select(read)
     }
 
-    async fn local(
-        &self,
-        source: impl azora_connect::Source + 'static,
-        parallelism: usize,
-        state: &SessionState,
-    ) -> Result<Relation, Failure> {
+    async fn local(&self, source: impl azora_connect::Source + 'static, bad: OnError, state: &SessionState) -> Result<Relation, Failure> {
+        let parallelism = state.config().target_partitions();
         let source: Arc<dyn azora_connect::Source> = Arc::new(source);
         let splits = source.plan(parallelism).await?;
-        scan::SourceTable::new(source, splits, parallelism, scan::Place::Local).relation(state)
+        scan::SourceTable::new(source, splits, parallelism, scan::Place::Local).with_bad_records(bad, "file").relation(state)
     }
 
     async fn parquet(&self, files: Vec<FilePin>, state: &SessionState) -> Result<Relation, Failure> {

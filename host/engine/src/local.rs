@@ -1,5 +1,6 @@
 //! Runs plans in this process: one task per partition on the context's computing threads.
 
+use crate::letters::Ledger;
 use crate::planned::Planned;
 use crate::relation::RunScope;
 use crate::stages::Stages;
@@ -14,7 +15,7 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use futures::{FutureExt, StreamExt};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,12 +40,17 @@ impl Runner for LocalRunner {
         planned.current_run().begin(cancel.clone());
         let plan = reset_plan_states(Arc::clone(planned.plan())).map_err(failure_of)?;
         let stages = Arc::new(Stages::of(&plan));
-        let mut partitions = Partitions::new(planned, &context, &plan, &stages, &cancel);
+        let mut tokens = resumed(planned, &context);
+        if tokens.len() == planned.tokens() {
+            return Ok(tokens.into_values().collect());
+        }
+        let ledger = planned.keeper().map(|keeper| Arc::new(Ledger::new(keeper.letters_max(), &planned.session().runtime.memory_pool)));
+        let task_context = task_context(planned, &context.job.to_string(), &cancel, ledger.clone());
+        let mut partitions = Partitions::new(planned, (&context, &tokens), (&plan, &task_context), &stages, &cancel);
         let deadline = sleep_until(Instant::now() + planned.time_max());
         tokio::pin!(deadline);
         let mut tick = interval_at(Instant::now() + UPDATE_EVERY, UPDATE_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut tokens = context.prepared.clone();
         let mut failure: Option<Failure> = None;
         let mut is_stopping = false;
         loop {
@@ -66,17 +72,41 @@ impl Runner for LocalRunner {
                     failure.get_or_insert_with(|| overtime(planned.time_max()));
                     cancel.cancel();
                 }
-                _ = tick.tick() => stages.report(&*context.progress, false),
+                _ = tick.tick() => {
+                    stages.report(&*context.progress, false);
+                    report(ledger.as_ref(), &context);
+                }
             }
         }
+        report(ledger.as_ref(), &context);
         if let Some(failure) = failure {
             return Err(failure);
         }
         stages.report(&*context.progress, true);
-        if tokens.len() != planned.partitions() {
+        if let (Some(keeper), Some(ledger)) = (planned.keeper(), &ledger) {
+            let token = keeper.prepare(ledger, context.job, context.attempt).await?;
+            context.progress.prepared(planned.partitions(), &token)?;
+            tokens.insert(planned.partitions(), token);
+        }
+        if tokens.len() != planned.tokens() {
             return Err(Error::Broken("one token per partition").into());
         }
         Ok(tokens.into_values().collect())
+    }
+}
+
+/// The partitions that an earlier attempt prepared and that need not run again.
+///
+/// What is left out may come from any partition of an earlier stage, so a job that leaves out rows runs whole or not at
+/// all: its last token is written behind all others of the same attempt, and without it none of them counts.
+fn resumed(planned: &Planned, context: &RunContext) -> BTreeMap<usize, Token> {
+    let is_whole = planned.keeper().is_none() || context.prepared.contains_key(&planned.partitions());
+    if is_whole { context.prepared.clone() } else { BTreeMap::new() }
+}
+
+fn report(ledger: Option<&Arc<Ledger>>, context: &RunContext) {
+    if let Some(ledger) = ledger {
+        context.progress.refused(ledger.refused());
     }
 }
 
@@ -98,20 +128,19 @@ struct Partitions {
 impl Partitions {
     fn new(
         planned: &Planned,
-        context: &RunContext,
-        plan: &Arc<dyn ExecutionPlan>,
+        (context, prepared): (&RunContext, &BTreeMap<usize, Token>),
+        (plan, task_context): (&Arc<dyn ExecutionPlan>, &Arc<TaskContext>),
         stages: &Arc<Stages>,
         cancel: &CancellationToken,
     ) -> Self {
-        let task_context = task_context(planned, &context.job.to_string(), cancel);
         // Without an exchange partitions are independent: running only as many as there are threads keeps memory small.
         // With one, all of them drain the same producers and have to run together.
         let places = if stages.len() == 1 { planned.session().threads().max(1) } else { usize::MAX };
         let waiting = (0..planned.partitions())
-            .filter(|partition| !context.prepared.contains_key(partition))
+            .filter(|partition| !prepared.contains_key(partition))
             .map(|partition| Task {
                 plan: Arc::clone(plan),
-                task_context: Arc::clone(&task_context),
+                task_context: Arc::clone(task_context),
                 sink: Arc::clone(planned.sink()),
                 schema: Arc::clone(planned.schema()),
                 on_empty: planned.on_empty().cloned(),
@@ -140,8 +169,8 @@ impl Partitions {
 }
 
 /// What the nodes of a plan find around them.
-pub(crate) fn task_context(planned: &Planned, id: &str, cancel: &CancellationToken) -> Arc<TaskContext> {
-    let scope = RunScope { cancel: cancel.clone(), io: Handle::current(), run: Arc::clone(planned.current_run()) };
+pub(crate) fn task_context(planned: &Planned, id: &str, cancel: &CancellationToken, ledger: Option<Arc<Ledger>>) -> Arc<TaskContext> {
+    let scope = RunScope { cancel: cancel.clone(), io: Handle::current(), ledger, run: Arc::clone(planned.current_run()) };
     let config = planned.config().clone().with_extension(Arc::new(scope));
     let runtime = Arc::clone(&planned.session().runtime);
     let empty = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());

@@ -23,6 +23,8 @@ pub struct Options {
     pub record_bytes_max: usize,
     /// Most contexts with different settings that stay set up at the same time.
     pub sessions_max: usize,
+    /// Most dead letters of one job.
+    pub dead_letters_max: usize,
 }
 
 impl Options {
@@ -39,6 +41,7 @@ impl Options {
             files_max: 10_000,
             record_bytes_max: 16 << 20,
             sessions_max: 8,
+            dead_letters_max: azora_spec::limits::DEAD_LETTERS_MAX,
         }
     }
 }

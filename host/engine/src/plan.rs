@@ -36,17 +36,12 @@ use std::sync::Arc;
 const SORTER_BYTES: usize = 8 << 20;
 
 /// Columns that an operation adds and drops again start with this.
-const HIDDEN: &str = "__azora_";
+pub(crate) const HIDDEN: &str = "__azora_";
 /// The place of a row, see [`IndexMode::Ordinal`].
 const ORDINAL: &str = "__azora_ordinal";
 
 /// What the operations make of the input. `others` are the second inputs of those that have one, in their order.
 pub(crate) async fn apply(ctx: &PlanContext, input: Relation, others: Vec<Relation>, operations: &[Operation]) -> Result<Applied, Failure> {
-    if ctx.options.on_error == OnError::DeadLetter {
-        // Refused rather than ignored: rows that somebody wants to see again must not be lost.
-        let failure = Failure::new(Code::RequestField, "rows that fail cannot be kept in a dataset of their own yet");
-        return Err(failure.at("/options/onError").hint("'skip' leaves them out and counts them, 'fail' ends the job"));
-    }
     // Where an interpreted lambda asks for a sample, the sample is taken and the plan built anew: what was decided stays.
     loop {
         ctx.forget_notes();
@@ -228,7 +223,7 @@ const fn is_fused(operation: &Operation) -> bool {
 impl Builder<'_> {
     /// Whether rows on which a function fails are left out.
     fn is_skipping(&self) -> bool {
-        self.ctx.options.on_error == OnError::Skip
+        self.ctx.options.on_error != OnError::Fail
     }
 
     /// Applies one operation; an action gives the shape of its answer.

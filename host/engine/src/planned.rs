@@ -2,13 +2,14 @@
 
 use crate::concat::ConcatExec;
 use crate::explain::Explained;
+use crate::letters::Keeper;
 use crate::pins::Pins;
 use crate::relation::{Applied, Bound, CurrentRun, PlanContext, Shape, Typed};
 use crate::session::Session;
 use crate::sink::{Kind, Target, description};
 use crate::{Error, failure_of};
 use azora_connect::Sink;
-use azora_spec::{Failure, limits};
+use azora_spec::{DatasetName, Failure, limits};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, displayable};
 use datafusion::prelude::SessionConfig;
@@ -31,6 +32,7 @@ struct Inner {
     shape: Shape,
     on_empty: Option<Failure>,
     target: Target,
+    keeper: Option<Keeper>,
     pins: Pins,
     description: String,
     time_max: Duration,
@@ -46,10 +48,26 @@ impl Planned {
         &self.inner.pins
     }
 
-    /// Partitions of the last stage: as many tokens.
+    /// Partitions of the last stage.
     #[must_use]
     pub fn partitions(&self) -> usize {
         self.inner.pins.partitions
+    }
+
+    /// Tokens of a whole run: one for each partition, and one more where rows may be left out.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.partitions() + usize::from(self.inner.keeper.is_some())
+    }
+
+    /// The dataset that keeps what the job leaves out, where it keeps it.
+    #[must_use]
+    pub fn dead_letters(&self) -> Option<&DatasetName> {
+        self.inner.keeper.as_ref().and_then(Keeper::name)
+    }
+
+    pub(crate) fn keeper(&self) -> Option<&Keeper> {
+        self.inner.keeper.as_ref()
     }
 
     /// A small JSON text from which [`crate::Engine::result`] makes the answer, together with the tokens.
@@ -128,7 +146,7 @@ pub(crate) async fn finish(
     session: Arc<Session>,
     context: PlanContext,
     applied: Applied,
-    target: Target,
+    (target, keeper): (Target, Option<Keeper>),
     mut pins: Pins,
     time_max: Duration,
 ) -> Result<Planned, Failure> {
@@ -152,10 +170,25 @@ pub(crate) async fn finish(
     let (chains, typed);
     (pins.plugins, (pins.samples, typed), chains, pins.grants) = context.into_pins();
     pins.lambdas = chains.iter().map(|chain| chain.used.clone()).collect();
-    let description = description::write(&target, &shape, &relation.schema)?;
+    let description = description::write(&target, &shape, &relation.schema, keeper.is_some().then_some(pins.partitions))?;
     let schema = relation.schema;
     Ok(Planned {
-        inner: Arc::new(Inner { session, config, plan, schema, shape, on_empty, target, pins, description, time_max, run, chains, typed }),
+        inner: Arc::new(Inner {
+            session,
+            config,
+            plan,
+            schema,
+            shape,
+            on_empty,
+            target,
+            keeper,
+            pins,
+            description,
+            time_max,
+            run,
+            chains,
+            typed,
+        }),
     })
 }
 

@@ -1,16 +1,23 @@
 //! What a run reports while it lasts. Whoever started it hands the receiver down.
 
+use crate::Refused;
 use azora_connect::Token;
 use azora_spec::Failure;
 use std::fmt::Debug;
 
 /// Receives what happens in one run. Called from many threads; must not block for long.
 pub trait Progress: Send + Sync + Debug {
-    /// A partition is durable and need not run again. The caller stores the token with the job.
+    /// A partition is durable and need not run again. The caller stores the token with the job. The number behind the last
+    /// partition's names what a job that may leave out rows has left out.
     ///
     /// # Errors
     /// Whatever kept the token from being stored; the run fails with it.
     fn prepared(&self, partition: usize, token: &Token) -> Result<(), Failure>;
+
+    /// What the run left out so far, by reason. Each call replaces the one before.
+    fn refused(&self, refused: Vec<Refused>) {
+        drop(refused);
+    }
 
     /// Counters of one partition of one stage. Each update replaces the one before; losing some is harmless.
     fn update(&self, update: StageUpdate);

@@ -36,7 +36,7 @@ async fn read(planned: Planned, sender: mpsc::Sender<Result<RecordBatch, Failure
     let reading = async {
         planned.current_run().begin(cancel.clone());
         let plan = reset_plan_states(Arc::clone(planned.plan())).map_err(failure_of)?;
-        let context = task_context(&planned, "reading", &cancel);
+        let context = task_context(&planned, "reading", &cancel, None);
         for partition in 0..planned.partitions() {
             let mut batches = plan.execute(partition, Arc::clone(&context)).map_err(failure_of)?;
             while let Some(batch) = batches.next().await {

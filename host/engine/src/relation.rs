@@ -1,10 +1,11 @@
 //! What input, operations and sink hand to one another while a job is planned.
 
 use crate::lambda::{Came, Found, Lambdas, Wanted};
+use crate::letters::{Ledger, Tolerance};
 use crate::node::Kernel;
 use crate::{Catalog, PluginEntry};
 use azora_expression::Pipeline;
-use azora_sandbox::Sandbox;
+use azora_sandbox::{CancelFlag, Sandbox};
 use azora_spec::{Digest, Failure, JobOptions, PluginRef};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::dataframe::DataFrame;
@@ -69,6 +70,8 @@ pub(crate) struct PlanContext {
     grants: Mutex<Grants>,
     samples: Mutex<Samples>,
     uses: Mutex<Vec<Bound>>,
+    /// Which rows the job may leave out.
+    pub(crate) tolerance: Mutex<Tolerance>,
 }
 
 /// A chain of lambdas, and the kernel that it became.
@@ -128,7 +131,8 @@ impl PlanContext {
         let partitions = state.config().target_partitions();
         let samples = Mutex::new(Samples { found, ..Samples::default() });
         let (plugins, grants, run, uses) = (Mutex::new(plugins), Mutex::new(grants), Arc::default(), Mutex::default());
-        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, plugins, grants, samples, uses }
+        let tolerance = Mutex::default();
+        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, plugins, grants, samples, uses, tolerance }
     }
 
     /// What a sample decided; none where it was not taken yet.
@@ -221,6 +225,8 @@ pub(crate) struct RunScope {
     pub(crate) cancel: CancellationToken,
     /// Where network connectors run; computing threads must not wait for them.
     pub(crate) io: tokio::runtime::Handle,
+    /// Takes note of what the run leaves out; nobody does where nothing comes of the rows.
+    pub(crate) ledger: Option<Arc<Ledger>>,
     /// The run itself.
     pub(crate) run: Arc<CurrentRun>,
 }
@@ -250,9 +256,9 @@ impl CurrentRun {
         self.misfits.lock().clear();
     }
 
-    /// Set when the run under way is cancelled, has failed elsewhere, or is over its time.
-    pub(crate) fn cancel(&self) -> CancellationToken {
-        self.cancel.lock().clone()
+    /// A flag for guests, set when the run under way is cancelled, has failed elsewhere, or is over its time.
+    pub(crate) fn flag(&self) -> CancelFlag {
+        self.cancel.lock().clone().into()
     }
 
     /// Notes an answer that did not fit.

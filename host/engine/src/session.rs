@@ -140,6 +140,8 @@ fn config(options: ContextOptions) -> SessionConfig {
     let all = config.options_mut();
     all.execution.parquet.schema_force_view_types = false;
     all.execution.enable_file_stream_work_stealing = false;
+    // Tables cut their files themselves. Cut by the optimizer, they get partitions that the nodes above do not know of.
+    all.optimizer.repartition_file_scans = false;
     // What else stands in place of a union takes rows in the order in which they happen to come.
     all.optimizer.prefer_existing_union = true;
     all.sql_parser.map_string_types_to_utf8view = false;

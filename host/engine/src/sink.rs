@@ -5,7 +5,7 @@ pub(crate) mod dataset;
 pub(crate) mod description;
 mod file;
 mod network;
-mod part;
+pub(crate) mod part;
 mod staging;
 
 use crate::Catalog;

@@ -131,9 +131,8 @@ impl Bench {
         let job = JobId::generate();
         let tokens = self.run_planned(&planned, job).await?;
         let receipt = self.engine.commit(&planned, job, &tokens).await?;
-        if let Some(entry) = self.engine.dataset(&planned, job)? {
-            self.catalog.datasets.lock().push(entry);
-        }
+        let made = [self.engine.dead_letters(&planned, job, &tokens)?, self.engine.dataset(&planned, job)?];
+        self.catalog.datasets.lock().extend(made.into_iter().flatten());
         Ok((self.engine.result(job, planned.description(), &tokens)?, receipt))
     }
 

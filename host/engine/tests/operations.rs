@@ -4,6 +4,8 @@
 //! A case runs with 1, 2 and 16 partitions and must answer the same, unless it names other numbers of partitions.
 //! `fails` holds members of the failure: `code`, `pointer`, and `message` or `hint` as a part of the text.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
+
 #[path = "support/interpreted.rs"]
 mod interpreted;
 #[path = "support/fixture.rs"]

@@ -1,5 +1,7 @@
 //! What plans look like and how they behave on many rows: lambdas fused, columns pruned, memory short, order kept.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
+
 #[path = "support/fixture.rs"]
 mod support;
 

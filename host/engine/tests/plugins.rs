@@ -2,6 +2,8 @@
 //!
 //! The component is the one of `examples/transform-rust`, built by `cargo xtask guests`; some tests take `tests/guests/types`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
+
 #[path = "support/fixture.rs"]
 mod support;
 

@@ -2,9 +2,9 @@
 
 use crate::options::PARTITIONS_SHOWN_MAX;
 use crate::views::{OutputView, PartitionView, StageView};
-use azora_engine::StageUpdate;
-use azora_spec::{Failure, JobState};
-use azora_store::{PartitionRecord, StageRecord};
+use azora_engine::{Refused, StageUpdate};
+use azora_spec::{DatasetName, Failure, JobState};
+use azora_store::{PartitionRecord, RefusedRecord, StageRecord};
 use std::collections::BTreeMap;
 
 /// Partitions whose counters are kept; what comes beyond it is left out of the totals.
@@ -29,6 +29,10 @@ pub(crate) struct Board {
     pub(crate) output: Option<OutputView>,
     pub(crate) has_result: bool,
     pub(crate) stages: Stages,
+    /// What was left out so far.
+    pub(crate) refused: Vec<Refused>,
+    /// The dataset that keeps it.
+    pub(crate) dead_letters: Option<DatasetName>,
 }
 
 impl Board {
@@ -47,7 +51,21 @@ impl Board {
             output: None,
             has_result: false,
             stages: Stages::default(),
+            refused: Vec::new(),
+            dead_letters: None,
         }
+    }
+}
+
+impl Board {
+    /// What was left out, as it is kept with an ended job.
+    pub(crate) fn refused_records(&self) -> Vec<RefusedRecord> {
+        let record = |refused: &Refused| RefusedRecord {
+            code: refused.code.as_str().to_owned(),
+            reason: refused.reason.clone(),
+            rows: refused.rows,
+        };
+        self.refused.iter().map(record).collect()
     }
 }
 

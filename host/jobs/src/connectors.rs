@@ -4,11 +4,11 @@ use crate::shared::Shared;
 use azora_connect::{Connector, ConnectorKind, Half, schema};
 use azora_engine::Engine;
 use azora_spec::{Code, Failure};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// Members of a source's configuration that the engine reads itself.
-const COMMON: [&str; 1] = ["badRecords"];
+const COMMON: [&str; 2] = ["badRecords", "deadLetters"];
 
 /// The type of sources and sinks that are connectors of a plugin.
 const GUEST: &str = "plugin";
@@ -33,7 +33,7 @@ pub struct ConnectorView {
 impl ConnectorView {
     fn file() -> Self {
         let (name, aliases) = ("file".to_owned(), vec!["filesystem".to_owned()]);
-        Self { name, aliases, kind: "both", is_source: true, is_sink: true, config_schema: Engine::file_schema() }
+        Self { name, aliases, kind: "both", is_source: true, is_sink: true, config_schema: with_common(Engine::file_schema()) }
     }
 
     fn of(connector: &Arc<dyn Connector>) -> Self {
@@ -43,8 +43,25 @@ impl ConnectorView {
             ConnectorKind::Both => ("both", true, true),
         };
         let aliases = connector.aliases().iter().map(|alias| (*alias).to_owned()).collect();
-        Self { name: connector.name().to_owned(), aliases, kind, is_source, is_sink, config_schema: connector.config_schema() }
+        let schema = connector.config_schema();
+        let config_schema = if is_source { with_common(schema) } else { schema };
+        Self { name: connector.name().to_owned(), aliases, kind, is_source, is_sink, config_schema }
     }
+}
+
+/// A source's schema with the members that every source has.
+fn with_common(mut schema: Value) -> Value {
+    let policies = json!({
+        "enum": ["fail", "skip", "dead-letter"], "default": "fail",
+        "description": "of a source: what happens to records that are no rows",
+    });
+    let letters = json!({ "type": "string", "description": "of a source: the dataset that keeps them" });
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        for (name, of) in COMMON.into_iter().zip([policies, letters]) {
+            properties.insert(name.to_owned(), of);
+        }
+    }
+    schema
 }
 
 impl Shared {

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::live::now_ms;
 use crate::shared::{Shared, blocking};
 use crate::views::DatasetView;
+use azora_connect::Token;
 use azora_engine::{DatasetEntry, Planned};
 use azora_spec::{DatasetName, Failure, JobId};
 use azora_store::{DatasetCommitted, DatasetRow, Event};
@@ -87,18 +88,27 @@ impl Shared {
     pub(crate) async fn committed(&self, planned: &Planned, job: JobId) -> Result<Option<DatasetCommitted>, Failure> {
         let (engine, planned) = (self.engine.clone(), planned.clone());
         let Some(entry) = blocking(move || engine.dataset(&planned, job)).await?? else { return Ok(None) };
-        let directory = relative(self.store.data_dir(), &entry.directory);
-        let ordinal = self.ordinal.fetch_add(1, Ordering::Relaxed);
-        Ok(Some(DatasetCommitted {
+        Ok(Some(self.version(entry, self.ordinal.fetch_add(1, Ordering::Relaxed), job)))
+    }
+
+    /// The same of the dataset of its dead letters. It never is the last dataset while there is another one.
+    pub(crate) async fn dead_letters(&self, planned: &Planned, job: JobId, tokens: &[Token]) -> Result<Option<DatasetCommitted>, Failure> {
+        let (engine, planned, tokens) = (self.engine.clone(), planned.clone(), tokens.to_vec());
+        let entry = blocking(move || engine.dead_letters(&planned, job, &tokens)).await??;
+        Ok(entry.map(|entry| self.version(entry, 0, job)))
+    }
+
+    fn version(&self, entry: DatasetEntry, ordinal: u64, job: JobId) -> DatasetCommitted {
+        DatasetCommitted {
+            directory: relative(self.store.data_dir(), &entry.directory),
             name: entry.name,
-            directory,
             files: entry.files,
             rows: entry.rows,
             bytes: entry.bytes,
             at_ms: now_ms(),
             ordinal,
             job,
-        }))
+        }
     }
 
     /// Lets a version go as soon as nobody reads it.
@@ -119,7 +129,7 @@ impl Shared {
             let version = Path::new(&row.directory).file_name().and_then(|name| name.to_str()).unwrap_or_default();
             live.iter().any(|uses| {
                 let reads = uses.datasets.iter().any(|(name, used)| name == row.name.as_str() && used == version);
-                uses.is_unknown || reads || uses.appends_to.as_ref() == Some(&row.name)
+                uses.is_unknown || reads || uses.appends_to.contains(&row.name)
             })
         };
         for row in self.retired.take(is_used) {
@@ -179,7 +189,7 @@ impl Shared {
     }
 
     pub(crate) async fn delete_dataset(self: &Arc<Self>, name: &DatasetName) -> Result<(), Failure> {
-        let _turn = self.lock_dataset(name).await;
+        let _turns = self.lock_datasets(&[name]).await;
         let row = self.store.dataset(name).ok_or_else(|| Error::DatasetUnknown(name.to_string()))?;
         self.store.commit(&[Event::DatasetRemoved { name: name.clone() }]).await?;
         self.retire(&row);

@@ -4,9 +4,9 @@ use crate::board::Board;
 use crate::events::{EventLog, PROGRESS};
 use crate::views::{JobView, OutputView};
 use azora_connect::Token;
-use azora_engine::{JobResult, Pins, Planned, Progress, StageUpdate};
+use azora_engine::{JobResult, Planned, Progress, Refused, StageUpdate};
 use azora_spec::{DatasetName, Digest, Failure, JobId, JobSpec, JobState, Sink, WriteMode};
-use azora_store::{ContextRecord, Event, Store};
+use azora_store::{ContextRecord, Event, RefusedRecord, StageRecord, Store};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -60,19 +60,20 @@ pub(crate) struct Uses {
     pub(crate) plugins: Vec<Digest>,
     /// Names and versions of the datasets that it reads.
     pub(crate) datasets: Vec<(String, String)>,
-    /// The dataset whose present versions it adds to.
-    pub(crate) appends_to: Option<DatasetName>,
+    /// The datasets whose present versions it adds to.
+    pub(crate) appends_to: Vec<DatasetName>,
     /// Not known yet: a recovered job before it is planned.
     pub(crate) is_unknown: bool,
 }
 
 impl Uses {
     /// What a plan holds.
-    pub(crate) fn of(pins: &Pins, spec: &JobSpec) -> Result<Self, Failure> {
-        let appends_to = match &spec.sink {
-            Sink::Dataset { name, mode: WriteMode::Append } => Some(name.clone()),
-            _ => None,
-        };
+    pub(crate) fn of(planned: &Planned, spec: &JobSpec) -> Result<Self, Failure> {
+        let mut appends_to: Vec<DatasetName> = planned.dead_letters().cloned().into_iter().collect();
+        if let Sink::Dataset { name, mode: WriteMode::Append } = &spec.sink {
+            appends_to.push(name.clone());
+        }
+        let pins = planned.pins();
         let datasets = pins.datasets().map(|(name, version)| (name.to_owned(), version.to_owned())).collect();
         Ok(Self { plugins: pins.plugins()?, datasets, appends_to, is_unknown: false })
     }
@@ -96,10 +97,18 @@ impl Live {
             partitions_prepared: board.partitions_prepared,
             lambdas: Vec::new(),
             stages: board.stages.views(),
+            refused: board.refused.clone(),
+            dead_letters: board.dead_letters.clone(),
             failure: board.failure.clone(),
             output: board.output.clone(),
             has_result: board.has_result,
         }
+    }
+
+    /// Progress and what was left out, as they are kept with an ended job.
+    pub(crate) fn records(&self) -> (Vec<StageRecord>, Vec<RefusedRecord>) {
+        let board = self.board.lock();
+        (board.stages.records(), board.refused_records())
     }
 
     /// Notes a state and tells readers.
@@ -119,6 +128,7 @@ impl Live {
         self.enter(JobState::Planned, json!({"partitions": partitions}), |board| {
             board.planned_at_ms = Some(at_ms);
             board.partitions = Some(partitions);
+            board.dead_letters = planned.dead_letters().cloned();
         });
     }
 
@@ -191,8 +201,15 @@ impl Progress for Reporter {
         // Durable before the commit begins, which is what counts; an earlier crash merely runs the partition again.
         let revision = self.live.board.lock().revision;
         self.store.append(&[Event::Prepared { job, partition: n, token: token.0.clone(), revision }])?;
-        self.live.board.lock().partitions_prepared += 1;
+        let mut board = self.live.board.lock();
+        // One token more than partitions says what was left out.
+        let is_partition = board.partitions.is_none_or(|partitions| partition < partitions);
+        board.partitions_prepared += usize::from(is_partition);
         Ok(())
+    }
+
+    fn refused(&self, refused: Vec<Refused>) {
+        self.live.board.lock().refused = refused;
     }
 
     fn update(&self, update: StageUpdate) {

@@ -7,9 +7,9 @@ use crate::float;
 use crate::live::{Outcome, now_ms};
 use crate::shared::{Shared, blocking};
 use crate::views::{JobEvent, JobView, ListQuery, OutputView, Page};
-use azora_engine::{JobResult, LambdaUse, Pins};
-use azora_spec::{Failure, JobId, JobState, limits};
-use azora_store::{Event, JobRow};
+use azora_engine::{JobResult, LambdaUse, Pins, Refused};
+use azora_spec::{Code, Failure, JobId, JobState, limits};
+use azora_store::{Event, JobRow, RefusedRecord};
 use futures::stream::{self, BoxStream, StreamExt as _};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -31,6 +31,8 @@ impl Shared {
                 outputs: ending.outputs,
             });
             view.stages = ending.stages.into_iter().map(view_of).collect();
+            view.refused = ending.refused.into_iter().map(refused).collect();
+            view.dead_letters = ending.dead_letters.and_then(|name| name.parse().ok());
         }
         Ok(view)
     }
@@ -82,9 +84,11 @@ impl Shared {
             ended_at_ms: ended.map(|ended| ended.at_ms),
             is_cancel_requested: row.is_cancel_requested,
             partitions: row.partitions,
-            partitions_prepared: self.store.n_prepared(id),
+            partitions_prepared: self.store.n_prepared(id).min(row.partitions.unwrap_or(usize::MAX)),
             lambdas: Vec::new(),
             stages: Vec::new(),
+            refused: Vec::new(),
+            dead_letters: None,
             failure: ended.and_then(azora_store::EndedRow::failure),
             output: ended.filter(|_| state == JobState::Succeeded).map(|ended| OutputView {
                 rows: ended.rows,
@@ -162,6 +166,10 @@ impl Shared {
         let record: Value = serde_json::from_str(&text).map_err(|_| Error::RecordDamaged)?;
         Ok(float::thaw(record.get("body").cloned().unwrap_or_default()))
     }
+}
+
+fn refused(record: RefusedRecord) -> Refused {
+    Refused { code: Code::parse(&record.code).unwrap_or(Code::Internal), reason: record.reason, rows: record.rows }
 }
 
 /// The events of a job whose own list is gone.

@@ -53,7 +53,7 @@ impl Shared {
         board.partitions = row.partitions;
         board.is_cancel_requested = row.is_cancel_requested;
         board.revision = row.revision;
-        board.partitions_prepared = self.store.n_prepared(id);
+        board.partitions_prepared = self.store.n_prepared(id).min(row.partitions.unwrap_or(usize::MAX));
         let events = Arc::new(EventLog::new(row.attempts.saturating_add(1)));
         events.push(now_ms(), JobState::Accepted.as_str(), json!({"isRecovered": true}));
         Live {
@@ -90,7 +90,7 @@ impl Shared {
         let spec = self.spec_of(&request)?;
         let pins = pins?.map(|text| Pins::from_json(&text)).transpose()?;
         let planned = self.engine.plan(&spec, &context_options(&live.context), pins.as_ref()).await?;
-        *live.uses.lock() = Uses::of(planned.pins(), &spec)?;
+        *live.uses.lock() = Uses::of(&planned, &spec)?;
         if pins.is_none() {
             // It was accepted and the crash came before its plan was durable: this plan is the first one.
             let pins = self.store.keep_blob(live.id, "pins", planned.pins().to_json()?)?;

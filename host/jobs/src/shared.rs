@@ -66,7 +66,7 @@ impl Shared {
             uploads: Arc::new(Semaphore::new(options.uploads_max)),
             inspections: Semaphore::new(1),
             adding: tokio::sync::Mutex::new(()),
-            ordinal: AtomicU64::new(store.last_dataset().map_or(0, |last| last.ordinal + 1)),
+            ordinal: AtomicU64::new(store.last_dataset().map_or(1, |last| last.ordinal + 1)),
             context: ContextCell::default(),
             live: RwLock::default(),
             registering: Mutex::default(),
@@ -112,19 +112,30 @@ impl Shared {
     }
 
     /// One commit per dataset at a time.
-    pub(crate) async fn lock_dataset(&self, name: &DatasetName) -> Option<OwnedMutexGuard<()>> {
-        lock(&self.datasets, name.as_str()).await
+    pub(crate) async fn lock_datasets(&self, names: &[&DatasetName]) -> Vec<OwnedMutexGuard<()>> {
+        // In one order, so that two jobs never wait for one another, and each stripe once.
+        let mut stripes: Vec<usize> = names.iter().map(|name| stripe(name.as_str())).collect();
+        stripes.sort_unstable();
+        stripes.dedup();
+        let mut turns = Vec::with_capacity(stripes.len());
+        for mutex in stripes.into_iter().filter_map(|at| self.datasets.get(at)) {
+            turns.push(Arc::clone(mutex).lock_owned().await);
+        }
+        turns
     }
 }
 
 async fn lock(stripes: &[Arc<tokio::sync::Mutex<()>>], name: &str) -> Option<OwnedMutexGuard<()>> {
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    let at = usize::try_from(hasher.finish() % STRIPES as u64).unwrap_or_default();
-    match stripes.get(at) {
+    match stripes.get(stripe(name)) {
         Some(stripe) => Some(Arc::clone(stripe).lock_owned().await),
         None => None,
     }
+}
+
+fn stripe(name: &str) -> usize {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    usize::try_from(hasher.finish() % STRIPES as u64).unwrap_or_default()
 }
 
 /// Runs something that blocks on a thread for it.

@@ -103,7 +103,7 @@ impl Shared {
         let ticket = self.retired.begin_plan();
         let planned = self.engine.plan(&incoming.spec, &context, None).await?;
         let is_waited_for = may_wait && planned.is_collected();
-        let uses = Uses::of(planned.pins(), &incoming.spec)?;
+        let uses = Uses::of(&planned, &incoming.spec)?;
         let live = Arc::new(Live {
             id: JobId::generate(),
             name: incoming.spec.name.clone(),

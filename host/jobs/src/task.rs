@@ -7,7 +7,7 @@ use crate::submit::{context_options, keep};
 use crate::views::OutputView;
 use azora_connect::{Receipt, Token};
 use azora_engine::{Planned, RunContext};
-use azora_spec::{Blame, Code, Failure, JobSpec, JobState, Sink, WriteMode};
+use azora_spec::{Blame, Code, DatasetName, Failure, JobSpec, JobState, Sink, WriteMode};
 use azora_store::{DatasetCommitted, Ending, Event};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ struct Job {
 /// What a successful job leaves behind.
 struct Success {
     receipt: Receipt,
-    dataset: Option<DatasetCommitted>,
+    datasets: Vec<DatasetCommitted>,
     result: Option<azora_engine::JobResult>,
 }
 
@@ -110,7 +110,7 @@ impl Job {
             }
             self.run_all(prepared, deadline).await?;
         }
-        let want = self.planned.partitions();
+        let want = self.planned.tokens();
         if prepared.len() != want {
             return Err(Failure::from(Error::Tokens { got: prepared.len(), want }).into());
         }
@@ -252,10 +252,9 @@ impl Job {
         if live.cancel.is_cancelled() && !is_commit_begun {
             return Err(Stop::Cancelled);
         }
-        let _turn = match &self.spec.sink {
-            Sink::Dataset { name, .. } => shared.lock_dataset(name).await,
-            _ => None,
-        };
+        let own = if let Sink::Dataset { name, .. } = &self.spec.sink { Some(name) } else { None };
+        let written: Vec<&DatasetName> = own.into_iter().chain(self.planned.dead_letters()).collect();
+        let _turns = shared.lock_datasets(&written).await;
         if !is_commit_begun {
             self.check_target()?;
         }
@@ -264,10 +263,14 @@ impl Job {
             shared.record(&[Event::CommitBegun { job: live.id, at_ms: now_ms() }], live).await.ok_or(Stop::Halted)?;
         }
         let receipt = self.commit_tokens(tokens).await?;
-        let dataset = shared.committed(&self.planned, live.id).await?;
+        let own = shared.committed(&self.planned, live.id).await?;
+        let dead_letters = shared.dead_letters(&self.planned, live.id, tokens).await?;
+        // A restart may have found the commit begun, and then nothing was counted in this life.
+        live.board.lock().refused = azora_engine::Engine::refused(&self.planned, tokens)?;
+        let datasets = dead_letters.into_iter().chain(own).collect();
         let result =
             if self.planned.is_collected() { Some(shared.engine.result(live.id, self.planned.description(), tokens)?) } else { None };
-        self.succeed(Success { receipt, dataset, result }).await
+        self.succeed(Success { receipt, datasets, result }).await
     }
 
     /// Another job may have made the dataset since this one was planned.
@@ -304,10 +307,11 @@ impl Job {
 
     async fn succeed(&self, success: Success) -> Result<Outcome, Stop> {
         let (shared, live) = (&self.shared, &self.live);
-        let Success { receipt, dataset, result } = success;
-        let old = dataset.as_ref().and_then(|dataset| shared.store.dataset(&dataset.name));
+        let Success { receipt, datasets, result } = success;
+        let old: Vec<_> = datasets.iter().filter_map(|dataset| shared.store.dataset(&dataset.name)).collect();
         let at_ms = now_ms();
         let has_result = result.is_some();
+        let (stages, refused) = live.records();
         let ending = Ending {
             job: live.id,
             at_ms,
@@ -317,14 +321,14 @@ impl Job {
             bytes: receipt.bytes,
             outputs: receipt.outputs.clone(),
             result: has_result.then(|| self.planned.description().to_owned()),
-            stages: live.board.lock().stages.records(),
+            stages,
+            refused,
+            dead_letters: self.planned.dead_letters().map(ToString::to_string),
             last_seq: live.events.last_seq() + 1,
         };
-        let events: Vec<Event> = dataset.into_iter().map(Event::DatasetCommitted).chain([Event::Ended(ending)]).collect();
+        let events: Vec<Event> = datasets.into_iter().map(Event::DatasetCommitted).chain([Event::Ended(ending)]).collect();
         shared.record(&events, live).await.ok_or(Stop::Halted)?;
-        if let Some(old) = old {
-            shared.retire(&old);
-        }
+        old.iter().for_each(|old| shared.retire(old));
         let output = OutputView { rows: receipt.rows, bytes: receipt.bytes, outputs: receipt.outputs };
         live.ended(JobState::Succeeded, at_ms, None, Some(output), has_result);
         Ok(Outcome::Succeeded(result.map(Box::new)))
@@ -364,6 +368,7 @@ impl Shared {
     /// Records that a job failed or was cancelled. What it prepared is gone already.
     pub(crate) async fn fail(&self, live: &Live, state: JobState, failure: Failure) -> Outcome {
         let at_ms = now_ms();
+        let (stages, refused) = live.records();
         let ending = Ending {
             job: live.id,
             at_ms,
@@ -373,7 +378,10 @@ impl Shared {
             bytes: 0,
             outputs: Vec::new(),
             result: None,
-            stages: live.board.lock().stages.records(),
+            stages,
+            refused,
+            // What a job that fails had left out is not kept.
+            dead_letters: None,
             last_seq: live.events.last_seq() + 1,
         };
         if self.record(&[Event::Ended(ending)], live).await.is_none() {

@@ -73,6 +73,10 @@ pub struct JobView {
     pub lambdas: Vec<azora_engine::LambdaUse>,
     /// Progress by stage; of an ended job, the last state of it.
     pub stages: Vec<StageView>,
+    /// Rows and records that were left out, by reason; in lists, those of living jobs only.
+    pub refused: Vec<azora_engine::Refused>,
+    /// The dataset that keeps them, where they are kept.
+    pub dead_letters: Option<DatasetName>,
     /// Why it failed or was cancelled.
     pub failure: Option<Failure>,
     /// What it wrote, where it succeeded.

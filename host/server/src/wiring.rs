@@ -21,7 +21,7 @@ pub(crate) const COMPILE_COMPONENT: &str = "compile-component";
 pub(crate) async fn join(config: &Config) -> Result<(Handle, App)> {
     let data_dir = make(&config.data_dir)?;
     let roots = config.file_roots.iter().map(|root| root_of(config, &data_dir, root)).collect::<Result<Vec<_>>>()?;
-    let registry = registry(config, &data_dir)?;
+    let registry = registry(config, &data_dir, &roots)?;
     let store = Store::open(&azora_store::Options::new(&data_dir)).map_err(|error| part("the store", (&error).into()))?;
     let catalog = Catalog::new(store.clone());
     let sandbox = sandbox(config, &data_dir, &setup(config))?;
@@ -82,12 +82,13 @@ fn setup(config: &Config) -> Setup {
 }
 
 /// The connectors beside files, which are the engine's own.
-fn registry(config: &Config, data_dir: &Path) -> Result<Registry> {
+fn registry(config: &Config, data_dir: &Path, roots: &[PathBuf]) -> Result<Registry> {
     let setup = setup(config);
+    let files = azora_database::Files { roots: roots.to_vec(), staging: data_dir.join("staging/sqlite") };
     let over_http = azora_http::connectors(&setup).map_err(|failure| part("the connectors over HTTP", failure))?;
     // One entry for each crate of connectors.
     let crates: [Vec<Arc<dyn Connector>>; 5] = [
-        azora_database::connectors(&setup),
+        azora_database::connectors(&setup, &files),
         over_http,
         azora_kafka::connectors(&setup, config.kafka_brokers.as_deref(), data_dir.join("staging/kafka")),
         azora_object_store::connectors(&setup),

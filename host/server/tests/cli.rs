@@ -1,5 +1,7 @@
 //! The program as people and service managers meet it: its output, its exit codes, its signals. Crashes are in `process`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;

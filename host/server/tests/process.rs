@@ -215,7 +215,6 @@ fn expected() -> Value {
     json!([rows.len(), rows.iter().sum::<u64>(), rows.iter().fold(0, |all, row| all ^ row), rows.len()])
 }
 
-#[expect(clippy::disallowed_methods, reason = "the variables are how a nightly run asks for more")]
 fn setting(name: &str, default: u64) -> Result<u64> {
     std::env::var(name).map_or(Ok(default), |text| text.parse().with_context(|| format!("{name} is no number")))
 }
@@ -283,6 +282,79 @@ fn sweep(kills: u64, seed: u64) -> Result<()> {
         .collect();
     ensure!(left.is_empty(), "staging was left behind: {left:?}");
     eprintln!("{} jobs, {kills} kills, {attempts} runs, an undisturbed job took {usual:?}", ids.len());
+    Ok(())
+}
+
+/// Rows of the file with bad records, every 1,000th of which is no JSON, and every 700th of which has no text.
+const MIXED_ROWS: u64 = 200_000;
+
+/// File with bad records → lambda that fails on some rows → dataset, with everything that is left out in another one.
+fn leaving_out(place: &Place, name: &str) -> Value {
+    json!({
+        "source": {"type": "file", "path": place.dir.path().join("files/mixed.ndjson"), "badRecords": "dead-letter"},
+        "operations": [{"type": "map", "function": "r => r.s.length + r.id"}, {"type": "filter", "function": "x => x >= 0"}],
+        "sink": {"type": "dataset", "name": name},
+        "options": {"parallelism": 2, "onError": "dead-letter", "deadLetters": format!("{name}-letters")},
+    })
+}
+
+#[test]
+fn killed_at_random_moments_dead_letters_are_there_exactly_once() -> Result<()> {
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let seed = setting("AZORA_TEST_SEED", clock)?;
+    let kills = setting("AZORA_TEST_KILLS", 30)?.div_ceil(4);
+    leave_out(kills, seed).with_context(|| format!("AZORA_TEST_SEED={seed}"))
+}
+
+fn leave_out(kills: u64, seed: u64) -> Result<()> {
+    let place = Place::new()?;
+    let is_broken = |row: u64| row % 1000 == 999;
+    let is_null = |row: u64| row % 700 == 350 && !is_broken(row);
+    let mut text = String::new();
+    for row in 0..MIXED_ROWS {
+        text.push_str(&match (is_broken(row), is_null(row)) {
+            (true, _) => format!("{{\"id\": {row}, broken\n"),
+            (_, true) => format!("{{\"id\":{row},\"s\":null,\"pad\":\"{row:032}\"}}\n"),
+            _ => format!("{{\"id\":{row},\"s\":\"abc\",\"pad\":\"{row:032}\"}}\n"),
+        });
+    }
+    fs::write(place.dir.path().join("files/mixed.ndjson"), text)?;
+    let (broken, empty) = ((0..MIXED_ROWS).filter(|row| is_broken(*row)).count(), (0..MIXED_ROWS).filter(|row| is_null(*row)).count());
+    let good: Vec<u64> = (0..MIXED_ROWS).filter(|row| !is_broken(*row) && !is_null(*row)).map(|row| row + 3).collect();
+    let mut random_state = seed;
+    let mut server = place.start()?;
+    let began = Instant::now();
+    ensure!(server.ended(&server.submit(&leaving_out(&place, "undisturbed"))?)?["state"] == "succeeded");
+    let usual = began.elapsed();
+    let mut ids = Vec::new();
+    for kill in 0..kills {
+        let name = format!("kept{kill}");
+        ids.push((name.clone(), server.submit(&leaving_out(&place, &name))?));
+        std::thread::sleep(usual.mul_f64(1.2 * random(&mut random_state)));
+        server.kill()?;
+        server = place.start()?;
+    }
+    let mut attempts = 0;
+    for (name, id) in &ids {
+        let job = server.ended(id)?;
+        ensure!(job["state"] == "succeeded" && job["rows"] == good.len(), "{name} ended as {job}");
+        attempts += job["attempts"].as_u64().unwrap_or_default();
+        let left_out = &job["leftOut"];
+        ensure!(left_out["rows"] == broken + empty && left_out["deadLetters"] == format!("{name}-letters"), "{name}: {left_out}");
+        let by_code =
+            "SELECT code, count(*) AS n, count(DISTINCT coalesce(position, record)) AS d FROM letters GROUP BY code ORDER BY code";
+        let sql = json!({"query": by_code.replace("letters", &format!("\"{name}-letters\""))});
+        let (status, rows) = server.send(reqwest::Method::POST, "/api/v1/sql", Some(&sql))?;
+        ensure!(status == 200, "{name}: {rows}");
+        let rows = rows.get("rows").cloned().unwrap_or(rows);
+        let expect = json!([{"code": "lambda.threw", "n": empty, "d": empty}, {"code": "record.bad", "n": broken, "d": broken}]);
+        ensure!(rows == expect, "{name} has the letters {rows}, expected {expect}");
+        let sum = json!({"dataset": name, "operations": [{"type": "sum"}]});
+        server.send(reqwest::Method::POST, "/spark/init", Some(&json!({})))?;
+        let (_, answer) = server.send(reqwest::Method::POST, "/rdd/process", Some(&sum))?;
+        ensure!(answer["result"] == good.iter().sum::<u64>(), "{name}: {answer}");
+    }
+    eprintln!("{kills} kills, {attempts} runs, an undisturbed job took {usual:?}");
     Ok(())
 }
 

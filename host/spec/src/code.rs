@@ -205,6 +205,8 @@ codes! {
     SecretUnknown = "secret.unknown", Caller;
     /// A record of a source cannot be read as a row.
     RecordBad = "record.bad", Caller;
+    /// A job has more dead letters than are kept.
+    DeadLettersLimit = "dead_letters.limit", Caller;
     /// A path is outside the configured roots.
     PathOutside = "path.outside_roots", Caller;
     /// A path does not exist.

@@ -115,10 +115,18 @@ pub struct JobOptions {
     pub guest: GuestLimits,
     /// What happens to poison rows.
     pub on_error: OnError,
+    /// The dataset that keeps them, where they are kept; one named after the sink where absent.
+    pub dead_letters: Option<DatasetName>,
 }
 
 impl Default for JobOptions {
     fn default() -> Self {
-        Self { parallelism: None, time_max: crate::limits::JOB_TIME_MAX, guest: GuestLimits::default(), on_error: OnError::Fail }
+        Self {
+            parallelism: None,
+            time_max: crate::limits::JOB_TIME_MAX,
+            guest: GuestLimits::default(),
+            on_error: OnError::Fail,
+            dead_letters: None,
+        }
     }
 }

@@ -62,6 +62,13 @@ pub const PAGE_ROWS_DEFAULT: usize = 50;
 /// Longest run of a job where it does not ask for less.
 pub const JOB_TIME_MAX: Duration = Duration::from_secs(3600);
 
+/// Most dead letters of one job: bad records of its sources and rows on which its functions fail. One more fails it.
+pub const DEAD_LETTERS_MAX: usize = 100_000;
+/// Most bytes of all dead letters of one job, which are held in memory until it ends.
+pub const DEAD_LETTERS_BYTES_MAX: usize = 64 << 20;
+/// Most bytes of a record that its dead letter repeats.
+pub const DEAD_LETTER_RECORD_BYTES_MAX: usize = 64 << 10;
+
 /// What one instance of a guest may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuestLimits {

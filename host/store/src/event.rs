@@ -163,8 +163,25 @@ pub struct Ending {
     /// Progress as it stood at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageRecord>,
+    /// Rows and records that were left out, by reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedRecord>,
+    /// The dataset that keeps them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<String>,
     /// Number of the job's last event.
     pub last_seq: u64,
+}
+
+/// What an ended job left out for one reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRecord {
+    /// A failure's code.
+    pub code: String,
+    /// Why, for people.
+    pub reason: String,
+    /// How many rows or records.
+    pub rows: u64,
 }
 
 /// One stage of an ended job.

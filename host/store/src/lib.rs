@@ -20,7 +20,9 @@ mod upkeep;
 
 pub use blob::Blob;
 pub use error::{Error, Result};
-pub use event::{Accepted, ContextRecord, DatasetCommitted, Ending, Event, Keyed, PartitionRecord, PluginAdded, StageRecord};
+pub use event::{
+    Accepted, ContextRecord, DatasetCommitted, Ending, Event, Keyed, PartitionRecord, PluginAdded, RefusedRecord, StageRecord,
+};
 pub use journal::Lsn;
 pub use record::{DatasetRow, EndedRow, JobRow, KeyRow, PluginRow};
 pub use store::{Options, Retention, Store};

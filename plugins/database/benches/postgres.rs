@@ -41,7 +41,7 @@ fn main() {
 }
 
 async fn source(server: &Postgres) -> Arc<dyn Source> {
-    let connectors = azora_database::connectors(&Setup::local());
+    let connectors = azora_database::connectors(&Setup::local(), &azora_database::Files::default());
     let connector = connectors.iter().find(|connector| connector.name() == "postgresql").unwrap();
     let config = serde_json::json!({"table": "orders", "connection": {"host": "127.0.0.1", "port": server.process.port(),
         "user": Postgres::USER, "password": Postgres::PASSWORD, "database": "postgres"}});

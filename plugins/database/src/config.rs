@@ -3,9 +3,11 @@
 
 mod address;
 mod fields;
+pub(crate) mod file;
 
 use crate::sql::Table;
-use azora_connect::Secrets;
+use arrow::datatypes::Fields as Columns;
+use azora_connect::{Secrets, json};
 use azora_spec::{Code, Failure, Secret};
 use fields::Fields;
 use serde_json::{Map, Value};
@@ -241,6 +243,17 @@ pub(crate) fn writing(config: &Map<String, Value>, more: &[&str]) -> Result<Writ
     let writing = Writing { table: Table::new(schema, table), mode, keys, create: fields.flag("create")?.unwrap_or(false) };
     fields.finish()?;
     Ok(writing)
+}
+
+/// Columns and their types as a request tells them in a member.
+fn told(config: &Map<String, Value>, member: &'static str) -> Result<Columns, Failure> {
+    match config.get(member) {
+        None | Some(Value::Null) => Ok(Columns::empty()),
+        Some(Value::Object(columns)) if columns.len() <= COLUMNS_MAX => json::told(columns, &format!("/{member}")),
+        Some(_) => Err(Failure::new(Code::ConnectorConfig, format!("'{member}' is an object of columns and the words of their types"))
+            .hint(azora_connect::types::HINT)
+            .at(format!("/{member}"))),
+    }
 }
 
 #[cfg(test)]

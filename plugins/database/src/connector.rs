@@ -6,18 +6,33 @@ use crate::error::Site;
 use crate::mysql::{self, MySqlSink, MySqlSource};
 use crate::postgres::{self, PostgresSink, PostgresSource};
 use crate::schema;
+use crate::sqlite::{self, Roots, SqliteSink, SqliteSource, Staging};
 use async_trait::async_trait;
 use azora_connect::{Connector, ConnectorKind, Half, Setup, Sink, Source};
 use azora_spec::{Code, Failure};
 use serde_json::{Map, Value};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+
+/// The folders of a server that databases in files need.
+#[derive(Debug, Clone, Default)]
+pub struct Files {
+    /// Below these a request may name databases.
+    pub roots: Vec<PathBuf>,
+    /// The server's own, for rows that wait for their commit. It is made when it is needed.
+    pub staging: PathBuf,
+}
 
 /// All connectors of this crate.
 #[must_use]
-pub fn connectors(setup: &Setup) -> Vec<Arc<dyn Connector>> {
-    let one = |engine| Arc::new(Database { engine, setup: setup.clone() }) as Arc<dyn Connector>;
-    vec![one(None), one(Some(Engine::Postgres)), one(Some(Engine::MySql))]
+pub fn connectors(setup: &Setup, files: &Files) -> Vec<Arc<dyn Connector>> {
+    let (roots, staging) = (Roots::new(&files.roots), Staging::new(files.staging.clone()));
+    let one = |engine| {
+        let (setup, roots, staging) = (setup.clone(), roots.clone(), staging.clone());
+        Arc::new(Database { engine, setup, roots, staging }) as Arc<dyn Connector>
+    };
+    vec![one(None), one(Some(Engine::Postgres)), one(Some(Engine::MySql)), one(Some(Engine::Sqlite))]
 }
 
 #[derive(Debug)]
@@ -25,6 +40,8 @@ struct Database {
     /// None where the request says it.
     engine: Option<Engine>,
     setup: Setup,
+    roots: Roots,
+    staging: Staging,
 }
 
 impl Database {
@@ -55,16 +72,28 @@ impl Database {
         Ok(mysql::Server { site, connection, addresses })
     }
 
+    fn sqlite(&self, config: &Map<String, Value>) -> Result<sqlite::Server, Failure> {
+        let place = config::file::place(config)?;
+        let site = Site::new(Engine::Sqlite.product(), &place.path);
+        Ok(sqlite::Server { site, place: Arc::new(place), roots: self.roots.clone() })
+    }
+
     fn faults(&self, half: Half, config: &Map<String, Value>) -> Result<(), Failure> {
-        match self.engine(config)? {
+        let more = match self.engine(config)? {
             engine @ (Engine::Postgres | Engine::MySql) => {
                 config::connection(config, engine, &self.setup.secrets)?;
+                &[][..]
+            }
+            Engine::Sqlite => {
+                config::file::place(config)?;
+                config::file::types(config)?;
+                config::file::MEMBERS
             }
             other => return Err(absent(other)),
-        }
+        };
         match half {
-            Half::Source => config::reading(config, &[]).map(|_| ()),
-            Half::Sink => config::writing(config, &[]).map(|_| ()),
+            Half::Source => config::reading(config, more).map(|_| ()),
+            Half::Sink => config::writing(config, more).map(|_| ()),
         }
     }
 }
@@ -97,10 +126,14 @@ impl Connector for Database {
 
     fn label(&self, config: &Map<String, Value>) -> String {
         let Ok(engine) = self.engine(config) else { return "database://".to_owned() };
-        let what = match config::reading(config, &[]).map(|reading| reading.what) {
+        let what = match config::reading(config, config::file::MEMBERS).map(|reading| reading.what) {
             Ok(What::Table(table)) => format!("/{}", table.shown()),
             _ => String::new(),
         };
+        if engine == Engine::Sqlite {
+            let place = config::file::place(config).map(|place| place.path).unwrap_or_default();
+            return format!("sqlite://{place}{what}");
+        }
         match config::connection(config, engine, &self.setup.secrets) {
             Ok(connection) => format!("{}://{}/{}{what}", engine.name(), connection.host, connection.database),
             Err(_) => format!("{}://", engine.name()),
@@ -117,6 +150,10 @@ impl Connector for Database {
                 let reading = config::reading(config, &[])?;
                 Ok(Arc::new(MySqlSource::connect(self.mysql(config).await?, reading).await?))
             }
+            Engine::Sqlite => {
+                let reading = config::reading(config, config::file::MEMBERS)?;
+                Ok(Arc::new(SqliteSource::connect(self.sqlite(config)?, reading, config::file::types(config)?).await?))
+            }
             other => Err(absent(other)),
         }
     }
@@ -131,6 +168,10 @@ impl Connector for Database {
                 let writing = config::writing(config, &[])?;
                 Ok(Arc::new(MySqlSink::new(self.mysql(config).await?, writing)))
             }
+            Engine::Sqlite => {
+                let writing = config::writing(config, config::file::MEMBERS)?;
+                Ok(Arc::new(SqliteSink::new(self.sqlite(config)?, writing, self.staging.clone())))
+            }
             other => Err(absent(other)),
         }
     }
@@ -138,6 +179,6 @@ impl Connector for Database {
 
 fn absent(engine: Engine) -> Failure {
     Failure::new(Code::ConnectorConfig, format!("{} is not there yet", engine.product()))
-        .hint("databases are PostgreSQL, MySQL and MariaDB")
+        .hint("databases are PostgreSQL, MySQL, MariaDB and SQLite")
         .at("/databaseType")
 }

@@ -68,6 +68,9 @@ pub(crate) enum Error {
     /// What was staged is not what the commit found.
     #[error("{site} has {found} staged rows of a partition where {want} were written")]
     Staged { site: Site, found: u64, want: u64 },
+    /// The server's own files for staged rows.
+    #[error("{0}")]
+    Stage(&'static str),
     /// A step of this crate that cannot fail did.
     #[error("an internal step of the database connector failed: {0}")]
     Broken(&'static str),
@@ -96,6 +99,7 @@ impl From<Error> for Failure {
                 if hint.is_empty() { failure } else { failure.hint(hint) }
             }
             Error::Value { .. } | Error::Constraint { .. } | Error::Columns { .. } => Self::new(Code::DataInvalid, message),
+            Error::Stage(_) => Self::new(Code::ConnectorUnavailable, message),
             Error::Foreign(_) | Error::Broken(_) => Self::new(Code::Internal, message),
         }
     }

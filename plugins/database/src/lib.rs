@@ -1,4 +1,4 @@
-//! Databases as sources and sinks: PostgreSQL, MySQL and MariaDB. Queries are pushed down as they are
+//! Databases as sources and sinks: PostgreSQL, MySQL and MariaDB, SQLite. Queries are pushed down as they are
 //! written; planning them is the engine's business, and the connections of other kinds are other crates'.
 
 mod cells;
@@ -12,6 +12,7 @@ mod schema;
 mod sink;
 mod source;
 mod sql;
+mod sqlite;
 mod tls;
 
-pub use connector::connectors;
+pub use connector::{Files, connectors};

@@ -19,10 +19,39 @@ pub(crate) fn config(engine: Option<Engine>) -> Value {
         "keys": names,
         "create": {"type": "boolean", "description": "of a sink: make the table where it is not there"},
     });
-    if let (None, Some(map)) = (engine, properties.as_object_mut()) {
-        map.insert("databaseType".to_owned(), json!({"enum": ["postgresql", "postgres", "mysql", "mariadb"], "default": "postgresql"}));
+    if let Some(map) = properties.as_object_mut() {
+        if engine.is_none() {
+            let words = ["postgresql", "postgres", "mysql", "mariadb", "sqlite"];
+            map.insert("databaseType".to_owned(), json!({"enum": words, "default": "postgresql"}));
+        }
+        if matches!(engine, None | Some(Engine::Sqlite)) {
+            map.insert("path".to_owned(), json!({"type": "string", "description": "of SQLite: the file below a configured root"}));
+            let about = "of SQLite: columns and their types, in place of the declared ones";
+            map.insert("types".to_owned(), json!({"type": "object", "additionalProperties": {"type": "string"}, "description": about}));
+        }
+        if engine == Some(Engine::Sqlite) {
+            map.insert("connection".to_owned(), file());
+        }
     }
     json!({"type": "object", "properties": properties})
+}
+
+/// The `connection` of a database that is a file.
+fn file() -> Value {
+    json!({
+        "anyOf": [
+            {"type": "string", "description": "a path, or sqlite:PATH"},
+            {
+                "type": "object",
+                "properties": {
+                    "path": {"type": "string"},
+                    "database": {"type": "string", "description": "the same"},
+                    "busyTimeoutMs": {"type": "integer", "default": 10000, "maximum": 60000},
+                    "statementTimeoutMs": {"type": "integer", "default": 3600000},
+                },
+            },
+        ],
+    })
 }
 
 fn connection() -> Value {

@@ -9,6 +9,7 @@ use crate::source::{Bound, Part};
 pub(crate) enum Dialect {
     Postgres,
     MySql,
+    Sqlite,
 }
 
 impl Dialect {
@@ -16,7 +17,7 @@ impl Dialect {
     pub(crate) fn name(self, name: &str) -> String {
         match self {
             Self::MySql => format!("`{}`", name.replace('`', "``")),
-            Self::Postgres => format!("\"{}\"", name.replace('"', "\"\"")),
+            Self::Postgres | Self::Sqlite => format!("\"{}\"", name.replace('"', "\"\"")),
         }
     }
 
@@ -31,7 +32,7 @@ impl Dialect {
         match self {
             Self::Postgres if text.contains('\\') => format!("E'{}'", doubled.replace('\\', "\\\\")),
             Self::MySql => format!("'{}'", doubled.replace('\\', "\\\\")),
-            Self::Postgres => format!("'{doubled}'"),
+            Self::Postgres | Self::Sqlite => format!("'{doubled}'"),
         }
     }
 
@@ -110,6 +111,7 @@ impl Select {
         match (self.skip, dialect) {
             (0, _) => {}
             (skip, Dialect::Postgres) => sql.push_str(&format!(" OFFSET {skip}")),
+            (skip, Dialect::Sqlite) => sql.push_str(&format!(" LIMIT -1 OFFSET {skip}")),
             (skip, Dialect::MySql) => sql.push_str(&format!(" LIMIT 18446744073709551615 OFFSET {skip}")),
         }
         sql

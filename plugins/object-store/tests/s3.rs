@@ -1,6 +1,8 @@
 //! The connector against a real S3 server: the conformance suite over every format, folders as columns, compression, bad
 //! records, and servers, buckets and keys that are not there.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
+
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use azora_connect::conformance::{self, Expect, Promise, SinkCase, sample};

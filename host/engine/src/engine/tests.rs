@@ -2,6 +2,7 @@
 
 use crate::testing::{Bench, TestProgress, file_sink, inline, job, run_context, source};
 use crate::{ContextOptions, Pins, Progress, RunContext};
+use azora_spec::wire::{Unknown, job_spec};
 use azora_spec::{Code, Combination, FileFormat, Input, JobId, JobSpec, Operation, OtherInput, Sink, SortOrder, WriteMode};
 use datafusion::arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema};
@@ -33,6 +34,10 @@ fn write_rows(bench: &Bench, name: &str, rows: i64) {
         writer.flush().unwrap();
     }
     writer.close().unwrap();
+}
+
+fn operations(list: Value) -> Vec<Operation> {
+    job_spec(&json!({"data": [], "operations": list}), Unknown::Refuse).unwrap().operations
 }
 
 fn small_memory(bench: &mut Bench, parallelism: usize) {
@@ -83,6 +88,23 @@ async fn parquet_is_cut_into_partitions_that_keep_the_order() {
     let batches: Vec<RecordBatch> = result.batches().try_collect().await.unwrap();
     let ids = batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec());
     assert!(ids.eq((0..1_000_000).map(mixed)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_over_parquet_of_any_size_see_every_row() {
+    let bench = Bench::new();
+    // Around the sizes from which files are cut, by us and by DataFusion.
+    for rows in [100, 60_000, 200_000] {
+        for name in ["all/0.parquet", "all/1.parquet"] {
+            write_rows(&bench, name, rows);
+        }
+        let read = || source(json!({"path": "all", "columns": ["id"]}));
+        let expect: i64 = 2 * (0..rows).map(|row| mixed(row) % 1000).sum::<i64>();
+        let sum = job(read(), operations(json!([{"type": "map", "function": "x => x % 1000"}, {"type": "sum"}])), Sink::Collect);
+        assert_eq!(bench.answer(&sum).await.unwrap(), json!(expect), "{rows} rows");
+        let reduced = operations(json!([{"type": "map", "function": "x => x % 1000"}, {"type": "reduce", "function": "(a, b) => a + b"}]));
+        assert_eq!(bench.answer(&job(read(), reduced, Sink::Collect)).await.unwrap(), json!(expect), "{rows} rows");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,6 +163,29 @@ async fn a_cancelled_run_and_one_over_its_time_end() {
     assert_eq!(bench.engine.run(&planned, run_context(id)).await.unwrap_err().code, Code::JobTimeout);
     bench.engine.abort(&planned, id, &[]).await.unwrap();
     assert!(!bench.root().join("out").exists());
+}
+
+/// The guest of one partition computes for ever on its thread; whatever stops it must not need that thread.
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelling_stops_a_guest_that_computes() {
+    let bench = Bench::new();
+    let endless = Operation::Map(azora_spec::Function::Lambda("x => { let n = 0; while (x === 1) { n++ } return n }".to_owned()));
+    let mut spec = job(inline(json!([0, 1])), vec![endless], Sink::Collect);
+    spec.options.parallelism = Some(2);
+    spec.options.guest.call_time_max = Duration::from_secs(3600);
+    let planned = bench.plan(&spec).await.unwrap();
+    let progress = Arc::new(TestProgress::default());
+    let context = RunContext { progress: Arc::clone(&progress) as _, ..run_context(JobId::generate()) };
+    let cancel = context.cancel.clone();
+    let run = bench.engine.run(&planned, context);
+    let cancelling = async {
+        while progress.prepared.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        cancel.cancel();
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(120), async { tokio::join!(run, cancelling).0 }).await;
+    assert_eq!(ended.expect("it ends").unwrap_err().code, Code::JobCancelled);
 }
 
 #[tokio::test(flavor = "multi_thread")]

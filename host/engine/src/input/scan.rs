@@ -1,6 +1,7 @@
 //! A connector's source as a table: every partition reads its splits one after the other, no faster than the plan above
 //! takes the rows.
 
+use crate::letters::Records;
 use crate::relation::{Relation, RunScope};
 use crate::{Error, failure_of};
 use async_trait::async_trait;
@@ -53,6 +54,8 @@ pub(crate) struct SourceTable {
     partitions: Arc<[Vec<Split>]>,
     place: Place,
     bad_records: OnError,
+    /// The connector, for people.
+    label: Arc<str>,
 }
 
 impl SourceTable {
@@ -61,12 +64,14 @@ impl SourceTable {
         let element = Element::of(&schema);
         // Plans carry no schema metadata: see `Relation`.
         let schema = Arc::new(Schema::new(schema.fields().clone()));
-        Self { source, element, schema, partitions: group(splits, parallelism).into(), place, bad_records: OnError::Fail }
+        let partitions = group(splits, parallelism).into();
+        Self { source, element, schema, partitions, place, bad_records: OnError::Fail, label: "".into() }
     }
 
-    /// The same, with what happens to records that are no rows.
-    pub(crate) fn with_bad_records(mut self, policy: OnError) -> Self {
+    /// The same, with what happens to records that are no rows, and the connector that they are said to be of.
+    pub(crate) fn with_bad_records(mut self, policy: OnError, label: &str) -> Self {
         self.bad_records = policy;
+        self.label = label.into();
         self
     }
 
@@ -132,6 +137,7 @@ impl TableProvider for SourceTable {
             limit,
             place: self.place,
             bad_records: self.bad_records,
+            label: Arc::clone(&self.label),
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         }))
@@ -148,6 +154,7 @@ struct SourceExec {
     limit: Option<usize>,
     place: Place,
     bad_records: OnError,
+    label: Arc<str>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -189,11 +196,12 @@ impl ExecutionPlan for SourceExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let splits = self.partitions.get(partition).cloned().ok_or_else(|| DataFusionError::Internal("no such partition".to_owned()))?;
         let schema = self.schema();
+        let scope = context.session_config().get_extension::<RunScope>();
         let request = ReadRequest {
             projection: self.projection.clone(),
             batch_rows: context.session_config().batch_size().clamp(1, limits::BATCH_ROWS),
             batch_bytes: BATCH_BYTES,
-            rejects: Rejects::new(self.bad_records),
+            rejects: self.rejects(partition, scope.as_deref()),
         };
         let reading = Reading {
             source: Arc::clone(&self.source),
@@ -204,7 +212,6 @@ impl ExecutionPlan for SourceExec {
             left: self.limit,
             rows: MetricBuilder::new(&self.metrics).output_rows(partition),
         };
-        let scope = context.session_config().get_extension::<RunScope>();
         let batches = match (self.place, scope) {
             (Place::Network, Some(scope)) => reading.elsewhere(&scope),
             (Place::Network, None) | (Place::Local, _) => reading.here(),
@@ -226,6 +233,21 @@ impl ExecutionPlan for SourceExec {
 
     fn fetch(&self) -> Option<usize> {
         self.limit
+    }
+}
+
+impl SourceExec {
+    /// Where the records of a partition go that are no rows.
+    fn rejects(&self, partition: usize, scope: Option<&RunScope>) -> Rejects {
+        match (self.bad_records, scope.and_then(|scope| scope.ledger.as_ref())) {
+            (OnError::Fail, _) => Rejects::new(OnError::Fail),
+            (_, None) => Rejects::new(OnError::Skip),
+            (policy, Some(ledger)) => {
+                // Copies of this node in one plan share the splits, and nothing else does.
+                let node = self.partitions.as_ptr() as usize;
+                Rejects::handed_to(policy, Arc::new(Records { slot: ledger.slot(&self.label, node, partition), policy }))
+            }
+        }
     }
 }
 
@@ -288,13 +310,7 @@ impl Reading {
                 return Ok(None);
             }
             if self.reader.is_none() {
-                let Some(split) = self.splits.next() else {
-                    let count = self.request.rejects.count();
-                    if count > 0 {
-                        tracing::warn!(count, "records of a source were no rows and were skipped");
-                    }
-                    return Ok(None);
-                };
+                let Some(split) = self.splits.next() else { return Ok(None) };
                 self.reader = Some(self.source.open(&split, None, self.request.clone()).await?);
             }
             let Some(reader) = &mut self.reader else { continue };

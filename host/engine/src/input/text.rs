@@ -5,6 +5,7 @@ mod blocks;
 mod csv;
 mod json;
 mod lines;
+mod sift;
 
 use super::file::{self, Config};
 use crate::Options;
@@ -12,11 +13,12 @@ use crate::files::Files;
 use crate::pins::FilePin;
 use async_trait::async_trait;
 use azora_connect::{Outcome, Position, ReadRequest, Reader, Source, Split};
-use azora_spec::{Code, Failure, FileFormat};
+use azora_spec::{Code, Failure, FileFormat, OnError};
 use blocks::Blocks;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Files below this size are read by one partition.
@@ -38,6 +40,7 @@ pub(crate) struct Settings {
     has_header: bool,
     sample_rows: usize,
     record_bytes_max: usize,
+    bad_records: OnError,
 }
 
 impl Settings {
@@ -50,7 +53,18 @@ impl Settings {
             has_header: config.has_header,
             sample_rows: config.sample_rows.unwrap_or(options.sample_rows),
             record_bytes_max: options.record_bytes_max,
+            bad_records: OnError::Fail,
         }
+    }
+
+    /// The same, with what happens to records that are no rows.
+    pub(crate) fn with_bad_records(self, policy: OnError) -> Self {
+        Self { bad_records: policy, ..self }
+    }
+
+    /// Whether records that are no rows are left out.
+    fn is_tolerant(&self) -> bool {
+        self.bad_records != OnError::Fail
     }
 
     /// The type that the request gives a column.
@@ -118,6 +132,16 @@ impl Inner {
 
     fn path(&self, file: usize) -> &str {
         self.pins.get(file).map_or("", |pin| &pin.path)
+    }
+
+    /// What reads records into the wanted columns.
+    fn decoder(&self, request: &ReadRequest, has_header: bool) -> Result<Box<dyn Decode>, Failure> {
+        let projection = request.projection.as_deref();
+        Ok(match self.settings.format {
+            FileFormat::Csv => Box::new(csv::Decoder::new(self, has_header, projection, request.batch_rows)?),
+            FileFormat::Text => Box::new(lines::Decoder::new(&self.schema, projection, request.batch_rows)?),
+            _ => json::decoder(self, projection, request.batch_rows)?,
+        })
     }
 
     /// A failure at a row of a file, counted from 0 over the whole file.
@@ -196,7 +220,7 @@ impl Source for TextSource {
     async fn open(&self, split: &Split, _: Option<&Position>, request: ReadRequest) -> Result<Box<dyn Reader>, Failure> {
         let part: Part =
             serde_json::from_str(&split.payload).map_err(|_| Failure::new(Code::Internal, "a split that this source did not make"))?;
-        Ok(Box::new(TextReader::new(Arc::clone(&self.inner), part, &request)?))
+        Ok(Box::new(TextReader::new(Arc::clone(&self.inner), part, request)?))
     }
 }
 
@@ -233,26 +257,31 @@ struct TextReader {
     rows: u64,
     /// Set where no column is wanted, only the number of rows.
     bare: Option<SchemaRef>,
+    /// What to read, with the columns that are decoded.
+    request: ReadRequest,
+    /// Whether the header of the file is still to come.
+    is_headed: bool,
+    /// Records of the file in front of the part, once somebody has asked.
+    before: Option<u64>,
+    /// Rows of a region with bad records in it.
+    ready: VecDeque<RecordBatch>,
 }
 
 impl TextReader {
-    fn new(inner: Arc<Inner>, part: Part, request: &ReadRequest) -> Result<Self, Failure> {
+    fn new(inner: Arc<Inner>, part: Part, mut request: ReadRequest) -> Result<Self, Failure> {
         // The readers below cannot read "no column": they read the first one, and it is dropped.
         let is_bare = request.projection.as_ref().is_some_and(Vec::is_empty) && !inner.schema.fields().is_empty();
-        let projection = if is_bare { Some(vec![0]) } else { request.projection.clone() };
+        if is_bare {
+            request.projection = Some(vec![0]);
+        }
         let bare = is_bare.then(|| Arc::new(Schema::empty()));
         let mut blocks = inner.blocks(&part)?;
         let mut flatten = None;
-        let decode: Box<dyn Decode> = match inner.settings.format {
-            FileFormat::Csv => Box::new(csv::Decoder::new(&inner, part.start == 0, projection.as_deref(), request.batch_rows)?),
-            FileFormat::Text => Box::new(lines::Decoder::new(&inner.schema, projection.as_deref(), request.batch_rows)?),
-            format => {
-                if format == FileFormat::Json && part.start == 0 && json::is_array(&mut blocks)? {
-                    flatten = Some(json::Flatten::default());
-                }
-                json::decoder(&inner, projection.as_deref(), request.batch_rows)?
-            }
-        };
+        if inner.settings.format == FileFormat::Json && part.start == 0 && json::is_array(&mut blocks)? {
+            flatten = Some(json::Flatten::default());
+        }
+        let is_headed = inner.settings.format == FileFormat::Csv && inner.settings.has_header && part.start == 0;
+        let decode = inner.decoder(&request, is_headed)?;
         let (block, pending) = (Vec::new(), Vec::new());
         Ok(Self {
             inner,
@@ -268,11 +297,18 @@ impl TextReader {
             unfinished: 0,
             rows: 0,
             bare,
+            request,
+            is_headed,
+            before: None,
+            ready: VecDeque::new(),
         })
     }
 
     fn next(&mut self) -> Result<Option<RecordBatch>, Failure> {
         loop {
+            if let Some(batch) = self.ready.pop_front() {
+                return Ok(Some(batch));
+            }
             if self.at == self.block.len() && !self.is_end {
                 self.fill()?;
             }
@@ -281,6 +317,10 @@ impl TextReader {
             let length = rest.len();
             let bytes = self.at..self.at + length;
             let Ok(taken) = self.decode.take(self.block.get(bytes).unwrap_or_default()) else {
+                if self.inner.settings.is_tolerant() {
+                    self.sift()?;
+                    continue;
+                }
                 self.pending.extend_from_slice(self.block.get(self.at..).unwrap_or_default());
                 return Err(self.blame());
             };
@@ -298,14 +338,25 @@ impl TextReader {
             let is_large = self.pending.len() >= BATCH_BYTES && !self.decode.is_inside();
             let is_over = self.is_end && self.at == self.block.len();
             if is_full || is_large || is_over {
-                let Ok(batch) = self.decode.flush() else { return Err(self.blame()) };
+                let batch = match self.decode.flush() {
+                    Ok(None) if is_over && self.decode.is_inside() => Err(()),
+                    batch => batch,
+                };
+                let batch = match batch {
+                    Ok(batch) => batch,
+                    Err(()) if self.inner.settings.is_tolerant() => {
+                        self.sift()?;
+                        continue;
+                    }
+                    Err(()) => return Err(self.blame()),
+                };
+                self.is_headed &= self.pending.is_empty();
                 self.pending.clear();
                 match batch {
                     Some(batch) => {
                         self.rows += batch.num_rows() as u64;
                         return Ok(Some(batch));
                     }
-                    None if is_over && self.decode.is_inside() => return Err(self.blame()),
                     None if is_over => return Ok(None),
                     None => {}
                 }

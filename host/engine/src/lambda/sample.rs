@@ -103,7 +103,7 @@ async fn elements(ctx: &PlanContext, plan: LogicalPlan) -> Result<Vec<RecordBatc
     let cancel = CancellationToken::new();
     let _stop = cancel.clone().drop_guard();
     // What does not fit the columns of a lambda before this one is not learned of here, but when the job runs.
-    let scope = RunScope { cancel, io: tokio::runtime::Handle::current(), run: Arc::default() };
+    let scope = RunScope { cancel, io: tokio::runtime::Handle::current(), ledger: None, run: Arc::default() };
     let config = ctx.state.config().clone().with_extension(Arc::new(scope));
     let none = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
     let runtime = Arc::clone(ctx.state.runtime_env());

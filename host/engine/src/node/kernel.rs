@@ -9,7 +9,6 @@ use azora_spec::{Digest, Failure};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::{CastOptions, FilterBuilder, cast_with_options, take};
 use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
@@ -99,29 +98,12 @@ impl Kernel {
         metrics: &GuestMetrics,
         (pointer, pointers): (&str, &[String]),
     ) -> Result<Guest> {
-        let flag = CancelFlag::new();
         let scope = context.session_config().get_extension::<RunScope>();
-        let run = scope.as_ref().map(|scope| Arc::clone(&scope.run));
-        let watch = scope.map(|scope| {
-            let flag = flag.clone();
-            SpawnedTask::spawn(async move {
-                scope.cancel.cancelled().await;
-                flag.cancel();
-            })
-        });
+        let flag = scope.as_ref().map_or_else(CancelFlag::new, |scope| CancelFlag::from(scope.cancel.clone()));
+        let run = scope.map(|scope| Arc::clone(&scope.run));
         let instance = self.transform.start_with(flag).map_err(|error| failed(error, pointer))?;
         let (metrics, pointer, pointers) = (metrics.clone(), pointer.to_owned(), pointers.to_vec());
-        Ok(Guest {
-            kernel: Arc::clone(self),
-            instance,
-            metrics,
-            pointer,
-            pointers,
-            seen: Stats::default(),
-            failed_row: None,
-            run,
-            _watch: watch,
-        })
+        Ok(Guest { kernel: Arc::clone(self), instance, metrics, pointer, pointers, seen: Stats::default(), failed_row: None, run })
     }
 
     /// An instance outside of a plan.
@@ -188,8 +170,6 @@ pub(crate) struct Guest {
     /// The row of the last batch that the guest blamed for its failure.
     failed_row: Option<u64>,
     run: Option<Arc<CurrentRun>>,
-    /// Ends with the guest.
-    _watch: Option<SpawnedTask<()>>,
 }
 
 impl Guest {

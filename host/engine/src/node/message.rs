@@ -6,7 +6,7 @@ use super::{NodeExec, external};
 use crate::failure_of;
 use azora_sandbox::{Component, Origin};
 use azora_spec::limits::GuestLimits;
-use azora_spec::{Code, Digest, Failure};
+use azora_spec::{Code, Digest, Failure, OnError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Grows with every change that an older reader would misunderstand.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The message. A promise between processes of one version of the server.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,7 +44,34 @@ struct Message {
     meeting: MeetingMessage,
     is_stateless: bool,
     is_one_to_one: bool,
-    is_skipping: bool,
+    on_error: OnErrorMessage,
+}
+
+/// What happens to rows on which the function fails.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum OnErrorMessage {
+    Fail,
+    Skip,
+    DeadLetter,
+}
+
+impl OnErrorMessage {
+    const fn of(policy: OnError) -> Self {
+        match policy {
+            OnError::Fail => Self::Fail,
+            OnError::Skip => Self::Skip,
+            OnError::DeadLetter => Self::DeadLetter,
+        }
+    }
+
+    const fn read(&self) -> OnError {
+        match self {
+            Self::Fail => OnError::Fail,
+            Self::Skip => OnError::Skip,
+            Self::DeadLetter => OnError::DeadLetter,
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -130,7 +157,7 @@ impl TransformOperator {
             },
             is_stateless: self.is_stateless,
             is_one_to_one: self.is_one_to_one,
-            is_skipping: self.is_skipping,
+            on_error: OnErrorMessage::of(self.on_error),
         };
         serde_json::to_vec(&message).map_err(|_| external(damaged()))
     }
@@ -163,7 +190,7 @@ impl TransformOperator {
             },
             is_stateless: message.is_stateless,
             is_one_to_one: message.is_one_to_one,
-            is_skipping: message.is_skipping,
+            on_error: message.on_error.read(),
         })
     }
 }
@@ -235,7 +262,7 @@ mod tests {
             meeting: Meeting::Combine,
             is_stateless: true,
             is_one_to_one: false,
-            is_skipping: true,
+            on_error: azora_spec::OnError::DeadLetter,
             pointer: "/operations/3".to_owned(),
             pointers: Vec::new(),
         };
@@ -250,7 +277,7 @@ mod tests {
         assert_eq!(back.describe(), operator.describe());
         assert_eq!(back.encode().unwrap(), bytes);
         assert_eq!(back.kernel.limits, limits);
-        let other = String::from_utf8(bytes).unwrap().replace("\"version\":2", "\"version\":9");
+        let other = String::from_utf8(bytes).unwrap().replace("\"version\":3", "\"version\":9");
         assert_eq!(crate::failure_of(TransformOperator::decode(other.as_bytes(), &components).unwrap_err()).code, Code::Internal);
     }
 }

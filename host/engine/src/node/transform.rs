@@ -4,8 +4,10 @@ mod poison;
 
 use super::kernel::{Guest, GuestMetrics, Keeper, Kernel, Origins};
 use super::{Assembled, Gather, NodeExec, Operator, Task, batch, external};
+use crate::letters::Slot;
+use crate::relation::RunScope;
 use azora_sandbox::{Kept, Origin, Processed};
-use azora_spec::{Code, Failure};
+use azora_spec::{Code, Failure, OnError};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::{concat_batches, prep_null_mask_filter};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
@@ -60,8 +62,8 @@ pub(crate) struct TransformOperator {
     pub(crate) is_stateless: bool,
     /// Whether it must make one row of every row: an upload's `map`, which is not trusted to.
     pub(crate) is_one_to_one: bool,
-    /// Whether rows on which it fails are left out. Only for a function without a state between rows.
-    pub(crate) is_skipping: bool,
+    /// What happens to rows on which it fails; only a function without a state between rows may go on without them.
+    pub(crate) on_error: OnError,
     /// Where in the request its failures point; may be empty.
     pub(crate) pointer: String,
     /// Where each lambda of an interpreted chain stands, by its number; empty for the others.
@@ -70,12 +72,20 @@ pub(crate) struct TransformOperator {
 
 /// Where one output column comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Slot {
+enum Column {
     Made(usize),
     Passed(usize),
 }
 
 impl TransformOperator {
+    /// Where one partition notes the rows that it leaves out.
+    fn slot(self: &Arc<Self>, task: &Task) -> Option<Slot> {
+        let scope = task.context.session_config().get_extension::<RunScope>()?;
+        let source = if self.pointer.is_empty() { self.kernel.source.label.as_str() } else { self.pointer.as_str() };
+        // Copies of the node in one plan share the operator.
+        Some(scope.ledger.as_ref()?.slot(source, Arc::as_ptr(self) as usize, task.partition))
+    }
+
     /// The failure of a function that does not do what it declared.
     fn untrue(&self, why: &str) -> DataFusionError {
         let code = match self.kernel.source.origin {
@@ -86,14 +96,14 @@ impl TransformOperator {
     }
 
     /// The output columns over an input, without those whose input column was dropped.
-    fn slots(&self, input: &Schema) -> Result<Vec<(FieldRef, Slot)>> {
+    fn slots(&self, input: &Schema) -> Result<Vec<(FieldRef, Column)>> {
         let passed = |at: usize, name: &str| {
             let field = input.field(at).clone().with_name(name).with_metadata(HashMap::new());
-            (Arc::new(field), Slot::Passed(at))
+            (Arc::new(field), Column::Passed(at))
         };
         let made = |field: &Field, name: &str, at: usize| {
             let field = field.clone().with_name(name).with_metadata(HashMap::new());
-            (Arc::new(field), Slot::Made(at))
+            (Arc::new(field), Column::Made(at))
         };
         let mut slots = Vec::new();
         if self.mode == Mode::Replace {
@@ -141,9 +151,13 @@ impl Operator for TransformOperator {
     }
 
     fn needs(&self, input: &Schema, wanted: &[usize]) -> Result<Vec<usize>> {
+        if self.on_error == OnError::DeadLetter {
+            // A dead letter shows the whole row.
+            return Ok((0..input.fields().len()).collect());
+        }
         let mut needs = self.kernel.positions(input)?;
         for (at, (_, slot)) in self.slots(input)?.into_iter().enumerate() {
-            if let Slot::Passed(column) = slot
+            if let Column::Passed(column) = slot
                 && wanted.contains(&at)
             {
                 needs.push(column);
@@ -169,12 +183,14 @@ impl Operator for TransformOperator {
 
     fn open(self: Arc<Self>, task: Task) -> Result<SendableRecordBatchStream> {
         let input = task.stream()?;
-        let slots: Vec<Slot> = self.slots(&task.input.schema())?.into_iter().map(|(_, slot)| slot).collect();
+        let slots: Vec<Column> = self.slots(&task.input.schema())?.into_iter().map(|(_, slot)| slot).collect();
         let positions = self.kernel.positions(&task.input.schema())?;
         let limits = ChunkLimits::of(&self.kernel);
         let schema = Arc::clone(&task.schema);
         let running = Running {
-            chunks: Chunks::new(limits, &positions, &slots, &task.input.schema())?,
+            chunks: Chunks::new(limits, &positions, &slots, &task.input.schema(), self.on_error == OnError::DeadLetter)?,
+            slot: self.slot(&task),
+            row: 0,
             metrics: GuestMetrics::new(&task.metrics, task.partition),
             baseline: BaselineMetrics::new(&task.metrics, task.partition),
             operator: self,
@@ -203,6 +219,10 @@ struct Running {
     context: Arc<TaskContext>,
     guest: Option<Guest>,
     chunks: Chunks,
+    /// Takes note of rows that are left out; none where nobody asks for them.
+    slot: Option<Slot>,
+    /// Rows of the partition in front of the chunk at hand.
+    row: u64,
     schema: SchemaRef,
     metrics: GuestMetrics,
     baseline: BaselineMetrics,
@@ -251,7 +271,7 @@ impl Running {
     fn process(&mut self, chunk: &RecordBatch) -> Result<RecordBatch> {
         let time = self.baseline.elapsed_compute().clone();
         let _timer = time.timer();
-        if self.operator.is_skipping {
+        if self.operator.on_error != OnError::Fail {
             return Ok(self.tolerant(chunk)?.record_output(&self.baseline));
         }
         let needed: Vec<ArrayRef> = self.chunks.needed.iter().map(|&at| Arc::clone(chunk.column(at))).collect();
@@ -264,7 +284,7 @@ impl Running {
         if self.operator.is_one_to_one && (made.num_rows() != chunk.num_rows() || !matches!(kept, Kept::All)) {
             return Err(self.operator.untrue("it is declared as a map, but does not make one row of every row"));
         }
-        let passes = self.chunks.slots.iter().any(|slot| matches!(slot, Slot::Passed(_)));
+        let passes = self.chunks.slots.iter().any(|slot| matches!(slot, Column::Passed(_)));
         let (keeper, rows) = if self.operator.mode == Mode::Predicate {
             let keeper = Keeper::of_mask(mask(&made)?);
             let rows = keeper.rows(chunk.num_rows());
@@ -282,8 +302,8 @@ impl Running {
         let mut columns = Vec::with_capacity(self.chunks.slots.len());
         for slot in &self.chunks.slots {
             columns.push(match *slot {
-                Slot::Made(at) => Arc::clone(made.column(at)),
-                Slot::Passed(at) => keeper.keep(chunk.column(at))?,
+                Column::Made(at) => Arc::clone(made.column(at)),
+                Column::Passed(at) => keeper.keep(chunk.column(at))?,
             });
         }
         batch(&self.schema, columns, rows)
@@ -301,8 +321,8 @@ impl Running {
         let mut columns = Vec::with_capacity(self.chunks.slots.len());
         for slot in &self.chunks.slots {
             match *slot {
-                Slot::Made(at) => columns.push(Arc::clone(rest.column(at))),
-                Slot::Passed(_) => return internal_err!("rows at the end of a partition that passes columns"),
+                Column::Made(at) => columns.push(Arc::clone(rest.column(at))),
+                Column::Passed(_) => return internal_err!("rows at the end of a partition that passes columns"),
             }
         }
         self.baseline.record_output(rest.num_rows());
@@ -346,7 +366,7 @@ struct Chunks {
     /// Positions of the needed columns among those in use.
     needed: Vec<usize>,
     /// Output columns, passed ones as positions among those in use.
-    slots: Vec<Slot>,
+    slots: Vec<Column>,
     /// Rows that wait for more.
     waiting: Vec<RecordBatch>,
     waiting_rows: usize,
@@ -354,14 +374,17 @@ struct Chunks {
 }
 
 impl Chunks {
-    fn new(limits: ChunkLimits, positions: &[usize], slots: &[Slot], input: &Schema) -> Result<Self> {
-        let passed = slots.iter().filter_map(|slot| if let Slot::Passed(at) = slot { Some(*at) } else { None });
+    fn new(limits: ChunkLimits, positions: &[usize], slots: &[Column], input: &Schema, is_whole: bool) -> Result<Self> {
+        let passed = slots.iter().filter_map(|slot| if let Column::Passed(at) = slot { Some(*at) } else { None });
         let mut used: Vec<usize> = positions.iter().copied().chain(passed).collect();
+        if is_whole {
+            used = (0..input.fields().len()).collect();
+        }
         used.sort_unstable();
         used.dedup();
         let place = |at: usize| used.partition_point(|&other| other < at);
         let needed = positions.iter().map(|&at| place(at)).collect();
-        let slots = slots.iter().map(|&slot| if let Slot::Passed(at) = slot { Slot::Passed(place(at)) } else { slot }).collect();
+        let slots = slots.iter().map(|&slot| if let Column::Passed(at) = slot { Column::Passed(place(at)) } else { slot }).collect();
         let schema = Arc::new(input.project(&used)?);
         Ok(Self { limits, used, schema, needed, slots, waiting: Vec::new(), waiting_rows: 0, ready: VecDeque::new() })
     }
@@ -422,7 +445,7 @@ impl Chunks {
 
 #[cfg(test)]
 mod tests {
-    use super::{ChunkLimits, Chunks, Slot};
+    use super::{ChunkLimits, Chunks, Column};
     use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
     use datafusion::arrow::datatypes::{DataType, Field, Schema};
     use std::sync::Arc;
@@ -435,7 +458,7 @@ mod tests {
 
     fn sizes(limits: ChunkLimits, needed: usize, batches: &[(i64, i64)]) -> Vec<usize> {
         let schema = rows(0, 1).schema();
-        let mut chunks = Chunks::new(limits, &[needed], &[Slot::Passed(needed)], &schema).unwrap();
+        let mut chunks = Chunks::new(limits, &[needed], &[Column::Passed(needed)], &schema, false).unwrap();
         let mut sizes = Vec::new();
         for &(from, to) in batches {
             chunks.push(&rows(from, to)).unwrap();

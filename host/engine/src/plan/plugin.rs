@@ -178,7 +178,7 @@ impl Builder<'_> {
             meeting: Meeting::Apart,
             is_stateless: kind != FunctionKind::MapPartitions,
             is_one_to_one: kind == FunctionKind::Map,
-            is_skipping: self.is_skipping(),
+            on_error: self.ctx.options.on_error,
             pointer: step.pointer.clone(),
             pointers: Vec::new(),
         };

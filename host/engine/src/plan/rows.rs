@@ -9,7 +9,7 @@ use crate::node::{Index, IndexMode, Kernel, Meeting, Mode, Node, Nothing, Operat
 use azora_connect::element::{self, Element};
 use azora_expression::{DiagnosticKind, End, Lambda, Step};
 use azora_sandbox::Column;
-use azora_spec::{Code, Failure, Function};
+use azora_spec::{Code, Failure, Function, OnError};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::common::Column as PlanColumn;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
@@ -251,7 +251,7 @@ impl Builder<'_> {
             meeting,
             is_stateless: is_rows,
             is_one_to_one: false,
-            is_skipping: is_rows && self.is_skipping(),
+            on_error: if is_rows { self.ctx.options.on_error } else { OnError::Fail },
             pointer,
             pointers,
         };
@@ -382,7 +382,7 @@ impl Builder<'_> {
                 meeting: Meeting::Apart,
                 is_stateless: true,
                 is_one_to_one: false,
-                is_skipping: self.is_skipping(),
+                on_error: self.ctx.options.on_error,
                 pointer: chain.pointer(),
                 pointers: chain.pointers().to_vec(),
             }))?;

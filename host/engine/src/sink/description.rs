@@ -29,16 +29,19 @@ struct Description {
     shape: Shape,
     /// An Arrow IPC stream without rows.
     schema: String,
+    /// How many of the tokens are those of partitions, where there are others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    partitions: Option<usize>,
 }
 
-pub(crate) fn write(target: &Target, shape: &Shape, schema: &SchemaRef) -> Result<String, Failure> {
+pub(crate) fn write(target: &Target, shape: &Shape, schema: &SchemaRef, partitions: Option<usize>) -> Result<String, Failure> {
     let (sink, to) = match &target.kind {
         Kind::Collect => ("collect", String::new()),
         Kind::Files(path) => ("files", path.clone()),
         Kind::Connector(name) => ("connector", name.clone()),
     };
     let schema = STANDARD.encode(schema_bytes(schema)?);
-    let description = Description { version: VERSION, sink: sink.to_owned(), to, shape: shape.clone(), schema };
+    let description = Description { version: VERSION, sink: sink.to_owned(), to, shape: shape.clone(), schema, partitions };
     serde_json::to_string(&description).map_err(|_| Error::Broken("a description is JSON").into())
 }
 
@@ -49,6 +52,8 @@ pub(crate) fn result(files: &Files, job: JobId, description: &str, tokens: &[Tok
     if description.version > VERSION {
         return Err(damaged());
     }
+    // Behind the tokens of partitions there may be one of what the job left out.
+    let tokens = tokens.get(..description.partitions.unwrap_or(tokens.len())).unwrap_or(tokens);
     let bytes = STANDARD.decode(&description.schema).map_err(|_| damaged())?;
     let schema = StreamReader::try_new(bytes.as_slice(), None).map_err(|_| damaged())?.schema();
     match description.sink.as_str() {

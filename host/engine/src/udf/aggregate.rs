@@ -10,7 +10,6 @@ use crate::PluginEntry;
 use crate::node::external;
 use crate::plan::fitted;
 use crate::relation::{CurrentRun, PlanContext};
-use crate::udf::Watch;
 use azora_sandbox::{Aggregate, AggregateInstance, CancelFlag, FunctionDecl};
 use azora_spec::Failure;
 use azora_spec::limits::GuestLimits;

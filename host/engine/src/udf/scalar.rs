@@ -2,7 +2,6 @@
 //!
 //! The types of the arguments are known when a call is planned, so each set of types is bound once.
 
-use super::Watch;
 use crate::lambda::{self, Lambdas};
 use crate::node::external;
 use crate::plan::fitted;
@@ -10,7 +9,7 @@ use crate::relation::{CurrentRun, PlanContext};
 use crate::{Catalog, PluginEntry};
 use azora_connect::element::{self, VALUE};
 use azora_expression::{End, Lambda, Pipeline, Step};
-use azora_sandbox::{FunctionDecl, FunctionKind, Instance, Sandbox, Transform};
+use azora_sandbox::{CancelFlag, FunctionDecl, FunctionKind, Instance, Sandbox, Transform};
 use azora_spec::limits::{BATCH_ROWS, GuestLimits};
 use azora_spec::{Code, Failure, Function};
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StructArray, new_empty_array};
@@ -100,7 +99,7 @@ struct Bound {
     input: SchemaRef,
     /// Columns that the guest wants, in its order.
     needed: SchemaRef,
-    idle: Mutex<Vec<(Instance, Watch)>>,
+    idle: Mutex<Vec<(Instance, CancelFlag)>>,
 }
 
 impl std::fmt::Debug for Bound {
@@ -205,11 +204,11 @@ impl GuestFunction {
         let needed = bound.transform.plan().needs.iter().filter_map(|at| input.columns().get(*at)).cloned().collect();
         let needed = RecordBatch::try_new_with_options(Arc::clone(&bound.needed), needed, &of_rows)?;
         let idle = bound.idle.lock().pop();
-        let (mut instance, watch) = match idle.filter(|(_, watch)| !watch.is_set()) {
+        let (mut instance, flag) = match idle.filter(|(_, flag)| !flag.is_cancelled()) {
             Some(idle) => idle,
             None => {
-                let watch = Watch::new(&self.run);
-                (bound.transform.start_with(watch.flag()).map_err(|error| self.failed(error))?, watch)
+                let flag = self.run.flag();
+                (bound.transform.start_with(flag.clone()).map_err(|error| self.failed(error))?, flag)
             }
         };
         let processed = instance.process(&needed).map_err(|error| self.failed(error))?;
@@ -220,7 +219,7 @@ impl GuestFunction {
         }
         let mut waiting = bound.idle.lock();
         if waiting.len() < IDLE_MAX {
-            waiting.push((instance, watch));
+            waiting.push((instance, flag));
         }
         Ok(match made.columns() {
             [column] => Arc::clone(column),

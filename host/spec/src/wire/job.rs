@@ -135,6 +135,9 @@ fn options(value: &Value, pointer: String, unknown: Unknown) -> Result<JobOption
     if let Some(value) = fields.value("onError") {
         options.on_error = on_error(value, fields.pointer("onError"))?;
     }
+    if let Some(name) = fields.text("deadLetters")? {
+        options.dead_letters = Some(input::parse_name(name, fields.pointer("deadLetters"))?);
+    }
     if let Some(value) = fields.value("limits") {
         limits(value, fields.pointer("limits"), unknown, &mut options)?;
     }

@@ -176,7 +176,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn statement(&mut self, read: &mut Statements) -> Result<(), Failure> {
         if self.peeks(|token| QUERIES.iter().any(|word| token.is(word))) {
-            read.query = Some(self.from_here());
+            read.query = Some(self.text_ahead());
             return Ok(());
         }
         if !self.takes("create") {
@@ -200,7 +200,7 @@ impl Reader<'_> {
         if !self.peeks(|token| ["select", "with", "values", "from", "("].iter().any(|word| token.is(word))) {
             return Err(self.wrong("a query", "CREATE TABLE name AS SELECT …"));
         }
-        read.query = Some(self.from_here());
+        read.query = Some(self.text_ahead());
         read.table = Some((name, if replaces { WriteMode::Overwrite } else { WriteMode::ErrorIfExists }));
         Ok(())
     }
@@ -271,7 +271,7 @@ impl Reader<'_> {
     }
 
     /// The rest of the statement as it was written, behind as much space as keeps its places.
-    fn from_here(&self) -> String {
+    fn text_ahead(&self) -> String {
         let (start, end) = (self.here(), self.tokens.last().map_or(0, |token| token.at + token.text.len()));
         let before: String =
             self.text.get(..start).unwrap_or_default().chars().map(|letter| if letter == '\n' { '\n' } else { ' ' }).collect();

@@ -52,6 +52,8 @@ fn ended(job: JobId, state: JobState, at_ms: u64) -> Event {
         outputs: vec!["out".to_owned()],
         result: Some("{}".to_owned()),
         stages: Vec::new(),
+        refused: Vec::new(),
+        dead_letters: None,
         last_seq: 9,
     })
 }

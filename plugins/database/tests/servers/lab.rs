@@ -3,9 +3,11 @@
 use arrow::array::RecordBatch;
 use azora_connect::conformance::texts;
 use azora_connect::{Connector, Outcome, ReadRequest, Setup, Sink, Source, Token, WriterId};
+use azora_database::Files;
 use azora_spec::{Failure, JobId};
 use serde_json::{Map, Value};
-use std::sync::{Arc, Mutex, Weak};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 /// A server for several tests at once: started by the first, gone with the last.
 pub(crate) struct Shared<T> {
@@ -31,9 +33,21 @@ pub(crate) fn map(value: Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
 }
 
+/// Where all tests keep databases that are files; what an earlier run left is removed.
+pub(crate) fn files() -> &'static Files {
+    static FILES: OnceLock<Files> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("azora-database");
+        std::fs::remove_dir_all(&folder).ok();
+        let files = Files { roots: vec![folder.join("root")], staging: folder.join("staging") };
+        std::fs::create_dir_all(&files.roots[0]).unwrap();
+        files
+    })
+}
+
 /// The connector of a name.
 pub(crate) fn connector(name: &str) -> Arc<dyn Connector> {
-    azora_database::connectors(&Setup::local()).into_iter().find(|connector| connector.name() == name).unwrap()
+    azora_database::connectors(&Setup::local(), files()).into_iter().find(|connector| connector.name() == name).unwrap()
 }
 
 pub(crate) async fn source(name: &str, config: Value) -> Result<Arc<dyn Source>, Failure> {

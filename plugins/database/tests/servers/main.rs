@@ -4,3 +4,4 @@
 mod lab;
 mod mysql;
 mod postgres;
+mod sqlite;

@@ -1,5 +1,7 @@
 //! The connector against a real Redis: what it reads, what it writes, and what it says where that is not possible.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
+
 use async_trait::async_trait;
 use azora_connect::conformance::{self, Expect, Promise, SinkCase, sample};
 use azora_connect::{Connector, Half, ReadRequest, Rejects, Setup, Sink, Source, WriterId};

@@ -182,9 +182,8 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    pub(super) fn new(inner: &Inner, is_first: bool, projection: Option<&[usize]>, batch_rows: usize) -> Result<Self, Failure> {
+    pub(super) fn new(inner: &Inner, has_header: bool, projection: Option<&[usize]>, batch_rows: usize) -> Result<Self, Failure> {
         let settings = inner.settings.clone();
-        let has_header = settings.has_header && is_first;
         let whole = Arc::new(Schema::new(inner.schema.fields().clone()));
         let schema = projected(&whole, projection)?;
         let mut builder = builder(&settings, Arc::clone(&whole), has_header).with_batch_size(batch_rows.max(1));

@@ -36,6 +36,10 @@ pub(super) fn schema(inner: &Inner) -> Result<SchemaRef, Failure> {
         }
         let (sample, is_whole) = head(inner, file, bytes_left)?;
         bytes_left = bytes_left.saturating_sub(sample.len());
+        if settings.is_tolerant() {
+            rows_left -= lenient(&sample, rows_left, &mut of, &mut has_null);
+            continue;
+        }
         for (row, value) in Deserializer::from_slice(&sample).into_iter::<Value>().take(rows_left).enumerate() {
             let value = match value {
                 Ok(value) => value,
@@ -60,6 +64,24 @@ pub(super) fn schema(inner: &Inner) -> Result<SchemaRef, Failure> {
         }
         other => Element::Scalar.schema(vec![other.field(VALUE)]),
     })
+}
+
+/// The types of the lines of a sample that are JSON and fit those before them; the others are for reading to refuse. Answers
+/// how many there were.
+fn lenient(sample: &[u8], rows_max: usize, of: &mut JsonType, has_null: &mut bool) -> usize {
+    let mut rows = 0;
+    for line in sample.split(|byte| *byte == b'\n') {
+        if rows == rows_max {
+            break;
+        }
+        let Ok(value) = serde_json::from_slice::<Value>(line) else { continue };
+        if let Ok(next) = JsonType::of(&value).and_then(|next| of.clone().merge(next)) {
+            *of = next;
+            *has_null |= value.is_null();
+            rows += 1;
+        }
+    }
+    rows
 }
 
 fn broken(inner: &Inner, file: usize, row: usize, error: &serde_json::Error) -> Failure {
@@ -299,15 +321,20 @@ impl Decode for Decoder {
     }
 
     fn explain(&self, bytes: &[u8]) -> (u64, String) {
-        let mut row = 0;
-        for value in Deserializer::from_slice(bytes).into_iter::<Value>() {
-            match value.map_err(|_| "not valid JSON".to_owned()).and_then(|value| rows(&self.schema, self.element, &[value])) {
-                Ok(_) => row += 1,
-                Err(message) => return (row, message),
-            }
-        }
-        (row, "a value does not fit its column".to_owned())
+        fault(&self.schema, self.element, bytes)
     }
+}
+
+/// The first value that is no row, and why.
+fn fault(schema: &SchemaRef, element: Element, bytes: &[u8]) -> (u64, String) {
+    let mut row = 0;
+    for value in Deserializer::from_slice(bytes).into_iter::<Value>() {
+        match value.map_err(|_| "not valid JSON".to_owned()).and_then(|value| rows(schema, element, &[value])) {
+            Ok(_) => row += 1,
+            Err(message) => return (row, message),
+        }
+    }
+    (row, "a value does not fit its column".to_owned())
 }
 
 /// Values as a batch, or which one does not fit. The message names the column; the row is the caller's to know.
@@ -405,7 +432,7 @@ impl Decode for ValueDecoder {
         }
     }
 
-    fn explain(&self, _: &[u8]) -> (u64, String) {
-        self.blame.clone().unwrap_or((0, "the last value is not complete".to_owned()))
+    fn explain(&self, bytes: &[u8]) -> (u64, String) {
+        self.blame.clone().unwrap_or_else(|| fault(&self.schema, self.element, bytes))
     }
 }

@@ -3,8 +3,11 @@
 
 use super::Running;
 use crate::failure_of;
+use crate::letters::{Letter, cut};
 use crate::node::external;
-use azora_spec::Code;
+use crate::plan::HIDDEN;
+use azora_connect::json::Elements;
+use azora_spec::{Code, Failure, OnError};
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::compute::concat_batches;
 use datafusion::common::Result;
@@ -47,8 +50,9 @@ impl Running {
     /// What a chunk makes, without the rows on which the function fails. They are counted.
     pub(super) fn tolerant(&mut self, chunk: &RecordBatch) -> Result<RecordBatch> {
         let mut made = Vec::new();
-        let mut waiting = vec![chunk.clone()];
-        while let Some(rows) = waiting.pop() {
+        let mut waiting = vec![(self.row, chunk.clone())];
+        self.row += chunk.num_rows() as u64;
+        while let Some((first, rows)) = waiting.pop() {
             let needed: Vec<ArrayRef> = self.chunks.needed.iter().map(|&at| Arc::clone(rows.column(at))).collect();
             let failure = match self.guest()?.process(&needed, rows.num_rows()) {
                 Ok(processed) => {
@@ -67,14 +71,40 @@ impl Running {
             if parts.is_empty() {
                 self.metrics.skipped(rows.num_rows());
                 tracing::debug!(%failure, "a row was left out");
+                self.note(first, &rows, failure)?;
             }
-            waiting.extend(parts.into_iter().rev().map(|part| rows.slice(part.start, part.len())));
+            waiting.extend(parts.into_iter().rev().map(|part| (first + part.start as u64, rows.slice(part.start, part.len()))));
         }
         match made.as_slice() {
             [rows] => Ok(rows.clone()),
             many => Ok(concat_batches(&self.schema, many)?),
         }
     }
+}
+
+impl Running {
+    /// Notes a row on which the function fails.
+    fn note(&self, row: u64, rows: &RecordBatch, failure: Failure) -> Result<()> {
+        let (Some(slot), policy) = (&self.slot, self.operator.on_error) else { return Ok(()) };
+        let letter = || Letter {
+            position: None,
+            row: Some(row),
+            code: failure.code,
+            message: failure.message,
+            record: if policy == OnError::DeadLetter { text(rows) } else { String::new() },
+        };
+        slot.refuse(policy, letter).map_err(external)
+    }
+}
+
+/// The first of some rows as JSON, without the columns that operations have added for themselves.
+fn text(rows: &RecordBatch) -> String {
+    let schema = rows.schema();
+    let own: Vec<usize> = (0..schema.fields().len()).filter(|at| !schema.field(*at).name().starts_with(HIDDEN)).collect();
+    let Ok(rows) = rows.project(&own) else { return String::new() };
+    let mut out = Vec::new();
+    Elements::of(&rows, &rows.schema()).row(&mut out, 0);
+    cut(&out)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The states of many groups, in one instance of the guest or, where its memory does not hold them all, in several.
 
-use super::{Function, Watch};
+use super::Function;
 use azora_sandbox::AggregateInstance;
 use datafusion::arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use datafusion::arrow::compute::{
@@ -51,14 +51,13 @@ pub(super) enum HandOut {
 pub(super) struct Groups {
     pub(super) function: Arc<Function>,
     shards: Vec<Shard>,
-    watch: Option<Watch>,
     /// Groups of the rows at hand, as the guest wants them.
     narrow: Vec<u32>,
 }
 
 impl Groups {
     pub(super) fn new(function: Arc<Function>) -> Self {
-        Self { function, shards: Vec::new(), watch: None, narrow: Vec::new() }
+        Self { function, shards: Vec::new(), narrow: Vec::new() }
     }
 
     /// Adds rows or states to their groups.
@@ -110,8 +109,7 @@ impl Groups {
         let limit = self.function.limits.memory_bytes_max / FULL_PART;
         let is_full = self.shards.last().is_none_or(|shard| shard.groups > 0 && total > covered && shard.bytes() > limit);
         if is_full {
-            let watch = self.watch.get_or_insert_with(|| Watch::new(&self.function.run));
-            let instance = self.function.start(watch.flag.clone())?;
+            let instance = self.function.start(self.function.run.flag())?;
             let bytes_at_start = instance.stats().memory_bytes;
             self.shards.push(Shard { instance, groups: 0, bytes_at_start });
         }
