@@ -17,7 +17,7 @@ pub struct Output {
 
 /// Calls `each` for all rows, in pieces of a size that the compiler knows.
 #[inline]
-fn for_each(rows: usize, mut each: impl FnMut(usize) -> Result<()>) -> Result<()> {
+pub(crate) fn for_each(rows: usize, mut each: impl FnMut(usize) -> Result<()>) -> Result<()> {
     let whole = rows - rows % CHUNK;
     for start in (0..whole).step_by(CHUNK) {
         for at in 0..CHUNK {

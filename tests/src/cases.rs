@@ -126,7 +126,7 @@ async fn run(step: &Value, client: &Client, known: &mut BTreeMap<String, String>
         let value = if from.starts_with('/') {
             body.pointer(from).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         } else {
-            answer.headers.get(from).cloned()
+            answer.headers.get(from).map(|value| target(value).to_owned())
         };
         known.insert(name.clone(), value.with_context(|| format!("nothing at {from} in {}", shown()))?);
     }
@@ -145,6 +145,11 @@ async fn until(wanted: &Map<String, Value>, request: &Value, client: &Client, mu
         tokio::time::sleep(UNTIL_PAUSE).await;
         answer = ask(request, client).await?;
     }
+}
+
+/// Where a `link` leads; any other header as it is.
+fn target(value: &str) -> &str {
+    value.strip_prefix('<').and_then(|rest| rest.split_once('>')).map_or(value, |(target, _)| target)
 }
 
 async fn ask(request: &Value, client: &Client) -> Result<Answer> {

@@ -53,6 +53,7 @@ const TABLE: &[Row] = &[
     ("post", "/api/v1/plugins/{name}/{version}/try", Takes::Json, &[200], "Call a function on a few rows."),
     ("get", "/api/v1/datasets", Takes::Nothing, &[200], "All datasets."),
     ("get", "/api/v1/datasets/{name}", Takes::Nothing, &[200], "One dataset."),
+    ("patch", "/api/v1/datasets/{name}", Takes::Json, &[200], "Say how long a dataset lives from now on."),
     ("delete", "/api/v1/datasets/{name}", Takes::Nothing, &[204], "Forget a dataset."),
     ("get", "/api/v1/datasets/{name}/preview", Takes::Nothing, &[200], "Its first rows."),
     ("get", "/api/v1/datasets/{name}/rows", Takes::Nothing, &[200], "All of its rows, in the format that Accept names."),
@@ -134,7 +135,7 @@ mod tests {
         for line in text.lines() {
             prefix = if line.contains("let api =") { "/api/v1" } else { prefix };
             let Some((path, methods)) = line.trim().strip_prefix(".route(\"").and_then(|rest| rest.split_once('"')) else { continue };
-            for method in ["get", "post", "put", "delete"] {
+            for method in ["get", "post", "put", "patch", "delete"] {
                 if methods.contains(&format!("{method}(")) {
                     found.insert((method.to_owned(), format!("{prefix}{path}")));
                 }

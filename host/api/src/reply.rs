@@ -180,7 +180,7 @@ pub(crate) fn dataset(view: &DatasetView, columns_of: Option<&[ColumnView]>) -> 
     json!({
         "name": view.name.as_str(), "rows": view.rows, "bytes": view.bytes, "files": view.files,
         "columns": columns_of.map(columns), "version": view.version,
-        "committedAt": time(view.committed_at_ms), "job": view.job.to_string(), "last": view.is_last,
+        "committedAt": time(view.committed_at_ms), "expiresAt": view.expires_at_ms.map(time), "job": view.job.to_string(), "last": view.is_last,
         "links": {
             "self": path, "preview": format!("{path}/preview"), "rows": format!("{path}/rows"),
             "statistics": format!("{path}/statistics"),

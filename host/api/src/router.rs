@@ -40,7 +40,7 @@ pub fn router(app: App) -> Router {
         .route("/plugins/{name}/{version}/grants", get(plugins::grants).put(plugins::grant))
         .route("/plugins/{name}/{version}/try", post(plugins::attempt_version))
         .route("/datasets", get(datasets::list))
-        .route("/datasets/{name}", get(datasets::one).delete(datasets::delete))
+        .route("/datasets/{name}", get(datasets::one).patch(datasets::change).delete(datasets::delete))
         .route("/datasets/{name}/preview", get(datasets::preview))
         .route("/datasets/{name}/rows", get(datasets::rows))
         .route("/datasets/{name}/statistics", get(datasets::statistics))

@@ -6,6 +6,7 @@ pub(crate) mod datasets;
 pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod lambda;
+mod page;
 pub(crate) mod plugins;
 pub(crate) mod problems;
 mod query;

@@ -7,6 +7,7 @@
 mod array;
 mod decode;
 mod encode;
+pub mod integer;
 mod kind;
 
 pub use array::{Misfit, array, shown};

@@ -11,11 +11,11 @@ use crate::planned::{self, Planned};
 use crate::relation::PlanContext;
 use crate::result::JobResult;
 use crate::session::Sessions;
-use crate::sink::{self, Sinks};
+use crate::sink::{self, Sinks, Target};
 use crate::{Catalog, ContextOptions, DatasetEntry, Error, Options, Refused, RunContext, Runner, input};
 use azora_connect::{Receipt, Registry, Token};
 use azora_sandbox::Sandbox;
-use azora_spec::{DatasetName, Failure, Input, JobId, JobSpec, OnError, Operation};
+use azora_spec::{Code, DatasetName, Failure, Input, JobId, JobSpec, OnError, Operation};
 use datafusion::arrow::datatypes::SchemaRef;
 use std::sync::Arc;
 
@@ -115,13 +115,15 @@ impl Engine {
         let applied = plan::apply(&plan_context, relation, others, &spec.operations).await?;
         let sinks = Sinks { files: &inner.files, registry: &inner.registry, catalog: &inner.catalog, guests: &plan_context };
         let target = sinks.target(&spec.sink, &applied).await?;
-        if pins.is_none() {
-            target.sink.check().await?;
-        }
+        let mut decided = Pins::new(parallelism, input_pins, other_pins);
+        decided.is_left = match pins {
+            Some(pins) => pins.is_left,
+            None => is_left(&target).await?,
+        };
+        let (applied, target) = if decided.is_left { (applied.nothing()?, target.left()) } else { (applied, target) };
         let keeper = self.keeper(spec, &plan_context, target.dataset.as_ref(), pins.is_none())?;
-        let mut fixed = Pins::new(parallelism, input_pins, other_pins);
-        fixed.widenings = pins.map(|pins| pins.widenings.clone()).unwrap_or_default();
-        planned::finish(session, plan_context, applied, (target, keeper), fixed, spec.options.time_max).await
+        decided.widenings = pins.map(|pins| pins.widenings.clone()).unwrap_or_default();
+        planned::finish(session, plan_context, applied, (target, keeper), decided, spec.options.time_max).await
     }
 
     /// What becomes of rows that the job leaves out.
@@ -178,7 +180,13 @@ impl Engine {
     /// # Errors
     /// Where the version is not there or damaged.
     pub fn dataset(&self, planned: &Planned, job: JobId) -> Result<Option<DatasetEntry>, Failure> {
-        planned.target().dataset.as_ref().map(|name| sink::dataset::entry(&self.inner.files, name, job)).transpose()
+        let target = planned.target();
+        let files = &self.inner.files;
+        match &target.dataset {
+            Some(name) if target.may_be_left && !sink::dataset::exists(files, name, job) => Ok(None),
+            Some(name) => sink::dataset::entry(files, name, job).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The version of the dead letters' dataset that a committed job made; none where it has no dead letters.
@@ -230,7 +238,7 @@ impl Engine {
     #[must_use]
     pub fn read(&self, planned: &Planned, rows: u64, bytes: u64) -> JobResult {
         let schema = Arc::clone(planned.schema());
-        JobResult { shape: crate::Shape::Rows, schema, rows, bytes, parts: vec![crate::result::Part::Plan(planned.clone())] }
+        JobResult { shape: crate::Shape::Rows, schema, rows, bytes, parts: vec![crate::result::Part::Plan(planned.clone())], window: None }
     }
 
     /// The columns of a dataset, from the first of its files. Blocks.
@@ -288,6 +296,14 @@ impl Engine {
     /// [`azora_spec::Code::DatasetNone`].
     pub fn resolve(&self, input: &Input) -> Result<Input, Failure> {
         input::resolve(&*self.inner.catalog, input)
+    }
+}
+
+/// Whether a job writes nothing because of what is there; refuses what cannot be written.
+async fn is_left(target: &Target) -> Result<bool, Failure> {
+    match target.sink.check().await {
+        Err(failure) if target.may_be_left && matches!(failure.code, Code::SinkExists | Code::DatasetExists) => Ok(true),
+        checked => checked.map(|()| false),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::relation::{PlanContext, Relation};
 use crate::{Catalog, DatasetEntry, Error, Options, failure_of, guests};
 use azora_connect::element::Element;
 use azora_connect::{Connector as _, Half, Registry, Split, bad};
-use azora_spec::{Code, DatasetName, Failure, FileFormat, Input, JobSpec, OnError, Operation};
+use azora_spec::{Code, DatasetName, Failure, FileFormat, FrameStep, Input, JobSpec, OnError, Operation};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Fields, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
@@ -52,6 +52,12 @@ pub(crate) fn parallelism(spec: &JobSpec, default: usize) -> usize {
     let is_small = |input: &Input| matches!(input, Input::Inline(rows) if rows.len() <= ONE_PARTITION_ROWS_MAX);
     let is_easy = |operation: &Operation| match operation {
         Operation::Combine { other, .. } => is_small(&other.input) && !other.operations.iter().any(shows_partitions),
+        // Its tables are named in the text; the job's own rows are one more at most.
+        Operation::Sql(_) => false,
+        Operation::Frame(frame) => frame.steps.iter().all(|step| match step {
+            FrameStep::Join { other, .. } | FrameStep::Set { other, .. } => is_small(other),
+            _ => true,
+        }),
         operation => !shows_partitions(operation),
     };
     match spec.options.parallelism {
@@ -128,10 +134,12 @@ impl Inputs<'_> {
         state: &SessionState,
         pins: Option<&InputPins>,
     ) -> Result<(Relation, InputPins), Failure> {
-        if let (Input::Inline(rows), [Operation::Frame(frame), ..]) = (&spec.input, spec.operations.as_slice())
-            && let Some(columns) = &frame.schema
-        {
-            return Ok((self.in_partitions(inline::typed(rows, columns)?, state)?, InputPins::Inline));
+        if let (Input::Inline(rows), [Operation::Frame(frame), ..]) = (&spec.input, spec.operations.as_slice()) {
+            let rows = match &frame.schema {
+                Some(columns) => inline::typed(rows, columns)?,
+                None => inline::with_timestamps(inline::batch(rows, false)?)?,
+            };
+            return Ok((self.in_partitions(rows, state)?, InputPins::Inline));
         }
         self.relation(&spec.input, inline::wants_pairs(&spec.operations), state, pins).await
     }

@@ -6,7 +6,7 @@ mod sample;
 mod types;
 
 pub(crate) use interpret::{Appeal, Came, Interpreted, Shape, appeal, bound_schema, said, scripted};
-pub(crate) use sample::{Found, Proof, Wanted, take};
+pub(crate) use sample::{Found, Proof, Wanted, run, take};
 pub(crate) use types::element;
 
 use crate::node::{Kernel, KernelSource};

@@ -4,7 +4,8 @@
 //!
 //! DataFusion treats rows as unordered unless a sort says otherwise, and its optimizer moves or drops repartitions and
 //! sorts by that rule. RDD operations promise order, so sorts and exchanges of ours stay inside an operator (see
-//! [`Assembled`]), out of the optimizer's reach.
+//! [`Assembled`]), out of the optimizer's reach. For the same reason a node shows the optimizer no children: what is below
+//! it is optimized by itself, and no sort moves past a node or is dropped because of what is above it.
 
 mod exchange;
 mod fit;
@@ -34,7 +35,7 @@ pub use message::{Components, decode_node, encode_node};
 pub(crate) use nothing::Nothing;
 pub(crate) use project::{Project, Source};
 pub(crate) use runs::{Fold, Runs};
-pub(crate) use sort::{Sort, SortKey};
+pub(crate) use sort::{Sort, SortKey, ordering};
 pub(crate) use total::Total;
 pub(crate) use transform::{Meeting, Mode, TransformOperator};
 
@@ -49,12 +50,12 @@ use datafusion::execution::TaskContext;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::EmissionType;
+use datafusion::physical_plan::execution_plan::{EmissionType, SchedulingType};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, SendableRecordBatchStream,
 };
-use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use pass::FirstPass;
 use std::any::Any;
 use std::cmp::Ordering;
@@ -265,7 +266,9 @@ impl NodeExec {
             Partitioning::UnknownPartitioning(operator.partitions(input.output_partitioning().partition_count())),
             if operator.is_incremental() { EmissionType::Incremental } else { EmissionType::Final },
             input.boundedness(),
-        );
+        )
+        // As a leaf it would be given a node above it that yields; what is below it does.
+        .with_scheduling_type(SchedulingType::Cooperative);
         let first_pass = Arc::new(FirstPass::new(Arc::clone(&input)));
         let metrics = ExecutionPlanMetricsSet::new();
         Ok(Arc::new(Self { operator, input, inner, is_settled: false, properties: Arc::new(properties), metrics, first_pass }))
@@ -295,15 +298,17 @@ impl NodeExec {
 pub(crate) fn settle(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     let settled = plan.transform_up(|plan| {
         if let Some(two) = plan.downcast_ref::<two::TwoExec>() {
-            return Ok(two.settled(settle)?.map_or_else(|| Transformed::no(Arc::clone(&plan)), Transformed::yes));
+            let settled = two.settled(settle)?;
+            return Ok(settled.map_or_else(|| Transformed::no(Arc::clone(&plan)), Transformed::yes));
         }
         let Some(node) = plan.downcast_ref::<NodeExec>() else { return Ok(Transformed::no(plan)) };
-        Ok(match &node.inner {
-            None => Transformed::no(plan),
-            // An inner plan may hold nodes that have one themselves.
-            Some(inner) if node.operator.is_inner_alone() => Transformed::yes(settle(Arc::clone(inner))?),
-            Some(inner) => Transformed::yes(Arc::new(node.settled(settle(Arc::clone(inner))?))),
-        })
+        if node.is_settled {
+            return Ok(Transformed::no(plan));
+        }
+        // What is below was hidden from this walk, too.
+        let below = settle(Arc::clone(node.inner.as_ref().unwrap_or(&node.input)))?;
+        let is_alone = node.inner.is_some() && node.operator.is_inner_alone();
+        Ok(Transformed::yes(if is_alone { below } else { Arc::new(node.settled(below)) }))
     });
     settled.data()
 }
@@ -329,26 +334,25 @@ impl ExecutionPlan for NodeExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
+        if self.is_settled { vec![&self.input] } else { Vec::new() }
     }
 
     fn apply_expressions(&self, _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    // What is below stays in its order; the operators that change it do so knowingly.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![true; self.children().len()]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
+        vec![false; self.children().len()]
     }
 
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match children.pop() {
             Some(child) if children.is_empty() && self.is_settled => Ok(Arc::new(self.settled(child))),
-            Some(child) if children.is_empty() => Self::plan(Arc::clone(&self.operator), child),
+            None if !self.is_settled => Ok(self),
             _ => internal_err!("{} takes one input", self.operator.name()),
         }
     }
@@ -381,14 +385,22 @@ impl ExtensionPlanner for NodePlanner {
         node: &dyn UserDefinedLogicalNode,
         _: &[&LogicalPlan],
         inputs: &[Arc<dyn ExecutionPlan>],
-        _: &dyn Session,
+        session: &dyn Session,
         _: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let any = node.as_any();
         match (any.downcast_ref::<Node>(), any.downcast_ref::<two::TwoNode>(), inputs) {
-            (Some(node), _, [input]) => NodeExec::plan(Arc::clone(&node.operator), Arc::clone(input)).map(Some),
-            (_, Some(node), [left, right]) => node.physical(left, right).map(Some),
+            (Some(node), _, [input]) => NodeExec::plan(Arc::clone(&node.operator), optimized(input, session)?).map(Some),
+            (_, Some(node), [left, right]) => node.physical(&optimized(left, session)?, &optimized(right, session)?).map(Some),
             _ => Ok(None),
         }
     }
+}
+
+/// What is below a node, optimized as if it were all.
+fn optimized(input: &Arc<dyn ExecutionPlan>, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
+    if input.is::<NodeExec>() || input.is::<two::TwoExec>() {
+        return Ok(Arc::clone(input));
+    }
+    DefaultPhysicalPlanner::default().optimize_physical_plan(Arc::clone(input), session, |_, _| {})
 }

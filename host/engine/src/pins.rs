@@ -37,6 +37,9 @@ pub struct Pins {
     /// How lambdas run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) lambdas: Vec<LambdaUse>,
+    /// Whether nothing is written, since the target was there already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_left: bool,
     /// Connector of a plugin → what it was granted.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) grants: BTreeMap<String, serde_json::Value>,
@@ -96,7 +99,8 @@ impl Pins {
     pub(crate) fn new(parallelism: usize, input: InputPins, others: Vec<InputPins>) -> Self {
         let version = if others.is_empty() { VERSION_ONE_INPUT } else { VERSION };
         let (plugins, samples, lambdas, grants) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), BTreeMap::new());
-        Self { version, parallelism, partitions: 0, input, others, plugins, samples, widenings: BTreeMap::new(), lambdas, grants }
+        let widenings = BTreeMap::new();
+        Self { version, parallelism, partitions: 0, input, others, plugins, samples, widenings, lambdas, is_left: false, grants }
     }
 
     /// The digests of the plugins that the job uses.

@@ -28,8 +28,10 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::physical_planner::ExtensionPlanner;
+pub(crate) use frame::ValuesWanted;
 pub(crate) use plugin::fitted;
 use rows::Rows;
+pub(crate) use sql::known_column;
 use std::sync::Arc;
 
 /// Memory for each of the sorts that run at the same time: below it one in a dozen found none for its merge.
@@ -64,7 +66,14 @@ pub(crate) async fn apply(ctx: &PlanContext, input: Relation, others: Vec<Relati
                     let found = crate::lambda::take(ctx, wanted).await?;
                     ctx.learn(key, found);
                 }
-                None => return Err(failure),
+                None => match ctx.take_wanted_values() {
+                    Some(wanted) => {
+                        let key = wanted.key.clone();
+                        let found = frame::find_values(ctx, wanted).await?;
+                        ctx.learn(key, found);
+                    }
+                    None => return Err(failure),
+                },
             },
         }
     }
@@ -87,7 +96,7 @@ fn apply_all(builder: &mut Builder<'_>, operations: &[Operation], pointer: &str)
 }
 
 /// How many partitions are sorted at the same time.
-fn sorters_max(ctx: &PlanContext) -> usize {
+pub(crate) fn sorters_max(ctx: &PlanContext) -> usize {
     match ctx.state.runtime_env().memory_pool.memory_limit() {
         MemoryLimit::Finite(bytes) => (bytes / SORTER_BYTES).max(1),
         _ => usize::MAX,
@@ -238,15 +247,7 @@ impl Builder<'_> {
         match step.operation {
             Operation::Keys => self.chain.push_part(Step::Keys),
             Operation::Values => self.chain.push_part(Step::Values),
-            // A plan is run once per job, so there is nothing to keep within one.
-            Operation::Cache(None) | Operation::Unpersist(None) => {}
-            Operation::Cache(Some(_)) | Operation::Unpersist(Some(_)) => {
-                return Err(step
-                    .invalid(format!("'{}' cannot keep rows under a name in the middle of a job", step.operation.name()))
-                    .hint(
-                        r#"end the job with {"type":"write","sink":{"type":"dataset","name":"…"}} and read the dataset in the next one"#,
-                    ));
-            }
+            Operation::Cache(_) | Operation::Unpersist(_) => {}
             Operation::Reduce(_) | Operation::Fold { .. } | Operation::Aggregate { .. } => return self.fold(step).map(Some),
             Operation::Count | Operation::Sum | Operation::Min | Operation::Max => return self.total(step).map(Some),
             Operation::ReduceByKey { function, key, value } => self.reduce_by_key(step, function, key.as_ref(), value.as_ref())?,

@@ -4,9 +4,10 @@ use crate::concat::ConcatExec;
 use crate::explain::Explained;
 use crate::letters::Keeper;
 use crate::pins::Pins;
+use crate::plan::sorters_max;
 use crate::relation::{Applied, Bound, CurrentRun, PlanContext, Shape, Typed};
 use crate::session::Session;
-use crate::sink::{Kind, Target, description};
+use crate::sink::{Kind, Target, description, folders};
 use crate::{Error, failure_of};
 use azora_connect::Sink;
 use azora_spec::{DatasetName, Failure, limits};
@@ -155,6 +156,9 @@ pub(crate) async fn finish(
     let config = state.config().clone();
     let plan = state.create_physical_plan(&logical).await.map_err(failure_of)?;
     let mut plan = crate::node::settle(plan).map_err(failure_of)?;
+    if !target.sorted_by.is_empty() {
+        plan = folders::sorted(plan, &target.sorted_by, sorters_max(&context)).map_err(failure_of)?;
+    }
     check_columns(&plan.schema(), &relation.schema)?;
     if (target.is_single || shape == Shape::Single) && plan.output_partitioning().partition_count() > 1 {
         plan = Arc::new(ConcatExec::new(plan));

@@ -3,6 +3,7 @@
 use crate::lambda::{Came, Found, Lambdas, Wanted};
 use crate::letters::{Ledger, Tolerance};
 use crate::node::Kernel;
+use crate::plan::ValuesWanted;
 use crate::{Catalog, PluginEntry};
 use azora_expression::Pipeline;
 use azora_sandbox::{CancelFlag, Sandbox};
@@ -33,6 +34,14 @@ pub(crate) struct Applied {
     pub(crate) shape: Shape,
     /// For [`Shape::Single`]: how the job fails where there is no row. Where absent, no row answers null.
     pub(crate) on_empty: Option<Failure>,
+}
+
+impl Applied {
+    /// The same without any row.
+    pub(crate) fn nothing(self) -> Result<Self, Failure> {
+        let frame = self.relation.frame.limit(0, Some(0)).map_err(crate::failure_of)?;
+        Ok(Self { relation: Relation { frame, ..self.relation }, ..self })
+    }
 }
 
 /// How rows become the answer of a job.
@@ -103,6 +112,7 @@ pub(crate) struct Typed {
 struct Samples {
     found: BTreeMap<String, Found>,
     wanted: Option<Wanted>,
+    values: Option<ValuesWanted>,
     /// Whether the interpreter has to be made ready.
     needs_interpreter: bool,
     typed: Vec<Typed>,
@@ -148,6 +158,16 @@ impl PlanContext {
     /// The sample that planning cannot go on without.
     pub(crate) fn take_wanted(&self) -> Option<Wanted> {
         self.samples.lock().wanted.take()
+    }
+
+    /// Says that planning cannot go on without the values of a column.
+    pub(crate) fn want_values(&self, wanted: ValuesWanted) {
+        self.samples.lock().values = Some(wanted);
+    }
+
+    /// The values that planning cannot go on without.
+    pub(crate) fn take_wanted_values(&self) -> Option<ValuesWanted> {
+        self.samples.lock().values.take()
     }
 
     /// Says that planning cannot go on without the interpreter.

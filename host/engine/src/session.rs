@@ -144,6 +144,8 @@ fn config(options: ContextOptions) -> SessionConfig {
     all.optimizer.repartition_file_scans = false;
     // What else stands in place of a union takes rows in the order in which they happen to come.
     all.optimizer.prefer_existing_union = true;
+    // It asks twice for a column where a new one takes its name: `SELECT o['x'], upper(b) AS b`.
+    all.optimizer.enable_leaf_expression_pushdown = false;
     all.sql_parser.map_string_types_to_utf8view = false;
     config
 }

@@ -4,6 +4,8 @@ pub(crate) mod collect;
 pub(crate) mod dataset;
 pub(crate) mod description;
 mod file;
+pub(crate) mod folders;
+mod left;
 mod network;
 pub(crate) mod part;
 mod staging;
@@ -13,7 +15,7 @@ use crate::files::Files;
 use crate::guests;
 use crate::relation::{Applied, PlanContext};
 use azora_connect::{Connector as _, Half, Registry, Sink};
-use azora_spec::{DatasetName, Failure, FileFormat};
+use azora_spec::{DatasetName, Failure, FileFormat, WriteMode};
 use std::sync::Arc;
 
 /// What sinks need of the engine.
@@ -35,6 +37,21 @@ pub(crate) struct Target {
     pub(crate) dataset: Option<DatasetName>,
     /// Whether all rows go through one writer.
     pub(crate) is_single: bool,
+    /// Columns by which every partition has to be sorted.
+    pub(crate) sorted_by: Vec<String>,
+    /// Whether a target that is there already is no fault, and stays as it is.
+    pub(crate) may_be_left: bool,
+}
+
+impl Target {
+    fn new(sink: Arc<dyn Sink>, kind: Kind) -> Self {
+        Self { sink, kind, dataset: None, is_single: false, sorted_by: Vec::new(), may_be_left: false }
+    }
+
+    /// The same where nothing is to be written.
+    pub(crate) fn left(self) -> Self {
+        Self::new(Arc::new(left::LeftSink), self.kind)
+    }
 }
 
 /// How an answer is made of tokens.
@@ -54,18 +71,21 @@ impl Sinks<'_> {
         match sink {
             azora_spec::Sink::Collect => {
                 let sink = Arc::new(collect::CollectSink::new(Arc::clone(self.files)));
-                Ok(Target { sink, kind: Kind::Collect, dataset: None, is_single: false })
+                Ok(Target::new(sink, Kind::Collect))
             }
-            azora_spec::Sink::Dataset { name, mode } => {
+            azora_spec::Sink::Dataset { name, mode, ttl: _ } => {
                 let sink = dataset::DatasetSink::new(Arc::clone(self.files), Arc::clone(self.catalog), name.clone(), *mode);
                 let kind = Kind::Files(format!("dataset:{name}"));
-                Ok(Target { sink: Arc::new(sink), kind, dataset: Some(name.clone()), is_single: false })
+                let may_be_left = *mode == WriteMode::Ignore;
+                Ok(Target { dataset: Some(name.clone()), may_be_left, ..Target::new(Arc::new(sink), kind) })
             }
-            azora_spec::Sink::File { path, format, compression, mode } => {
+            azora_spec::Sink::File { path, format, compression, mode, partition_by } => {
                 let sink = file::FileSink::new(Arc::clone(self.files), path, *format, compression.as_deref(), *mode)?;
+                let sink = sink.parted(partition_by, &applied.relation.schema)?;
                 file::check_schema(*format, &applied.relation.schema)?;
                 let is_single = sink.is_single();
-                Ok(Target { sink: Arc::new(sink), kind: Kind::Files(path.clone()), dataset: None, is_single })
+                let (sorted_by, may_be_left) = (partition_by.clone(), *mode == WriteMode::Ignore);
+                Ok(Target { is_single, sorted_by, may_be_left, ..Target::new(Arc::new(sink), Kind::Files(path.clone())) })
             }
             azora_spec::Sink::Connector { connector, config } => {
                 let sink = if connector == guests::PLUGIN {
@@ -75,7 +95,7 @@ impl Sinks<'_> {
                     self.registry.get(connector)?.sink(config).await?
                 };
                 let sink = network::NetworkSink::new(sink, tokio::runtime::Handle::current());
-                Ok(Target { sink: Arc::new(sink), kind: Kind::Connector(connector.clone()), dataset: None, is_single: false })
+                Ok(Target::new(Arc::new(sink), Kind::Connector(connector.clone())))
             }
         }
     }

@@ -169,7 +169,7 @@ pub(crate) fn source(config: Value) -> Input {
 }
 
 pub(crate) fn file_sink(path: &str, format: FileFormat, mode: WriteMode) -> Sink {
-    Sink::File { path: path.to_owned(), format, compression: None, mode }
+    Sink::File { path: path.to_owned(), format, compression: None, mode, partition_by: Vec::new() }
 }
 
 /// Every file below a directory, hidden ones too, by its path from there.

@@ -1,11 +1,12 @@
 //! What the engine asks about datasets and plugins, answered from the store.
 
 use crate::error::Error;
+use crate::live::now_ms;
 use crate::manifest;
 use azora_engine::{DatasetEntry, PluginEntry};
 use azora_sandbox::Manifest;
 use azora_spec::{DatasetName, Digest, Failure, Grants, PluginName, PluginRef};
-use azora_store::{PluginRow, Store};
+use azora_store::{DatasetRow, PluginRow, Store};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,6 +39,22 @@ impl Catalog {
             PluginRef::Newest(name) => newest(self.store.plugins().into_iter().filter(|row| row.name == *name)),
         };
         row.ok_or_else(|| self.unknown(reference))
+    }
+
+    /// A dataset whose time is not over.
+    pub(crate) fn current(&self, name: &DatasetName) -> Option<DatasetRow> {
+        self.store.dataset(name).filter(|row| !row.is_expired(now_ms()))
+    }
+
+    /// All of them, by name.
+    pub(crate) fn all_current(&self) -> Vec<DatasetRow> {
+        let now_ms = now_ms();
+        self.store.datasets().into_iter().filter(|row| !row.is_expired(now_ms)).collect()
+    }
+
+    /// The one that was committed last.
+    pub(crate) fn last(&self) -> Option<DatasetName> {
+        self.all_current().into_iter().max_by_key(|row| row.ordinal).map(|row| row.name)
     }
 
     /// What a plugin said of itself, and what its connectors may use.
@@ -81,8 +98,8 @@ fn newest(rows: impl Iterator<Item = PluginRow>) -> Option<PluginRow> {
 
 impl azora_engine::Catalog for Catalog {
     fn dataset(&self, name: &DatasetName) -> Result<DatasetEntry, Failure> {
-        let Some(row) = self.store.dataset(name) else {
-            let names: Vec<String> = self.store.datasets().into_iter().take(20).map(|row| row.name.to_string()).collect();
+        let Some(row) = self.current(name) else {
+            let names: Vec<String> = self.all_current().into_iter().take(20).map(|row| row.name.to_string()).collect();
             let hint = if names.is_empty() {
                 "no dataset has been made yet: POST /ingest makes one".to_owned()
             } else {
@@ -101,11 +118,11 @@ impl azora_engine::Catalog for Catalog {
     }
 
     fn datasets(&self) -> Vec<DatasetName> {
-        self.store.datasets().into_iter().map(|row| row.name).collect()
+        self.all_current().into_iter().map(|row| row.name).collect()
     }
 
     fn last_dataset(&self) -> Option<DatasetName> {
-        self.store.last_dataset().map(|row| row.name)
+        self.last()
     }
 
     fn plugin(&self, reference: &PluginRef) -> Result<PluginEntry, Failure> {

@@ -6,13 +6,14 @@ use crate::shared::{Shared, blocking};
 use crate::views::DatasetView;
 use azora_connect::Token;
 use azora_engine::{DatasetEntry, Planned};
-use azora_spec::{DatasetName, Failure, JobId};
+use azora_spec::{DatasetName, Failure, JobId, Sink, WriteMode};
 use azora_store::{DatasetCommitted, DatasetRow, Event};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Versions that are no longer current, and the plans that may still have seen them.
 #[derive(Debug, Default)]
@@ -85,20 +86,33 @@ impl Drop for PlanTicket<'_> {
 
 impl Shared {
     /// What a commit made of a dataset, ready to be recorded. Not recorded yet, so not visible yet.
-    pub(crate) async fn committed(&self, planned: &Planned, job: JobId) -> Result<Option<DatasetCommitted>, Failure> {
+    pub(crate) async fn committed(&self, planned: &Planned, job: JobId, sink: &Sink) -> Result<Option<DatasetCommitted>, Failure> {
         let (engine, planned) = (self.engine.clone(), planned.clone());
         let Some(entry) = blocking(move || engine.dataset(&planned, job)).await?? else { return Ok(None) };
-        Ok(Some(self.version(entry, self.ordinal.fetch_add(1, Ordering::Relaxed), job)))
+        let end = match sink {
+            Sink::Dataset { ttl: Some(ttl), .. } => Some(now_ms().saturating_add(millis(*ttl))),
+            // More rows change nothing about the end that was set for those that are there.
+            Sink::Dataset { name, mode: WriteMode::Append, .. } => self.end_of(name),
+            _ => None,
+        };
+        Ok(Some(self.version(entry, self.ordinal.fetch_add(1, Ordering::Relaxed), job, end)))
     }
 
     /// The same of the dataset of its dead letters. It never is the last dataset while there is another one.
     pub(crate) async fn dead_letters(&self, planned: &Planned, job: JobId, tokens: &[Token]) -> Result<Option<DatasetCommitted>, Failure> {
         let (engine, planned, tokens) = (self.engine.clone(), planned.clone(), tokens.to_vec());
         let entry = blocking(move || engine.dead_letters(&planned, job, &tokens)).await??;
-        Ok(entry.map(|entry| self.version(entry, 0, job)))
+        Ok(entry.map(|entry| {
+            let end = self.end_of(&entry.name);
+            self.version(entry, 0, job, end)
+        }))
     }
 
-    fn version(&self, entry: DatasetEntry, ordinal: u64, job: JobId) -> DatasetCommitted {
+    fn end_of(&self, name: &DatasetName) -> Option<u64> {
+        self.catalog.current(name).and_then(|row| row.expires_at_ms)
+    }
+
+    fn version(&self, entry: DatasetEntry, ordinal: u64, job: JobId, expires_at_ms: Option<u64>) -> DatasetCommitted {
         DatasetCommitted {
             directory: relative(self.store.data_dir(), &entry.directory),
             name: entry.name,
@@ -108,6 +122,7 @@ impl Shared {
             at_ms: now_ms(),
             ordinal,
             job,
+            expires_at_ms,
         }
     }
 
@@ -174,18 +189,62 @@ impl Shared {
                 }
             }
         }
+        self.clear_nameless();
         self.sweep_retired();
     }
 
+    /// Removes the versions of datasets that no record names: those of one that was deleted just before a crash.
+    fn clear_nameless(&self) {
+        for entry in std::fs::read_dir(self.store.data_dir().join("datasets")).into_iter().flatten().map_while(Result::ok) {
+            let Some(name) = entry.file_name().to_str().and_then(|name| name.parse::<DatasetName>().ok()) else { continue };
+            if self.store.dataset(&name).is_some() {
+                continue;
+            }
+            for version in std::fs::read_dir(entry.path()).into_iter().flatten().map_while(Result::ok) {
+                let directory = version.path();
+                let orphan = DatasetEntry { name: name.clone(), directory, files: Vec::new(), rows: 0, bytes: 0 };
+                if let Err(error) = self.engine.remove_dataset(&orphan) {
+                    tracing::warn!(dataset = %name, %error, "what is left of a deleted dataset could not be removed");
+                }
+            }
+        }
+    }
+
     pub(crate) fn dataset_views(&self) -> Vec<DatasetView> {
-        let last = self.store.last_dataset().map(|row| row.name);
-        self.store.datasets().into_iter().map(|row| view(row, last.as_ref())).collect()
+        let last = self.catalog.last();
+        self.catalog.all_current().into_iter().map(|row| view(row, last.as_ref())).collect()
     }
 
     pub(crate) fn dataset_view(&self, name: &DatasetName) -> Result<DatasetView, Failure> {
-        let last = self.store.last_dataset().map(|row| row.name);
-        let row = self.store.dataset(name).ok_or_else(|| Error::DatasetUnknown(name.to_string()))?;
-        Ok(view(row, last.as_ref()))
+        let row = self.catalog.current(name).ok_or_else(|| Error::DatasetUnknown(name.to_string()))?;
+        Ok(view(row, self.catalog.last().as_ref()))
+    }
+
+    /// Says how long a dataset lives from now on, or that it has no end; durable when answered.
+    pub(crate) async fn expire_dataset(self: &Arc<Self>, name: &DatasetName, ttl: Option<Duration>) -> Result<DatasetView, Failure> {
+        let _turns = self.lock_datasets(&[name]).await;
+        let row = self.catalog.current(name).ok_or_else(|| Error::DatasetUnknown(name.to_string()))?;
+        let committed = self.store.dataset_committed(&row)?;
+        let expires_at_ms = ttl.map(|ttl| now_ms().saturating_add(millis(ttl)));
+        self.store.commit(&[Event::DatasetCommitted(DatasetCommitted { expires_at_ms, ..committed })]).await?;
+        self.dataset_view(name)
+    }
+
+    /// Forgets the datasets whose time is over. A job that reads one reads it to its end.
+    pub(crate) async fn remove_expired(self: &Arc<Self>) -> Result<usize, Failure> {
+        let now_ms = now_ms();
+        let expired: Vec<DatasetRow> = self.store.datasets().into_iter().filter(|row| row.is_expired(now_ms)).collect();
+        let mut removed = 0;
+        for row in expired {
+            let _turns = self.lock_datasets(&[&row.name]).await;
+            // It may have been written again, or been given more time, since.
+            let Some(row) = self.store.dataset(&row.name).filter(|row| row.is_expired(now_ms)) else { continue };
+            self.store.commit(&[Event::DatasetRemoved { name: row.name.clone() }]).await?;
+            self.retire(&row);
+            removed += 1;
+        }
+        self.sweep_retired();
+        Ok(removed)
     }
 
     pub(crate) async fn delete_dataset(self: &Arc<Self>, name: &DatasetName) -> Result<(), Failure> {
@@ -208,7 +267,12 @@ fn view(row: DatasetRow, last: Option<&DatasetName>) -> DatasetView {
         files: row.files,
         committed_at_ms: row.at_ms,
         job: row.job,
+        expires_at_ms: row.expires_at_ms,
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A path below the data directory without it, so that the data directory may be moved.

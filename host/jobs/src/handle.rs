@@ -235,6 +235,14 @@ impl Handle {
         self.shared.dataset_statistics(name).await
     }
 
+    /// Says how long a dataset lives from now on, or that it has no end; durable when answered.
+    ///
+    /// # Errors
+    /// [`azora_spec::Code::DatasetUnknown`].
+    pub async fn expire_dataset(&self, name: &DatasetName, ttl: Option<Duration>) -> Result<DatasetView, Failure> {
+        self.shared.expire_dataset(name, ttl).await
+    }
+
     /// Forgets a dataset; its rows go when the last job that reads them has ended.
     ///
     /// # Errors
@@ -311,7 +319,7 @@ impl Handle {
     #[must_use]
     pub fn health(&self) -> HealthView {
         let shared = &self.shared;
-        let running = shared.options.running_max.saturating_sub(shared.running.available_permits());
+        let running = shared.turns.running();
         HealthView {
             is_draining: shared.drain.is_cancelled(),
             is_storage_full: shared.store.is_full(),

@@ -7,7 +7,7 @@ use crate::views::{IngestRequest, IngestView};
 use azora_spec::{DatasetName, Failure, Input, JobOptions, JobSpec, Sink, WriteMode, limits};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Partitions of an ingest that does not say, as the seed has it.
 const PARALLELISM: usize = 8;
@@ -30,7 +30,7 @@ impl Shared {
         let source = self.source_label(&request.connector, &request.config);
         let config = self.known_fields(&request.connector, request.config);
         let body = json!({"connector": request.connector, "config": config, "parallelism": partitions,
-            "dataset": name.as_str(), "mode": mode_word(request.mode)});
+            "dataset": name.as_str(), "mode": mode_word(request.mode), "ttlSeconds": request.ttl.map(|ttl| ttl.as_secs())});
         let incoming = Incoming { spec: spec_of(&body)?, origin: Origin::Ingest, body };
         let ended = self.run(incoming).await?;
         let output = ended.view.output.unwrap_or_default();
@@ -51,6 +51,7 @@ fn read(body: &Value) -> Option<JobSpec> {
         "error" => WriteMode::ErrorIfExists,
         "overwrite" => WriteMode::Overwrite,
         "append" => WriteMode::Append,
+        "ignore" => WriteMode::Ignore,
         _ => return None,
     };
     let parallelism = usize::try_from(body.get("parallelism")?.as_u64()?).ok()?;
@@ -58,7 +59,7 @@ fn read(body: &Value) -> Option<JobSpec> {
         name: Some(format!("ingest {connector}")),
         input: Input::Source { config: body.get("config")?.as_object()?.clone(), connector },
         operations: Vec::new(),
-        sink: Sink::Dataset { name, mode },
+        sink: Sink::Dataset { name, mode, ttl: body.get("ttlSeconds").and_then(Value::as_u64).map(Duration::from_secs) },
         options: JobOptions { parallelism: Some(parallelism), ..JobOptions::default() },
     })
 }
@@ -68,6 +69,7 @@ const fn mode_word(mode: WriteMode) -> &'static str {
         WriteMode::ErrorIfExists => "error",
         WriteMode::Overwrite => "overwrite",
         WriteMode::Append => "append",
+        WriteMode::Ignore => "ignore",
     }
 }
 

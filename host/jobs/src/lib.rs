@@ -25,6 +25,7 @@ mod shared;
 mod submit;
 mod task;
 mod trial;
+mod turns;
 mod upkeep;
 mod views;
 

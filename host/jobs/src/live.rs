@@ -70,7 +70,7 @@ impl Uses {
     /// What a plan holds.
     pub(crate) fn of(planned: &Planned, spec: &JobSpec) -> Result<Self, Failure> {
         let mut appends_to: Vec<DatasetName> = planned.dead_letters().cloned().into_iter().collect();
-        if let Sink::Dataset { name, mode: WriteMode::Append } = &spec.sink {
+        if let Sink::Dataset { name, mode: WriteMode::Append, .. } = &spec.sink {
             appends_to.push(name.clone());
         }
         let pins = planned.pins();

@@ -9,6 +9,7 @@ use crate::live::{Live, Outcome, Uses, now_ms};
 use crate::shared::{Shared, blocking};
 use crate::submit::{Origin, context_options, context_record};
 use crate::task::{self, Work};
+use crate::turns::Ticket;
 use azora_engine::{Pins, Planned};
 use azora_spec::{Failure, JobId, JobSpec, JobState};
 use azora_store::{Event, JobRow};
@@ -35,12 +36,14 @@ impl Shared {
         for (id, row) in unfinished {
             let live = Arc::new(self.revived(id, &row));
             self.live.write().insert(id, Arc::clone(&live));
+            // In the order in which they were accepted, before anything new is.
+            let turn = self.turns.reserve();
             let (shared, planning) = (Arc::clone(self), Arc::clone(&planning));
             self.tasks.spawn(async move {
                 let Ok(permit) = planning.acquire().await else { return };
                 let recovered = shared.load(&live, &row).await;
                 drop(permit);
-                shared.carry_on(live, row, recovered).await;
+                shared.carry_on(live, row, recovered, turn).await;
             });
         }
     }
@@ -110,12 +113,15 @@ impl Shared {
         }
     }
 
-    async fn carry_on(self: Arc<Self>, live: Arc<Live>, row: JobRow, recovered: Result<(JobSpec, Planned), Failure>) {
+    async fn carry_on(self: Arc<Self>, live: Arc<Live>, row: JobRow, recovered: Result<(JobSpec, Planned), Failure>, mut turn: Ticket) {
         let outcome = match recovered {
-            Ok((spec, planned)) => {
-                live.planned(&planned, row.planned_at_ms.unwrap_or_else(now_ms));
+            Ok(job) => {
+                live.planned(&job.1, row.planned_at_ms.unwrap_or_else(now_ms));
                 match self.work(&live, &row) {
-                    Ok(work) => return task::drive(self, live, spec, planned, work).await,
+                    Ok(work) => {
+                        turn.ready();
+                        return task::drive(self, live, job, work, turn).await;
+                    }
                     Err(failure) => self.fail(&live, JobState::Failed, failure).await,
                 }
             }

@@ -6,6 +6,7 @@ use crate::datasets::Retired;
 use crate::error::Error;
 use crate::live::Live;
 use crate::options::Options;
+use crate::turns::Turns;
 use azora_engine::Engine;
 use azora_sandbox::Sandbox;
 use azora_spec::{DatasetName, Failure, JobId};
@@ -41,8 +42,8 @@ pub(crate) struct Shared {
     pub(crate) ordinal: AtomicU64,
     /// One permit per job that may be alive.
     pub(crate) places: Arc<Semaphore>,
-    /// One permit per job that may run; waiters are served in order.
-    pub(crate) running: Arc<Semaphore>,
+    /// Who may run.
+    pub(crate) turns: Turns,
     /// One permit per upload that may be alive, and one per upload that may be inspected.
     pub(crate) uploads: Arc<Semaphore>,
     pub(crate) inspections: Semaphore,
@@ -62,7 +63,7 @@ impl Shared {
         let stripes = || (0..STRIPES).map(|_| Arc::default()).collect();
         Self {
             places: Arc::new(Semaphore::new(options.queue_max + options.running_max)),
-            running: Arc::new(Semaphore::new(options.running_max)),
+            turns: Turns::new(options.running_max),
             uploads: Arc::new(Semaphore::new(options.uploads_max)),
             inspections: Semaphore::new(1),
             adding: tokio::sync::Mutex::new(()),

@@ -7,6 +7,7 @@ use crate::float;
 use crate::live::{Live, Outcome, Uses, now_ms};
 use crate::shared::{Shared, blocking};
 use crate::task::{self, Work};
+use crate::turns::Ticket;
 use crate::views::{Ended, Idempotency, Submission, Submitted};
 use azora_engine::{ContextOptions, Planned};
 use azora_spec::{Failure, JobId, JobSpec, JobState};
@@ -117,11 +118,11 @@ impl Shared {
             outcome: watch::Sender::new(None),
             _place: Some(place),
         });
-        self.register(&live)?;
+        let turn = self.register(&live)?;
         drop(ticket);
         let guard = is_waited_for.then(|| live.cancel.clone().drop_guard());
         // A task of its own: a caller that goes away while the job is written down must not leave half of it behind.
-        let begin = self.tasks.spawn(Arc::clone(self).begin(Arc::clone(&live), planned, incoming, key));
+        let begin = self.tasks.spawn(Arc::clone(self).begin(Arc::clone(&live), (planned, turn), incoming, key));
         begin.await.map_err(|error| {
             tracing::error!(%error, "a job was not begun");
             Failure::from(Error::Lost)
@@ -133,7 +134,7 @@ impl Shared {
     async fn begin(
         self: Arc<Self>,
         live: Arc<Live>,
-        planned: Planned,
+        (planned, turn): (Planned, Ticket),
         incoming: Incoming,
         key: Option<(Idempotency, KeyTurn)>,
     ) -> Result<(), Failure> {
@@ -144,12 +145,12 @@ impl Shared {
         }
         live.events.push(live.accepted_at_ms, JobState::Accepted.as_str(), json!({}));
         live.planned(&planned, live.accepted_at_ms);
-        self.start(live, incoming.spec, planned, Work::Run);
+        self.start(live, (incoming.spec, planned), turn);
         Ok(())
     }
 
-    /// Makes a job known, unless a plugin that it uses has just been deleted.
-    fn register(&self, live: &Arc<Live>) -> Result<(), Failure> {
+    /// Makes a job known, unless a plugin that it uses has just been deleted, and gives it its place in the order of runs.
+    fn register(&self, live: &Arc<Live>) -> Result<Ticket, Failure> {
         let _registering = self.registering.lock();
         for digest in &live.uses.lock().plugins {
             if self.store.plugin(digest).is_none() {
@@ -157,7 +158,7 @@ impl Shared {
             }
         }
         self.live.write().insert(live.id, Arc::clone(live));
-        Ok(())
+        Ok(self.turns.reserve())
     }
 
     /// Writes the job down; durably, where somebody may rely on it.
@@ -197,8 +198,10 @@ impl Shared {
     }
 
     /// Starts the task that owns the job from here on.
-    pub(crate) fn start(self: &Arc<Self>, live: Arc<Live>, spec: JobSpec, planned: Planned, work: Work) {
-        self.tasks.spawn(task::drive(Arc::clone(self), live, spec, planned, work));
+    pub(crate) fn start(self: &Arc<Self>, live: Arc<Live>, job: (JobSpec, Planned), mut turn: Ticket) {
+        // Here and not in the task: who answers first has its job ready first.
+        turn.ready();
+        self.tasks.spawn(task::drive(Arc::clone(self), live, job, Work::Run, turn));
     }
 }
 

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::live::{Live, Outcome, Reporter, now_ms};
 use crate::shared::Shared;
 use crate::submit::{context_options, keep};
+use crate::turns::Ticket;
 use crate::views::OutputView;
 use azora_connect::{Receipt, Token};
 use azora_engine::{Planned, RunContext};
@@ -51,9 +52,10 @@ impl From<Failure> for Stop {
 }
 
 /// Drives a job to its end and lets everybody know.
-pub(crate) async fn drive(shared: Arc<Shared>, live: Arc<Live>, spec: JobSpec, planned: Planned, work: Work) {
+/// `ticket` is its place among those that wait for a runner.
+pub(crate) async fn drive(shared: Arc<Shared>, live: Arc<Live>, (spec, planned): (JobSpec, Planned), work: Work, mut ticket: Ticket) {
     let mut job = Job { shared: Arc::clone(&shared), live: Arc::clone(&live), spec, planned };
-    let outcome = job.run(work).await;
+    let outcome = job.run(work, &mut ticket).await;
     shared.leave(&live, outcome);
 }
 
@@ -72,13 +74,13 @@ struct Success {
 }
 
 impl Job {
-    async fn run(&mut self, work: Work) -> Outcome {
+    async fn run(&mut self, work: Work, ticket: &mut Ticket) -> Outcome {
         let (mut prepared, is_commit_begun) = match work {
             Work::Run => (BTreeMap::new(), false),
             Work::Resume(prepared) => (prepared, false),
             Work::Commit(prepared) => (prepared, true),
         };
-        let stop = match self.try_run(&mut prepared, is_commit_begun).await {
+        let stop = match self.try_run(&mut prepared, is_commit_begun, ticket).await {
             Ok(outcome) => return outcome,
             Err(stop) => stop,
         };
@@ -95,12 +97,12 @@ impl Job {
         self.shared.fail(&self.live, state, failure).await
     }
 
-    async fn try_run(&mut self, prepared: &mut BTreeMap<usize, Token>, is_commit_begun: bool) -> Result<Outcome, Stop> {
-        let _slot = tokio::select! {
+    async fn try_run(&mut self, prepared: &mut BTreeMap<usize, Token>, is_commit_begun: bool, ticket: &mut Ticket) -> Result<Outcome, Stop> {
+        let _turn = tokio::select! {
             biased;
             () = self.shared.halt.cancelled() => return Err(Stop::Halted),
             () = self.live.cancel.cancelled(), if !is_commit_begun => return Err(Stop::Cancelled),
-            slot = Arc::clone(&self.shared.running).acquire_owned() => slot.map_err(|_| Stop::Halted)?,
+            turn = ticket.turn() => turn.ok_or(Stop::Halted)?,
         };
         if !is_commit_begun {
             let deadline = Instant::now() + self.spec.options.time_max;
@@ -263,7 +265,7 @@ impl Job {
             shared.record(&[Event::CommitBegun { job: live.id, at_ms: now_ms() }], live).await.ok_or(Stop::Halted)?;
         }
         let receipt = self.commit_tokens(tokens).await?;
-        let own = shared.committed(&self.planned, live.id).await?;
+        let own = shared.committed(&self.planned, live.id, &self.spec.sink).await?;
         let dead_letters = shared.dead_letters(&self.planned, live.id, tokens).await?;
         // A restart may have found the commit begun, and then nothing was counted in this life.
         live.board.lock().refused = azora_engine::Engine::refused(&self.planned, tokens)?;
@@ -276,7 +278,7 @@ impl Job {
     /// Another job may have made the dataset since this one was planned.
     fn check_target(&self) -> Result<(), Failure> {
         match &self.spec.sink {
-            Sink::Dataset { name, mode: WriteMode::ErrorIfExists } if self.shared.store.dataset(name).is_some() => {
+            Sink::Dataset { name, mode: WriteMode::ErrorIfExists, .. } if self.shared.catalog.current(name).is_some() => {
                 Err(Error::DatasetExists(name.to_string()).into())
             }
             _ => Ok(()),

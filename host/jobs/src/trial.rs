@@ -49,7 +49,9 @@ impl Shared {
         let _place = self.place()?;
         let row = self.catalog.row(reference)?;
         let spec = spec(&row.digest.to_string(), &self.catalog.manifest(&row)?.0, request)?;
-        let _slot = self.running.acquire().await.map_err(|_| Failure::from(Error::Draining))?;
+        let mut ticket = self.turns.reserve();
+        ticket.ready();
+        let _turn = ticket.turn().await.ok_or(Error::Draining)?;
         let context = self.context.options().unwrap_or(self.options.context);
         let planned = self.engine.plan(&spec, &context, None).await?;
         let id = JobId::generate();

@@ -20,7 +20,11 @@ impl Shared {
     }
 
     async fn upkeep(self: &Arc<Self>) {
-        self.sweep_retired();
+        match self.remove_expired().await {
+            Ok(0) => {}
+            Ok(datasets) => tracing::info!(datasets, "datasets whose time was over were removed"),
+            Err(failure) => tracing::warn!(%failure, "datasets whose time is over could not be removed; that is tried again later"),
+        }
         let shared = Arc::clone(self);
         let work = move || {
             let upkeep = shared.store.upkeep(&shared.options.retention, now_ms())?;

@@ -276,6 +276,8 @@ pub struct DatasetView {
     pub job: JobId,
     /// Whether it is the one that jobs without input read.
     pub is_last: bool,
+    /// When it ends, in milliseconds since 1970; never where absent.
+    pub expires_at_ms: Option<u64>,
 }
 
 /// An open context: the nine fields resolved, and what they came to.

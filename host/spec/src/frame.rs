@@ -1,6 +1,6 @@
 //! Operations on rows with named columns, and SQL over them. Expressions are texts here: the engine knows their columns.
 
-use crate::{Function, Input, SortOrder};
+use crate::{DatasetName, Function, Input, SortOrder};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -173,8 +173,32 @@ pub enum FrameStep {
         /// (old, new).
         pairs: Vec<(Value, Value)>,
     },
+    /// Rows are kept for later jobs that begin the same way.
+    Cache(Cached),
+    /// Rows that were kept there, or under a name, are let go.
+    Unpersist(Option<DatasetName>),
+    /// Partitions: rows are spread over so many, or neighbours are joined where `is_joined`.
+    Partitions {
+        /// How many.
+        n: usize,
+        /// Whether no row moves between partitions that stay.
+        is_joined: bool,
+    },
+    /// Columns become rows: one for each of them, with its name and its value.
+    Unpivot {
+        /// Columns that stay as they are.
+        ids: Vec<String>,
+        /// Columns that become rows; all others where absent.
+        values: Option<Vec<String>>,
+        /// The name of the column of names.
+        variable: String,
+        /// The name of the column of values.
+        value: String,
+    },
     /// Count, mean, deviation, extremes of columns; an action.
     Describe(Vec<String>),
+    /// The same with quartiles; an action.
+    Summary(Vec<String>),
     /// The first rows; an action.
     Show(usize),
     /// The first row itself; an action.
@@ -199,12 +223,14 @@ pub struct Grouping {
 }
 
 /// One aggregate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Aggregated {
     /// Which.
     pub function: AggregateWord,
     /// A column or SQL expression; `*` for `count`.
     pub argument: String,
+    /// Which part of the values lies below, for percentiles.
+    pub fraction: Option<f64>,
     /// The name of its column.
     pub name: String,
 }
@@ -214,8 +240,20 @@ pub struct Aggregated {
 pub struct Pivot {
     /// The column.
     pub column: String,
-    /// The values.
-    pub values: Vec<Value>,
+    /// The values; those that are there, in their order, where absent.
+    pub values: Option<Vec<Value>>,
+}
+
+/// Most columns that a pivot makes of each aggregate.
+pub const PIVOT_VALUES_MAX: usize = 1000;
+
+/// Rows that are kept for later jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cached {
+    /// A name for people, and for letting them go.
+    pub name: Option<DatasetName>,
+    /// Where they are kept.
+    pub level: CacheLevel,
 }
 
 /// Which pairs of rows a join makes.
@@ -283,6 +321,14 @@ words! {
         VariancePopulation = "varPop",
         /// Median.
         Median = "median",
+        /// About the median.
+        ApproxMedian = "approxMedian",
+        /// The value below which a part of the values lies, between two values where it falls between them.
+        Percentile = "percentile" | "percentilecont" | "quantile",
+        /// About that value.
+        ApproxPercentile = "approxPercentile" | "percentileapprox" | "approxquantile" | "approxpercentilecont",
+        /// Sum of the distinct values.
+        SumDistinct = "sumDistinct",
         /// About how many distinct values.
         ApproxDistinct = "approxDistinct" | "approxcountdistinct",
         /// The first value in the order of rows.
@@ -293,6 +339,18 @@ words! {
         CollectList = "collectList" | "arrayagg",
         /// The distinct values as a list.
         CollectSet = "collectSet",
+    }
+}
+
+words! {
+    /// Where rows are kept.
+    CacheLevel {
+        /// In memory; they go where it is short.
+        Memory = "MEMORY" | "memoryonly" | "memoryonlyser",
+        /// In files.
+        Disk = "DISK" | "diskonly",
+        /// In memory, and in files where it is short.
+        MemoryAndDisk = "MEMORY_AND_DISK" | "memoryanddisk" | "memoryanddiskser",
     }
 }
 
@@ -369,7 +427,13 @@ impl FrameStep {
             Self::FillNull { .. } => "fillna",
             Self::DropNull { .. } => "dropna",
             Self::Replace { .. } => "replace",
+            Self::Cache(_) => "cache",
+            Self::Unpersist(_) => "unpersist",
+            Self::Partitions { is_joined: true, .. } => "coalesce",
+            Self::Partitions { .. } => "repartition",
+            Self::Unpivot { .. } => "unpivot",
             Self::Describe(_) => "describe",
+            Self::Summary(_) => "summary",
             Self::Show(_) => "show",
             Self::First => "first",
             Self::Count => "count",
@@ -381,7 +445,7 @@ impl FrameStep {
     /// Whether it ends the job.
     #[must_use]
     pub const fn is_action(&self) -> bool {
-        matches!(self, Self::Describe(_) | Self::Show(_) | Self::First | Self::Count | Self::Collect | Self::Write)
+        matches!(self, Self::Describe(_) | Self::Summary(_) | Self::Show(_) | Self::First | Self::Count | Self::Collect | Self::Write)
     }
 
     /// The second frame, where it has one.

@@ -49,6 +49,8 @@ pub enum Sink {
         name: DatasetName,
         /// What happens to rows that are there already.
         mode: WriteMode,
+        /// How long it lives from its commit on. Where absent, an append leaves the end that was set before.
+        ttl: Option<Duration>,
     },
     /// Files below a configured root.
     File {
@@ -60,6 +62,8 @@ pub enum Sink {
         compression: Option<String>,
         /// What happens to files that are there already.
         mode: WriteMode,
+        /// Columns whose values become folders, `city=Oslo/day=1/`, and are left out of the files. None: no folders.
+        partition_by: Vec<String>,
     },
     /// A connector's sink.
     Connector {
@@ -79,6 +83,8 @@ pub enum WriteMode {
     Overwrite,
     /// Keep it and add to it.
     Append,
+    /// Keep it and write nothing.
+    Ignore,
 }
 
 impl WriteMode {
@@ -89,6 +95,7 @@ impl WriteMode {
             Self::ErrorIfExists => "error",
             Self::Overwrite => "overwrite",
             Self::Append => "append",
+            Self::Ignore => "ignore",
         }
     }
 }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+/// Longest life that a dataset may be given, in seconds: a hundred years.
+pub const TTL_SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
 /// Largest request body with inline data.
 pub const BODY_BYTES_MAX: usize = 64 << 20;
 /// Largest uploaded component.

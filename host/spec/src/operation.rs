@@ -211,9 +211,9 @@ pub enum Operation {
     Collect,
     /// The elements go to a sink; the answer is what was written.
     Write,
-    /// Keeps the rows up to here for later jobs of the context under a dataset name.
-    Cache(Option<crate::DatasetName>),
-    /// Forgets what `cache` kept.
+    /// Rows are kept for later jobs that begin the same way.
+    Cache(crate::Cached),
+    /// Rows that were kept there, or under a name, are let go.
     Unpersist(Option<crate::DatasetName>),
     /// That many partitions, rows spread by hash.
     Repartition(usize),

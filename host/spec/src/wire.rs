@@ -4,6 +4,7 @@
 //! or a [`crate::Failure`] with a JSON Pointer, what was expected, what was there, and where possible what was meant.
 //! How answers look in JSON is the business of `azora-api`.
 
+mod cache;
 mod combination;
 mod dataframe;
 mod explain;

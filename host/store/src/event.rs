@@ -303,6 +303,9 @@ pub struct DatasetCommitted {
     /// The job that made it.
     #[serde(with = "text::id")]
     pub job: JobId,
+    /// When it ends, in milliseconds since 1970; never where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at_ms: Option<u64>,
 }
 
 #[derive(Serialize)]

@@ -110,6 +110,7 @@ impl Tables {
                     at_ms: committed.at_ms,
                     ordinal: committed.ordinal,
                     job: committed.job,
+                    expires_at_ms: committed.expires_at_ms,
                     at,
                 };
                 let change = (named_key(kind::DATASET, committed.name.as_str().as_bytes()), encode(&row));

@@ -159,7 +159,18 @@ pub struct DatasetRow {
     /// The job that made it.
     #[serde(with = "text::id")]
     pub job: JobId,
+    /// When it ends, in milliseconds since 1970; never where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at_ms: Option<u64>,
     pub(crate) at: Pointer,
+}
+
+impl DatasetRow {
+    /// Whether its time is over. Until the upkeep removes it, it is there on the disk and not for anybody who asks.
+    #[must_use]
+    pub fn is_expired(&self, now_ms: u64) -> bool {
+        self.expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms)
+    }
 }
 
 /// An idempotency key.

@@ -1,6 +1,6 @@
 //! What a kernel costs per row, beside the same loop in Rust: alone, with its batch in memory already, and as a whole
-//! call of the component, with the copy of the batch. What a lambda costs that was never seen before, and a call that has
-//! nothing to do.
+//! call of the component, with the copy of the batch; beside Arrow's kernels, one after the other. What a lambda costs that
+//! was never seen before, and a call that has nothing to do.
 //!
 //! `cargo bench -p azora-expression` runs it; behind criterion's own report stands one line per pipeline with the ratio.
 #![expect(clippy::unwrap_used, reason = "a benchmark that meets the unexpected stops")]
@@ -9,6 +9,11 @@ use std::hint::black_box;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
+use arrow::array::{AsArray as _, Int64Array};
+use arrow::compute::kernels::cmp::eq;
+use arrow::compute::kernels::numeric::{add_wrapping, mul_wrapping, rem};
+use arrow::compute::{filter, sum};
+use arrow::datatypes::Int64Type;
 use azora_expression::{Element, End, Lambda, Pipeline, Step, Type};
 use criterion::{Criterion, Throughput};
 use wasmparser::{Parser, Payload};
@@ -126,7 +131,15 @@ fn compiled(ty: Type, steps: &[(&str, &str)], end: End) -> azora_expression::Com
     azora_expression::compile(&pipeline).unwrap()
 }
 
-/// Whole calls with the copy of the batch, beside the same loop in Rust.
+/// W1 as an engine does it that has a kernel for each operation.
+fn by_arrow(numbers: &Int64Array) -> Option<i64> {
+    let constant = |number| Int64Array::new_scalar(number);
+    let y = add_wrapping(&mul_wrapping(numbers, &constant(2)).unwrap(), &constant(1)).unwrap();
+    let is_kept = eq(&rem(&y, &constant(3)).unwrap(), &constant(0)).unwrap();
+    sum(filter(&y, &is_kept).unwrap().as_primitive::<Int64Type>())
+}
+
+/// Whole calls with the copy of the batch, beside the same loop in Rust and Arrow's kernels.
 fn boundary(lines: &mut Vec<String>) {
     for rows in [8 << 10, 64 << 10] {
         let numbers: Vec<i64> = numbers().into_iter().cycle().take(rows).collect();
@@ -136,7 +149,16 @@ fn boundary(lines: &mut Vec<String>) {
         let native = per_row(time(|| {
             black_box(black_box(&numbers).iter().map(|x| x * 2 + 1).filter(|y| y % 3 == 0).sum::<i64>());
         }));
-        lines.push(format!("{rows} rows, whole call: {wasm:.2} ns/row, native {native:.2} ns/row, ratio {:.2}", wasm / native));
+        let column = Int64Array::from(numbers.clone());
+        assert_eq!(by_arrow(&column), Some(numbers.iter().map(|x| x * 2 + 1).filter(|y| y % 3 == 0).sum()));
+        let arrow = per_row(time(|| {
+            black_box(by_arrow(black_box(&column)));
+        }));
+        lines.push(format!(
+            "{rows} rows, whole call: {wasm:.2} ns/row, native {native:.2} ns/row, ratio {:.2}; Arrow's kernels {arrow:.2} ns/row, {:.1} times it",
+            wasm / native,
+            arrow / wasm
+        ));
     }
     let mut nothing = Whole::new(&W1, End::Sum, &[]);
     lines.push(format!("a call with no rows: {:.0} ns", time(|| nothing.run()) * ROWS as f64));

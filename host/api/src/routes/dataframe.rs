@@ -67,7 +67,11 @@ fn job(app: &App, members: &mut Map<String, Value>) -> Result<Request, Failure> 
     if let Some(job) = value.as_object_mut() {
         if let Some(name) = &dataset {
             let mode = members.get("mode").cloned().unwrap_or_else(|| json!("overwrite"));
-            job.insert("sink".to_owned(), json!({ "type": "dataset", "name": name, "mode": mode }));
+            let mut sink = json!({ "type": "dataset", "name": name, "mode": mode });
+            if let (Some(ttl), Some(sink)) = (members.get("ttlSeconds"), sink.as_object_mut()) {
+                sink.insert("ttlSeconds".to_owned(), ttl.clone());
+            }
+            job.insert("sink".to_owned(), sink);
         }
         if has_data {
             job.insert("data".to_owned(), members.remove("data").unwrap_or_default());

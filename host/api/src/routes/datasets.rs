@@ -2,16 +2,20 @@
 
 use crate::App;
 use crate::accept;
+use crate::body::Json;
 use crate::error::Result;
 use crate::reply::{dataset, ok};
+use crate::routes::page::{self, Page};
 use crate::routes::query::Query;
 use crate::routes::result;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use azora_spec::wire::{self, Unknown};
+use azora_spec::limits::TTL_SECONDS_MAX;
+use azora_spec::wire::{self, Fields, Unknown};
 use azora_spec::{Code, DatasetName, Failure};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Rows of a preview where the request does not say.
 const PREVIEW_ROWS_DEFAULT: usize = 20;
@@ -37,12 +41,30 @@ async fn shown(app: &App, name: &DatasetName) -> Result<Value, Failure> {
     Ok(dataset(&view, columns.as_deref()))
 }
 
-/// `GET /datasets/{name}/rows?format=`: all of them, as they are read.
+/// `GET /datasets/{name}/rows?format=&limit=&cursor=`: all of them or a page, as they are read.
 pub(crate) async fn rows(State(app): State<App>, Path(name): Path<String>, headers: HeaderMap, query: Query) -> Result {
-    let query = query.only(&["format"])?;
+    let query = query.only(&page::NAMES)?;
     let kind = accept::format(&headers, query.text("format"))?;
     let reading = app.handle.read_dataset(&known(&name)?).await?;
-    result::stream(&reading.result, kind, reading.held)
+    let (total, version) = (reading.view.rows, reading.view.version);
+    let Some(page) = Page::of(&query, &version)? else { return result::stream(&reading.result, kind, reading.held) };
+    let mut response = result::stream(&page.rows(&reading.result)?, kind, reading.held)?;
+    page.link(&mut response, (&format!("/api/v1/datasets/{}/rows", reading.view.name), &version), query.text("format"), total);
+    Ok(response)
+}
+
+/// `PATCH /datasets/{name}`: how long it lives from now on, `{"ttlSeconds": 3600}`, or without end, `{"ttlSeconds": null}`.
+pub(crate) async fn change(State(app): State<App>, Path(name): Path<String>, body: Json) -> Result {
+    let mut fields = Fields::of(&body.value, "")?;
+    let ttl = match fields.present("ttlSeconds") {
+        None => return Err(fields.missing("ttlSeconds").hint(r#"for example {"ttlSeconds":3600}, or null for no end"#).into()),
+        Some(Value::Null) => None,
+        Some(_) => fields.integer("ttlSeconds", 1..=TTL_SECONDS_MAX)?.map(Duration::from_secs),
+    };
+    fields.finish(Unknown::Refuse)?;
+    let name = known(&name)?;
+    app.handle.expire_dataset(&name, ttl).await?;
+    Ok(ok(&shown(&app, &name).await?))
 }
 
 /// `GET /datasets/{name}/statistics`: a pass over all of its rows.

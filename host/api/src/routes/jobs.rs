@@ -8,6 +8,7 @@ use crate::locate::{locate, outline};
 use crate::render::failure_json;
 use crate::reply::{job, json, ok, time, with};
 use crate::routes::dataframe;
+use crate::routes::page::{self, Page};
 use crate::routes::query::Query;
 use crate::routes::result as rows;
 use axum::extract::{Path, State};
@@ -147,11 +148,20 @@ fn sent(event: &JobEvent) -> Event {
 
 /// `GET /jobs/{id}/result`: rows in the format that `Accept` or `?format=` names, streamed.
 pub(crate) async fn result(State(app): State<App>, Path(id): Path<String>, headers: HeaderMap, query: Query) -> Result {
-    let query = query.only(&["format"])?;
+    let query = query.only(&page::NAMES)?;
     let format = accept::format(&headers, query.text("format"))?;
     let id: JobId = id.parse()?;
+    let of = id.to_string();
+    let page = Page::of(&query, &of)?;
     match app.handle.result(id).await {
-        Ok(result) => rows::stream(&result, format, ()),
+        Ok(result) => match page {
+            None => rows::stream(&result, format, ()),
+            Some(page) => {
+                let mut response = rows::stream(&page.rows(&result)?, format, ())?;
+                page.link(&mut response, (&format!("/api/v1/jobs/{of}/result"), &of), query.text("format"), result.rows);
+                Ok(response)
+            }
+        },
         Err(failure) if failure.code == Code::JobNoResult => Err(explained(&app, id, failure).await.into()),
         Err(failure) => Err(failure.into()),
     }

@@ -1,5 +1,6 @@
 //! Arrays built of JSON values that have a type.
 
+use super::integer;
 use crate::element;
 use arrow::array::{Array, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListArray, NullArray, StringBuilder, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
@@ -50,7 +51,7 @@ pub fn array(field: &Field, values: &[Option<&Value>]) -> Result<ArrayRef, Misfi
             None => Ok(Arc::new(NullArray::new(values.len()))),
         },
         DataType::Boolean => primitive!(BooleanBuilder::with_capacity(values.len()), Value::as_bool),
-        DataType::Int64 => primitive!(Int64Builder::with_capacity(values.len()), Value::as_i64),
+        DataType::Int64 => primitive!(Int64Builder::with_capacity(values.len()), integer::of_value),
         DataType::Float64 => primitive!(Float64Builder::with_capacity(values.len()), Value::as_f64),
         DataType::Utf8 if element::is_json(field) => Ok(json_texts(&values)),
         DataType::Utf8 => primitive!(StringBuilder::new(), Value::as_str),

@@ -1,8 +1,8 @@
 //! Many small JSON records to one batch: Arrow's own decoder, made strict, and the records that do not fit told apart.
 
-use super::{Misfit, batch};
+use super::{Misfit, batch, integer};
 use crate::element::{self, Element};
-use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, RecordBatchOptions};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -14,16 +14,19 @@ use std::sync::Arc;
 
 /// Takes records one by one and answers them as columns of one schema.
 ///
-/// The fast way is Arrow's tape decoder. It is more lenient than a schema: it cuts `1.5` to 1 in a column of integers and
-/// takes two values in one record. Both are noticed here, and then, as for every other fault, records are looked at alone.
+/// The fast way is Arrow's tape decoder. It is more lenient than a schema: it cuts `1.5` to 1 in a column of integers, so
+/// that these are read as doubles and, where that does not say which integer it was, as text; and it takes two values in
+/// one record. That is noticed here, and then, as for every other fault, records are looked at alone.
 #[derive(Debug)]
 pub struct Decoder {
     schema: SchemaRef,
     element: Element,
-    /// The schema without metadata, which Arrow's decoder reads into; none where it cannot.
+    /// The schema without metadata and with integers as doubles, which Arrow's decoder reads into; none where it cannot.
     fast: Option<SchemaRef>,
     /// The same with every integer as text, so that none is cut.
     exact: Option<SchemaRef>,
+    /// Whether there are integers inside of lists or structs, which are not read as doubles.
+    has_deep_integers: bool,
     bytes: Vec<u8>,
     records: Vec<Range<usize>>,
 }
@@ -54,10 +57,11 @@ impl Decoder {
     pub fn new(schema: SchemaRef) -> Self {
         let element = Element::of(&schema);
         let is_special = element == Element::Tuple || schema.fields().is_empty() || schema.fields().iter().any(|field| is_special(field));
-        let fast = (!is_special).then(|| Arc::new(Schema::new(schema.fields().clone())));
-        let exact = fast.as_ref().filter(|schema| schema.fields().iter().any(|field| has_integers(field.data_type())));
-        let exact = exact.map(|schema| Arc::new(Schema::new(integers_as_text(schema.fields()))));
-        Self { schema, element, fast, exact, bytes: Vec::new(), records: Vec::new() }
+        let holds = |field: &Arc<Field>| has_integers(field.data_type());
+        let exact = (!is_special && schema.fields().iter().any(holds)).then(|| Arc::new(Schema::new(integers_as_text(schema.fields()))));
+        let fast = (!is_special).then(|| Arc::new(Schema::new(schema.fields().iter().map(as_double).collect::<Vec<_>>())));
+        let has_deep_integers = fast.as_ref().is_some_and(|fast| fast.fields().iter().any(holds));
+        Self { schema, element, fast, exact, has_deep_integers, bytes: Vec::new(), records: Vec::new() }
     }
 
     /// The rows' schema.
@@ -108,12 +112,11 @@ impl Decoder {
     }
 
     fn all(&self) -> Option<RecordBatch> {
-        let fast = self.fast.as_ref()?;
-        let is_exact = self.exact.is_none() || !has_fractions(&self.bytes);
-        match &self.exact {
-            Some(exact) if !is_exact => self.whole(&self.tape(exact)?),
-            _ => self.whole(&self.tape(fast)?),
-        }
+        // In any case: read as text, a number would pass for a text.
+        let fast = self.tape(self.fast.as_ref()?)?;
+        let is_exact = !self.has_deep_integers || !has_fractions(&self.bytes);
+        let made = is_exact.then(|| self.whole(&fast)).flatten();
+        made.or_else(|| self.whole(&self.tape(self.exact.as_ref()?)?))
     }
 
     /// Every record by Arrow's decoder; nothing where one of them is not exactly one value of its type.
@@ -136,14 +139,15 @@ impl Decoder {
     /// The columns under the schema that was asked for.
     fn whole(&self, batch: &RecordBatch) -> Option<RecordBatch> {
         let strict = CastOptions { safe: false, ..CastOptions::default() };
-        let column = |(column, field): (&ArrayRef, &Arc<Field>)| -> Result<ArrayRef, ArrowError> {
-            if column.data_type() == field.data_type() {
-                Ok(Arc::clone(column))
-            } else {
-                cast_with_options(column, field.data_type(), &strict)
+        let column = |(column, field): (&ArrayRef, &Arc<Field>)| -> Option<ArrayRef> {
+            match (column.data_type(), field.data_type()) {
+                (from, to) if from == to => Some(Arc::clone(column)),
+                (DataType::Float64, DataType::Int64) => Some(Arc::new(integer::of_doubles(column.as_primitive())?)),
+                (DataType::Utf8, DataType::Int64) => Some(Arc::new(integer::of_texts(column.as_string())?)),
+                (_, to) => cast_with_options(column, to, &strict).ok(),
             }
         };
-        let columns = batch.columns().iter().zip(self.schema.fields()).map(column).collect::<Result<_, _>>().ok()?;
+        let columns = batch.columns().iter().zip(self.schema.fields()).map(column).collect::<Option<_>>()?;
         self.finish(columns, batch.num_rows())
     }
 
@@ -204,6 +208,14 @@ fn has_integers(of: &DataType) -> bool {
         DataType::List(item) => has_integers(item.data_type()),
         DataType::Struct(fields) => fields.iter().any(|field| has_integers(field.data_type())),
         _ => false,
+    }
+}
+
+/// A column of integers as one of doubles.
+fn as_double(field: &Arc<Field>) -> Arc<Field> {
+    match field.data_type() {
+        DataType::Int64 => Arc::new(field.as_ref().clone().with_data_type(DataType::Float64)),
+        _ => Arc::clone(field),
     }
 }
 

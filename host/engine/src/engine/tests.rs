@@ -219,6 +219,9 @@ async fn small_inline_rows_stay_together_unless_asked() {
     spec.options.parallelism = Some(8);
     assert_eq!(bench.plan(&spec).await.unwrap().partitions(), 8);
     assert_eq!(bench.answer(&spec).await.unwrap(), json!([1, 2, 3, 4, 5]));
+    // What a query reads is named in its text, and may be large.
+    let query = job_spec(&json!({"sql": "SELECT 1 AS x"}), Unknown::Refuse).unwrap();
+    assert_eq!(bench.plan(&query).await.unwrap().pins().parallelism, bench.context.parallelism);
     let single = job(rows(), Vec::new(), file_sink("one.csv", FileFormat::Csv, WriteMode::ErrorIfExists));
     let single = JobSpec { options: spec.options.clone(), ..single };
     assert_eq!(bench.plan(&single).await.unwrap().partitions(), 1);
@@ -292,7 +295,7 @@ async fn too_many_columns_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_dataset_of_a_planned_job_stays_the_same() {
     let bench = Bench::new();
-    let dataset = |name: &str| Sink::Dataset { name: name.parse().unwrap(), mode: WriteMode::Overwrite };
+    let dataset = |name: &str| Sink::Dataset { name: name.parse().unwrap(), mode: WriteMode::Overwrite, ttl: None };
     bench.run(&job(inline(json!([1])), Vec::new(), dataset("first"))).await.unwrap();
     let spec = job(Input::LastDataset, Vec::new(), Sink::Collect);
     let planned = bench.plan(&spec).await.unwrap();
@@ -306,7 +309,7 @@ async fn the_last_dataset_of_a_planned_job_stays_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_input_is_pinned() {
     let bench = Bench::new();
-    let dataset = |name: &str| Sink::Dataset { name: name.parse().unwrap(), mode: WriteMode::Overwrite };
+    let dataset = |name: &str| Sink::Dataset { name: name.parse().unwrap(), mode: WriteMode::Overwrite, ttl: None };
     bench.run(&job(inline(json!([1, 2])), Vec::new(), dataset("left"))).await.unwrap();
     bench.run(&job(inline(json!([2, 3])), Vec::new(), dataset("right"))).await.unwrap();
     bench.put("more.csv", "v\n4\n");

@@ -17,6 +17,9 @@ use std::sync::Arc;
 const GROUP_ROWS_MAX: usize = 512 << 10;
 /// A row group is closed once it holds so many bytes in memory.
 const GROUP_BYTES: usize = 32 << 20;
+/// A column stops looking for values that repeat once those that it knows take so many bytes: looking costs more than
+/// everything else about a column of different values, and the library's 1 MiB is 131,072 numbers.
+const DICTIONARY_BYTES: usize = 256 << 10;
 
 /// A Parquet file.
 pub(super) fn parquet<W: Write + Send + 'static>(compression: Compression, schema: &SchemaRef, out: W) -> Result<Box<dyn Encode>, Failure> {
@@ -28,6 +31,7 @@ pub(super) fn parquet<W: Write + Send + 'static>(compression: Compression, schem
     let properties = WriterProperties::builder()
         .set_compression(codec)
         .set_max_row_group_row_count(Some(GROUP_ROWS_MAX))
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_created_by("azora-spark".to_owned())
         .build();
     let writer = ArrowWriter::try_new(out, Arc::clone(schema), Some(properties)).map_err(|error| failure(&error))?;

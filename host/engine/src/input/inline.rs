@@ -3,8 +3,10 @@
 use super::json_type::{JsonType, Mixed, array, shown};
 use azora_connect::element::{self, Element, VALUE};
 use azora_spec::{Code, ColumnType, Combination, Failure, Operation, limits};
-use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
-use datafusion::arrow::datatypes::{Field, Fields, Schema, SchemaRef};
+use chrono::DateTime;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -42,6 +44,46 @@ pub(crate) fn batch(values: &[Value], pairs: bool) -> Result<(SchemaRef, RecordB
             finish(Element::Scalar.schema(vec![field]), columns, values.len())
         }
     }
+}
+
+/// Columns of texts that are all moments, date and time with a zone as RFC 3339 has them, become timestamps. A column that
+/// would lose something, a fraction of a millisecond, stays text.
+pub(crate) fn with_timestamps((schema, batch): (SchemaRef, RecordBatch)) -> Result<(SchemaRef, RecordBatch), Failure> {
+    if Element::of(&schema) != Element::Object {
+        return Ok((schema, batch));
+    }
+    let (mut fields, mut columns) = (schema.fields().to_vec(), batch.columns().to_vec());
+    for (field, column) in fields.iter_mut().zip(&mut columns) {
+        let Some(texts) = column.as_string_opt::<i32>() else { continue };
+        if texts.null_count() < texts.len() && texts.iter().flatten().all(is_moment) {
+            let of = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+            *column = cast(column, &of).map_err(|error| crate::error::arrow_failure(&error))?;
+            *field = Arc::new(field.as_ref().clone().with_data_type(of));
+        }
+    }
+    finish(Element::Object.schema(fields), columns, batch.num_rows())
+}
+
+/// `2026-11-26T15:20:35.123+01:00`, and nothing shorter or finer.
+fn is_moment(text: &str) -> bool {
+    let shape = b"0000-00-00T00:00:00";
+    let Some((head, tail)) = text.as_bytes().split_at_checked(shape.len()) else { return false };
+    let fits = |text: &[u8], shape: &[u8]| {
+        text.len() == shape.len() && text.iter().zip(shape).all(|(byte, of)| if *of == b'0' { byte.is_ascii_digit() } else { byte == of })
+    };
+    let zone = match tail.split_first() {
+        Some((b'.', rest)) => {
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if !(1..=3).contains(&digits) {
+                return false;
+            }
+            rest.get(digits..).unwrap_or_default()
+        }
+        _ => tail,
+    };
+    let is_zone = zone == b"Z" || fits(zone, b"+00:00") || fits(zone, b"-00:00");
+    // The calendar has the last word: there is no 30th of February.
+    is_zone && fits(head, shape) && DateTime::parse_from_rfc3339(text).is_ok()
 }
 
 /// Rows that are objects, as columns of given types; those of other names are left out. A value of another type is named by

@@ -4,6 +4,7 @@ use arrow::array::{Array, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Fields};
 use azora_connect::element;
+use azora_connect::json::integer;
 use azora_spec::{Code, Failure};
 use datafusion::arrow;
 use serde_json::{Map, Value};
@@ -284,7 +285,7 @@ pub(crate) fn array(field: &Field, values: &[Option<&Value>]) -> Result<ArrayRef
             None => Ok(Arc::new(NullArray::new(values.len()))),
         },
         DataType::Boolean => primitive!(BooleanBuilder::with_capacity(values.len()), Value::as_bool),
-        DataType::Int64 => primitive!(Int64Builder::with_capacity(values.len()), Value::as_i64),
+        DataType::Int64 => primitive!(Int64Builder::with_capacity(values.len()), integer::of_value),
         DataType::Float64 => primitive!(Float64Builder::with_capacity(values.len()), Value::as_f64),
         DataType::Utf8 if element::is_json(field) => {
             let mut builder = StringBuilder::new();

@@ -232,8 +232,8 @@ trait Decode: Send + std::fmt::Debug {
     fn records(&self) -> usize;
     /// Whether the bytes taken end inside a record.
     fn is_inside(&self) -> bool;
-    /// The records taken so far.
-    fn flush(&mut self) -> Result<Option<RecordBatch>, ()>;
+    /// The records taken so far, which were `bytes`.
+    fn flush(&mut self, bytes: &[u8]) -> Result<Option<RecordBatch>, ()>;
     /// What is wrong with these bytes, which begin with a record: its number among them and the reason.
     fn explain(&self, bytes: &[u8]) -> (u64, String);
 }
@@ -338,7 +338,7 @@ impl TextReader {
             let is_large = self.pending.len() >= BATCH_BYTES && !self.decode.is_inside();
             let is_over = self.is_end && self.at == self.block.len();
             if is_full || is_large || is_over {
-                let batch = match self.decode.flush() {
+                let batch = match self.decode.flush(&self.pending) {
                     Ok(None) if is_over && self.decode.is_inside() => Err(()),
                     batch => batch,
                 };

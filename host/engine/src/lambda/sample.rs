@@ -39,6 +39,8 @@ pub(crate) enum Found {
     Shape(Shape),
     /// No element went through: the compiler was right.
     Nothing,
+    /// The values of a column, see `plan::frame`.
+    Values(Vec<serde_json::Value>),
 }
 
 /// A sample that planning cannot go on without.
@@ -98,7 +100,11 @@ pub(crate) async fn take(ctx: &PlanContext, wanted: Wanted) -> std::result::Resu
 }
 
 async fn elements(ctx: &PlanContext, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
-    let plan = Node::plan(Arc::new(Gather::first(ROWS_MAX)), plan)?;
+    run(ctx, Node::plan(Arc::new(Gather::first(ROWS_MAX)), plan)?).await
+}
+
+/// All rows of a plan, while a job is planned.
+pub(crate) async fn run(ctx: &PlanContext, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
     let plan = settle(ctx.state.create_physical_plan(&plan).await?)?;
     let cancel = CancellationToken::new();
     let _stop = cancel.clone().drop_guard();

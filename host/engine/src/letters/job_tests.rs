@@ -192,7 +192,7 @@ async fn wrong_names_are_refused() {
 async fn letters_are_named_after_the_sink() {
     let bench = Bench::new();
     let mut request = spec(&lambdas("dead-letter"));
-    request.sink = Sink::Dataset { name: "lengths".parse().unwrap(), mode: WriteMode::Overwrite };
+    request.sink = Sink::Dataset { name: "lengths".parse().unwrap(), mode: WriteMode::Overwrite, ttl: None };
     bench.run(&request).await.unwrap();
     assert_eq!(letters(&bench, "lengths-dead-letters").await.len(), 4);
     assert_eq!(request.options.on_error, OnError::DeadLetter);

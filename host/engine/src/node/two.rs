@@ -20,7 +20,7 @@ use datafusion::common::{DFSchema, DFSchemaRef, Result, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, SendableRecordBatchStream,
@@ -210,7 +210,8 @@ impl TwoExec {
             Partitioning::UnknownPartitioning(operator.partitions(count(left), count(right))),
             if operator.is_incremental() { EmissionType::Incremental } else { EmissionType::Final },
             if is_bounded { Boundedness::Bounded } else { Boundedness::Unbounded { requires_infinite_memory: true } },
-        );
+        )
+        .with_scheduling_type(SchedulingType::Cooperative);
         Ok(Arc::new(Self {
             operator,
             sides: [Arc::clone(left), Arc::clone(right)],
@@ -238,7 +239,10 @@ impl TwoExec {
     /// The node with what it kept from the optimizer lifted into the plan, after `settle` went over that; see
     /// [`super::settle`].
     pub(super) fn settled(&self, settle: fn(Plan) -> Result<Plan>) -> Result<Option<Plan>> {
-        let Some([left, right]) = &self.inner else { return Ok(None) };
+        if self.is_settled {
+            return Ok(None);
+        }
+        let [left, right] = self.inner.as_ref().unwrap_or(&self.sides);
         Ok(Some(Arc::new(self.over([settle(Arc::clone(left))?, settle(Arc::clone(right))?]))))
     }
 }
@@ -259,27 +263,27 @@ impl ExecutionPlan for TwoExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.sides.iter().collect()
+        // As with nodes of one input: the optimizer sees none.
+        if self.is_settled { self.sides.iter().collect() } else { Vec::new() }
     }
 
     fn apply_expressions(&self, _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    // What is below stays in its order; the operators that change it do so knowingly.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true, true]
+        vec![true; self.children().len()]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false, false]
+        vec![false; self.children().len()]
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match <Sides<Plan>>::try_from(children) {
             Ok(sides) if self.is_settled => Ok(Arc::new(self.over(sides))),
-            Ok([left, right]) => Self::plan(Arc::clone(&self.operator), &left, &right),
-            Err(_) => internal_err!("{} takes two inputs", self.operator.name()),
+            Err(none) if none.is_empty() && !self.is_settled => Ok(self),
+            _ => internal_err!("{} takes two inputs", self.operator.name()),
         }
     }
 

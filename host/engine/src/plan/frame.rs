@@ -6,12 +6,13 @@
 
 mod groups;
 mod pair;
+mod pivot;
 mod values;
 
 use super::sql::{self, Names, built, known_column};
-use super::{Answer, Builder, HIDDEN, OperationAt};
+use super::{Answer, Builder, HIDDEN, ORDINAL, OperationAt};
 use crate::input;
-use crate::node::{Gather, IndexMode};
+use crate::node::{Exchange, Gather, IndexMode, SortKey};
 use azora_connect::element::Element;
 use azora_spec::{Code, ColumnType, Expression, Failure, Frame, FrameStep, Function, NamedExpression, Operation, SortBy, SortOrder};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema};
@@ -19,6 +20,8 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result as PlanResult;
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, cast, ident, lit};
+use groups::{DESCRIBED, SUMMARIZED};
+pub(crate) use pivot::{ValuesWanted, find as find_values};
 use std::sync::Arc;
 
 /// The place of a row, for operations that must not depend on partitions.
@@ -95,7 +98,12 @@ impl Builder<'_> {
             FrameStep::FillNull { all, subset, by_column } => self.fill_null(at, all.as_ref(), subset.as_deref(), by_column)?,
             FrameStep::DropNull { columns, least } => self.drop_null(columns.as_deref(), *least)?,
             FrameStep::Replace { columns, pairs } => self.replace_values(columns.as_deref(), pairs)?,
-            FrameStep::Describe(columns) => self.describe(columns)?,
+            FrameStep::Partitions { n, is_joined: true } => self.rows.pass_through(Gather::coalesce(*n))?,
+            FrameStep::Partitions { n, is_joined: false } => self.spread(*n)?,
+            FrameStep::Unpivot { ids, values, variable, value } => self.unpivot(at, (ids, values.as_deref()), (variable, value))?,
+            FrameStep::Describe(columns) => self.describe(columns, &DESCRIBED)?,
+            FrameStep::Summary(columns) => self.describe(columns, &SUMMARIZED)?,
+            FrameStep::Cache(_) | FrameStep::Unpersist(_) => {}
             FrameStep::Show(n) => self.first_rows(at, *n)?,
             FrameStep::First => {
                 self.first_rows(at, 1)?;
@@ -365,6 +373,15 @@ impl Builder<'_> {
         self.change(|frame| frame.filter(ident(PLACE).gt_eq(lit(skipped)))?.select(columns))
     }
 
+    /// Rows spread evenly over partitions.
+    fn spread(&mut self, partitions: usize) -> Result<(), Failure> {
+        let schema = Arc::clone(&self.rows.schema);
+        self.rows.index(IndexMode::Ordinal, ORDINAL)?;
+        let order = vec![SortKey { column: ORDINAL.to_owned(), is_descending: false }];
+        self.rows.pass_hidden(Exchange { partitions, hash: vec![ORDINAL.to_owned()], order })?;
+        self.rows.only(&schema)
+    }
+
     fn distinct_rows(&mut self, columns: &[String]) -> Result<(), Failure> {
         if columns.is_empty() {
             return self.rows.distinct();
@@ -392,7 +409,7 @@ impl Builder<'_> {
             over.push(format!("ORDER BY {}", keys.collect::<Vec<_>>().join(", ")));
         }
         over.extend(frame.clone());
-        let expr = self.sql_expr(at, &format!("{function} OVER ({})", over.join(" ")))?;
+        let expr = self.sql_expr(at, &format!("{function} OVER ({})", over.join(" ")))?.unalias();
         if !matches!(expr, Expr::WindowFunction(_)) {
             return Err(at
                 .invalid("'function' is one call of a window function or an aggregate")

@@ -7,7 +7,8 @@ mod names;
 mod sum;
 
 pub(super) use fault::built;
-pub(super) use names::{Names, known_column};
+pub(super) use names::Names;
+pub(crate) use names::known_column;
 pub(super) use sum::checked_sum;
 
 use super::{Answer, Builder};

@@ -134,7 +134,7 @@ impl Builder<'_> {
             (Some(Found::Nothing), _, Some((diagnostic, _))) => return Err(Refused::Diagnostic(diagnostic.clone())),
             (_, Some(known), None) | (Some(_), Some(known), Some(_)) => known,
             (Some(Found::Shape(shape)), None, _) => shape,
-            (Some(Found::Nothing), None, None) => Shape::json(),
+            (Some(Found::Nothing | Found::Values(_)), None, _) => Shape::json(),
             (None, _, _) => {
                 let kernel = self.ctx.lambdas.interpret(&self.ctx.sandbox, &chained, bound, self.ctx.options.guest)?;
                 let proof = why.stands.as_ref().map_or(Proof::None, |(_, proof)| *proof);

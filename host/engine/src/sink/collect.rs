@@ -185,7 +185,7 @@ fn decode(stream: &[u8]) -> Result<Vec<RecordBatch>, Failure> {
 
 /// The rows that tokens name, in the order of the tokens.
 pub(crate) fn result(files: &Files, job: JobId, shape: Shape, schema: SchemaRef, tokens: &[Token]) -> Result<JobResult, Failure> {
-    let mut result = JobResult { shape, schema, rows: 0, bytes: 0, parts: Vec::with_capacity(tokens.len()) };
+    let mut result = JobResult { shape, schema, rows: 0, bytes: 0, parts: Vec::with_capacity(tokens.len()), window: None };
     for token in tokens {
         let part = match Kept::read(token)? {
             Kept::Inline(bytes) => {
@@ -197,7 +197,7 @@ pub(crate) fn result(files: &Files, job: JobId, shape: Shape, schema: SchemaRef,
             Kept::File { name, rows, bytes } => {
                 result.rows += rows;
                 result.bytes += bytes;
-                Part::File(directory(files, job).join(name))
+                Part::File(directory(files, job).join(name), rows)
             }
         };
         result.parts.push(part);

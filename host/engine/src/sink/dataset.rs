@@ -61,10 +61,15 @@ impl DatasetSink {
             staging.remove()?;
             return Ok(receipt);
         }
+        if self.mode == WriteMode::Ignore && self.catalog.dataset(&self.name).is_ok() {
+            // Another job was faster: what is there stays.
+            staging.remove()?;
+            return Ok(Receipt::default());
+        }
         let staged = staging.prune(&parts)?;
         let mut files = match self.mode {
             WriteMode::Append => self.link_current(&staged)?,
-            WriteMode::ErrorIfExists | WriteMode::Overwrite => Vec::new(),
+            WriteMode::ErrorIfExists | WriteMode::Overwrite | WriteMode::Ignore => Vec::new(),
         };
         files.extend(parts.into_iter().filter(|part| part.file.is_some()));
         let manifest =
@@ -97,7 +102,7 @@ impl DatasetSink {
 impl Sink for DatasetSink {
     async fn check(&self) -> Result<(), Failure> {
         match (self.mode, self.catalog.dataset(&self.name)) {
-            (WriteMode::ErrorIfExists, Ok(_)) => {
+            (WriteMode::ErrorIfExists | WriteMode::Ignore, Ok(_)) => {
                 Err(Failure::new(Code::DatasetExists, format!("the dataset '{}' is there already", self.name))
                     .hint("choose the mode 'overwrite' or 'append', or another name")
                     .at("/sink/name"))
@@ -157,6 +162,11 @@ fn open(files: &Files, name: &str, version: &str) -> Result<(Dir, Manifest), Fai
         return Err(Error::Damaged { what: "a dataset" }.into());
     }
     Ok((from, manifest))
+}
+
+/// Whether a job made a version.
+pub(crate) fn exists(files: &Files, name: &DatasetName, job: JobId) -> bool {
+    files.data().dir.is_dir(directory(name.as_str(), &job.to_string()))
 }
 
 /// The version that a job made.

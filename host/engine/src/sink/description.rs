@@ -62,7 +62,7 @@ pub(crate) fn result(files: &Files, job: JobId, description: &str, tokens: &[Tok
             let parts = tokens.iter().map(part::PartToken::read).collect::<Result<Vec<_>, _>>()?;
             let rows: u64 = parts.iter().map(|part| part.rows).sum();
             let bytes: u64 = parts.iter().map(|part| part.bytes).sum();
-            let written = parts.iter().filter(|part| part.file.is_some()).count();
+            let written = parts.iter().flat_map(part::PartToken::files).count();
             let answer = json!({"rows": rows, "bytes": bytes, "files": written, "path": description.to});
             Ok(JobResult::of_batches(Shape::Value(answer), empty(), Vec::new()))
         }

@@ -1,6 +1,7 @@
 //! Files below a root: a directory of part files, or one file where the path ends in the format's extension. Readers see
 //! all of it or nothing.
 
+use super::folders::{self, FolderWriter};
 use super::part::{PartToken, PartWriter};
 use super::staging::{self, Staging};
 use super::{blocking, extension};
@@ -14,6 +15,9 @@ use datafusion::arrow::datatypes::SchemaRef;
 use rustix::fs::RenameFlags;
 use std::sync::Arc;
 
+/// Most files that an answer names one by one.
+const OUTPUTS_MAX: usize = 1000;
+
 /// Writes files.
 #[derive(Debug, Clone)]
 pub(crate) struct FileSink {
@@ -24,6 +28,8 @@ pub(crate) struct FileSink {
     encoding: Encoding,
     mode: WriteMode,
     is_single: bool,
+    /// Columns that become folders.
+    partition_by: Vec<String>,
 }
 
 impl FileSink {
@@ -47,7 +53,22 @@ impl FileSink {
                 .hint("name a directory: every job then adds files of its own")
                 .at("/sink/mode"));
         }
-        Ok(Self { files, at, shown: path.to_owned(), encoding: Encoding { format, compression }, mode, is_single })
+        let encoding = Encoding { format, compression };
+        Ok(Self { files, at, shown: path.to_owned(), encoding, mode, is_single, partition_by: Vec::new() })
+    }
+
+    /// With folders by the values of columns.
+    pub(crate) fn parted(mut self, columns: &[String], schema: &SchemaRef) -> Result<Self, Failure> {
+        if self.is_single && !columns.is_empty() {
+            return Err(Failure::new(Code::RequestField, "one file has no folders")
+                .hint("name a directory: a path without the format's extension")
+                .at("/sink/partitionBy"));
+        }
+        if !columns.is_empty() {
+            folders::positions(columns, schema)?;
+        }
+        self.partition_by = columns.to_vec();
+        Ok(self)
     }
 
     /// Whether the target is one file.
@@ -61,14 +82,29 @@ impl FileSink {
 
     fn commit_now(&self, job: JobId, parts: &[PartToken]) -> Result<Receipt, Failure> {
         let staging = self.staging(job)?.ok_or(Error::Damaged { what: "what the job had prepared" })?;
+        if self.mode == WriteMode::Ignore && staging.target_exists() && !(staging.is_committed() || self.is_moved(&staging, parts)) {
+            // Somebody was faster: what is there stays.
+            staging.remove()?;
+            return Ok(Receipt::default());
+        }
         match (self.is_single, self.mode) {
             (true, _) => self.commit_file(&staging, parts)?,
             (false, WriteMode::Append) => self.commit_append(&staging, parts)?,
-            (false, WriteMode::ErrorIfExists | WriteMode::Overwrite) => self.commit_directory(&staging, parts)?,
+            (false, WriteMode::ErrorIfExists | WriteMode::Overwrite | WriteMode::Ignore) => self.commit_directory(&staging, parts)?,
         }
-        let files = parts.iter().filter_map(|part| part.file.as_ref());
-        let outputs = if self.is_single { vec![self.shown.clone()] } else { files.map(|file| format!("{}/{file}", self.shown)).collect() };
+        let files = || parts.iter().flat_map(PartToken::files);
+        let outputs = if self.is_single || files().nth(OUTPUTS_MAX).is_some() {
+            vec![self.shown.clone()]
+        } else {
+            files().map(|(file, _)| format!("{}/{file}", self.shown)).collect()
+        };
         Ok(Receipt { rows: parts.iter().map(|part| part.rows).sum(), bytes: parts.iter().map(|part| part.bytes).sum(), outputs })
+    }
+
+    /// Whether the one file that was prepared is in its place, from a commit that was interrupted.
+    fn is_moved(&self, staging: &Staging, parts: &[PartToken]) -> bool {
+        let is_staged = |(name, _): (String, u64)| staging.directory().is_ok_and(|directory| directory.is_file(name));
+        self.is_single && staging.exists() && !parts.iter().flat_map(PartToken::files).any(is_staged)
     }
 
     fn commit_directory(&self, staging: &Staging, parts: &[PartToken]) -> Result<(), Failure> {
@@ -83,6 +119,7 @@ impl FileSink {
         }
         match self.mode {
             WriteMode::Overwrite => staging.replace(),
+            WriteMode::Ignore => staging.remove(),
             WriteMode::ErrorIfExists | WriteMode::Append => Err(staging::exists(&self.shown)),
         }
     }
@@ -91,13 +128,21 @@ impl FileSink {
         let failed = staging::failed;
         staging.parent.create_dir_all(&staging.target).map_err(failed)?;
         let target = staging.parent.open_dir(&staging.target).map_err(failed)?;
-        for name in parts.iter().filter_map(|part| part.file.as_deref()) {
+        let mut folder = String::new();
+        for (name, _) in parts.iter().flat_map(PartToken::files) {
+            if let Some((of, _)) = name.rsplit_once('/')
+                && of != folder
+            {
+                target.create_dir_all(of).map_err(failed)?;
+                of.clone_into(&mut folder);
+            }
             // Names hold the job's id: one that is there already was moved by an earlier call.
-            let is_moved = staging.exists() && staging.release(name, &target, name, RenameFlags::NOREPLACE)?;
-            if !is_moved && !target.is_file(name) {
+            let is_moved = staging.exists() && staging.release(&name, &target, &name, RenameFlags::NOREPLACE)?;
+            if !is_moved && !target.is_file(&name) {
                 return Err(Error::Damaged { what: "what the job had prepared" }.into());
             }
         }
+        staging::sync_below(&target, parts)?;
         staging.mark(&target)?;
         staging.remove()
     }
@@ -127,7 +172,7 @@ impl Sink for FileSink {
             match (sink.mode, target) {
                 (_, Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
                 (_, Err(error)) => Err(crate::files::path_failure(&error, &sink.shown).at("/sink/path")),
-                (WriteMode::ErrorIfExists, Ok(_)) => Err(staging::exists(&sink.shown)),
+                (WriteMode::ErrorIfExists | WriteMode::Ignore, Ok(_)) => Err(staging::exists(&sink.shown)),
                 (WriteMode::Append, Ok(metadata)) if !metadata.is_dir() => {
                     Err(Failure::new(Code::PathUnusable, format!("'{}' is not a directory", sink.shown.escape_debug())).at("/sink/path"))
                 }
@@ -142,7 +187,10 @@ impl Sink for FileSink {
 
     async fn open(&self, id: WriterId, schema: SchemaRef) -> Result<Box<dyn Writer>, Failure> {
         let staging = Staging::make(self.files.root(self.at.root)?, &self.at.path, id.job)?;
-        Ok(Box::new(PartWriter::new(staging, id, schema, self.encoding)))
+        if self.partition_by.is_empty() {
+            return Ok(Box::new(PartWriter::new(staging, id, schema, self.encoding)));
+        }
+        Ok(Box::new(FolderWriter::new(staging, id, &schema, self.encoding, &self.partition_by)?))
     }
 
     async fn commit(&self, job: JobId, _: u64, _: SchemaRef, tokens: &[Token]) -> Result<Receipt, Failure> {

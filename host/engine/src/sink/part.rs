@@ -21,14 +21,52 @@ pub(crate) struct PartToken {
     pub(crate) file: Option<String>,
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
+    /// The files in folders, where rows are parted by columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) parted: Option<Folders>,
+}
+
+/// Files of one partition, one in each folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Folders {
+    /// How the names of the files begin.
+    pub(crate) stem: String,
+    /// How they end.
+    pub(crate) ending: String,
+    /// Folder, rows, bytes.
+    pub(crate) folders: Vec<(String, u64, u64)>,
+}
+
+impl Folders {
+    /// The path of the file that was made as the `at`-th one.
+    pub(crate) fn path(&self, folder: &str, at: usize) -> String {
+        format!("{folder}/{}.c{at:05}.{}", self.stem, self.ending)
+    }
 }
 
 impl PartToken {
+    /// Nothing was written.
+    pub(crate) const EMPTY: Self = Self { file: None, rows: 0, bytes: 0, parted: None };
+
+    /// Paths below the target, with their bytes.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (String, u64)> {
+        let own = self.file.iter().map(|name| (name.clone(), self.bytes));
+        let parted = self
+            .parted
+            .iter()
+            .flat_map(|parted| parted.folders.iter().enumerate().map(|(at, (folder, _, bytes))| (parted.path(folder, at), *bytes)));
+        own.chain(parted)
+    }
+
     pub(crate) fn read(token: &Token) -> Result<Self, Failure> {
         let damaged = || Failure::from(Error::Damaged { what: "the token of a file" });
         let read: Self = serde_json::from_str(&token.0).map_err(|_| damaged())?;
         let is_plain = |name: &String| !name.contains('/') && name.starts_with("part-");
-        if read.file.as_ref().is_none_or(is_plain) { Ok(read) } else { Err(damaged()) }
+        let is_folder = |path: &str| path.split('/').all(|name| name.contains('=') && !name.starts_with('.'));
+        let is_parted = |parted: &Folders| {
+            is_plain(&parted.stem) && !parted.ending.contains('/') && parted.folders.iter().all(|(folder, _, _)| is_folder(folder))
+        };
+        if read.file.as_ref().is_none_or(is_plain) && read.parted.as_ref().is_none_or(is_parted) { Ok(read) } else { Err(damaged()) }
     }
 }
 
@@ -88,19 +126,19 @@ impl Writer for PartWriter {
         }
         let Self { staging, open, rows, .. } = *self;
         let Some(Open { name, encoder, file }) = open else {
-            return token(&PartToken { file: None, rows: 0, bytes: 0 });
+            return token(&PartToken::EMPTY);
         };
         blocking(move || {
             encoder.finish()?;
             file.sync_all().map_err(|error| error::io_failure(&error))?;
             staging.sync()?;
             let bytes = file.metadata().map_err(|error| error::io_failure(&error))?.len();
-            token(&PartToken { file: Some(name), rows, bytes })
+            token(&PartToken { file: Some(name), rows, bytes, parted: None })
         })
         .await
     }
 }
 
-fn token(part: &PartToken) -> Result<Token, Failure> {
+pub(super) fn token(part: &PartToken) -> Result<Token, Failure> {
     serde_json::to_string(part).map(Token).map_err(|_| Error::Broken("a token is JSON").into())
 }

@@ -50,9 +50,19 @@ impl Staging {
         }
     }
 
-    /// Makes a file in it.
+    /// Makes the directory itself, which a file in it does, too.
+    pub(super) fn begin(&self) -> Result<(), Failure> {
+        self.parent.create_dir_all(&self.name).map_err(|error| path_failure(&error, &self.target))
+    }
+
+    /// Makes a file in it, and the folders on the way there.
     pub(super) fn create(&self, name: &str) -> Result<File, Failure> {
-        self.parent.create_dir_all(&self.name).map_err(|error| path_failure(&error, &self.target))?;
+        self.begin()?;
+        if let (folder, _) = split(name)
+            && !folder.is_empty()
+        {
+            self.directory()?.create_dir_all(folder).map_err(|error| path_failure(&error, &self.target))?;
+        }
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
         let file = self.directory()?.open_with(name, &options).map_err(|error| path_failure(&error, &self.target))?;
@@ -63,6 +73,21 @@ impl Staging {
     pub(super) fn sync(&self) -> Result<(), Failure> {
         sync(&self.directory()?)?;
         sync(&self.parent)
+    }
+
+    /// The same with folders below it.
+    pub(super) fn sync_folders<'a>(&self, folders: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
+        self.begin()?;
+        let directory = self.directory()?;
+        let mut synced: HashSet<&str> = HashSet::new();
+        for folder in folders {
+            let mut path = folder;
+            while !path.is_empty() && synced.insert(path) {
+                sync(&directory.open_dir(path).map_err(failed)?)?;
+                path = split(path).0;
+            }
+        }
+        self.sync()
     }
 
     pub(super) fn directory(&self) -> Result<Dir, Failure> {
@@ -91,20 +116,14 @@ impl Staging {
     /// Leaves in the staging directory exactly the files of the tokens, of the sizes that they had.
     pub(super) fn prune(&self, parts: &[PartToken]) -> Result<Dir, Failure> {
         let directory = self.directory()?;
-        let wanted: HashSet<&str> = parts.iter().filter_map(|part| part.file.as_deref()).collect();
-        for entry in directory.entries().map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            if name.to_str().is_none_or(|name| !wanted.contains(name)) {
-                directory.remove_file(&name).map_err(failed)?;
-            }
-        }
-        for part in parts {
-            let Some(name) = &part.file else { continue };
-            let bytes = directory.metadata(name).map_err(failed)?.len();
-            if bytes != part.bytes {
+        let mut wanted: HashSet<String> = HashSet::new();
+        for (path, bytes) in parts.iter().flat_map(PartToken::files) {
+            if directory.metadata(&path).map_err(failed)?.len() != bytes {
                 return Err(Error::Damaged { what: "a prepared file" }.into());
             }
+            wanted.insert(path);
         }
+        prune(&directory, "", &wanted)?;
         Ok(directory)
     }
 
@@ -173,6 +192,31 @@ impl Staging {
     }
 }
 
+/// Removes all files but the wanted ones, and folders that hold none of these. Answers whether one is left.
+fn prune(directory: &Dir, above: &str, wanted: &HashSet<String>) -> Result<bool, Failure> {
+    let mut is_left = false;
+    for entry in directory.entries().map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let path = name.to_str().map(|name| if above.is_empty() { name.to_owned() } else { format!("{above}/{name}") });
+        if entry.file_type().map_err(failed)?.is_dir() {
+            let is_kept = match &path {
+                Some(path) => prune(&directory.open_dir(&name).map_err(failed)?, path, wanted)?,
+                None => false,
+            };
+            if !is_kept {
+                directory.remove_dir_all(&name).map_err(failed)?;
+            }
+            is_left |= is_kept;
+        } else if path.is_some_and(|path| wanted.contains(&path)) {
+            is_left = true;
+        } else {
+            directory.remove_file(&name).map_err(failed)?;
+        }
+    }
+    Ok(is_left)
+}
+
 /// What is told where the target is there already.
 pub(super) fn exists(path: &str) -> Failure {
     Failure::new(Code::SinkExists, format!("'{}' is there already", path.escape_debug()))
@@ -191,6 +235,19 @@ pub(super) fn write_durable(directory: &Dir, name: &str, bytes: &[u8]) -> Result
 pub(super) fn sync(directory: &Dir) -> Result<(), Failure> {
     let handle = directory.open(".").map_err(failed)?;
     handle.sync_all().map_err(failed)
+}
+
+/// Makes the folders that files were moved into durable.
+pub(super) fn sync_below(target: &Dir, parts: &[PartToken]) -> Result<(), Failure> {
+    let mut synced: HashSet<String> = HashSet::new();
+    for (path, _) in parts.iter().flat_map(PartToken::files) {
+        let mut folder = split(&path).0;
+        while !folder.is_empty() && synced.insert(folder.to_owned()) {
+            sync(&target.open_dir(folder).map_err(failed)?)?;
+            folder = split(folder).0;
+        }
+    }
+    Ok(())
 }
 
 /// Makes directories on the way to a path, each durable in the one above.

@@ -1,5 +1,7 @@
 //! Two-phase sinks: commit, abort, both repeated, and crashes between. Encoders are tested with the formats.
 
+mod folders;
+
 use crate::testing::{Bench, file_sink, inline, job, run_context, tree};
 use crate::{Planned, RunContext};
 use azora_connect::Token;
@@ -46,7 +48,13 @@ async fn every_format_reads_back() {
     }
     for (path, codec) in [("z.csv.gz", "gzip"), ("zst", "zstd"), ("pq", "zstd")] {
         let format = if path == "pq" { FileFormat::Parquet } else { FileFormat::Csv };
-        let sink = Sink::File { path: path.to_owned(), format, compression: Some(codec.to_owned()), mode: WriteMode::ErrorIfExists };
+        let sink = Sink::File {
+            path: path.to_owned(),
+            format,
+            compression: Some(codec.to_owned()),
+            mode: WriteMode::ErrorIfExists,
+            partition_by: Vec::new(),
+        };
         bench.run(&spec(inline(rows.clone()), sink)).await.unwrap();
         assert_eq!(bench.read(json!({"path": path, "format": format.as_str()})).await.unwrap(), rows, "{path}");
     }
@@ -197,7 +205,7 @@ async fn sinks_stay_below_the_root() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dataset_versions() {
     let bench = Bench::new();
-    let sink = |mode| Sink::Dataset { name: "d".parse().unwrap(), mode };
+    let sink = |mode| Sink::Dataset { name: "d".parse().unwrap(), mode, ttl: None };
     let read = || job(Input::Dataset("d".parse().unwrap()), Vec::new(), Sink::Collect);
     bench.run(&spec(numbers(0, 10), sink(WriteMode::ErrorIfExists))).await.unwrap();
     assert_eq!(bench.answer(&read()).await.unwrap(), Value::Array((0..10).map(Value::from).collect()));
@@ -217,7 +225,7 @@ async fn dataset_versions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dataset_commit_repeats_and_an_abort_removes() {
     let bench = Bench::new();
-    let dataset = spec(numbers(0, 10), Sink::Dataset { name: "d".parse().unwrap(), mode: WriteMode::Overwrite });
+    let dataset = spec(numbers(0, 10), Sink::Dataset { name: "d".parse().unwrap(), mode: WriteMode::Overwrite, ttl: None });
     let job = JobId::generate();
     let (planned, tokens) = prepared(&bench, &dataset, job).await;
     let first = bench.engine.commit(&planned, job, &tokens).await.unwrap();

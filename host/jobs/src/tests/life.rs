@@ -4,7 +4,7 @@ use super::world::{Outside, World, request, rows, submission};
 use crate::{Idempotency, ListQuery};
 use azora_spec::{Code, Digest, JobState};
 use futures::StreamExt as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 #[test]
@@ -93,7 +93,6 @@ fn jobs_that_waited_for_a_runner_when_the_server_died_run_afterwards() {
     let ids: Vec<_> = (0..5).map(|_| world.submit(2)).collect();
     let count = |state: JobState| ids.iter().filter(|id| world.state(**id) == state).count();
     world.run(async {
-        // Which of them comes first is not promised.
         while world.handle.health().running < 1 {
             tokio::task::yield_now().await;
         }
@@ -102,11 +101,91 @@ fn jobs_that_waited_for_a_runner_when_the_server_died_run_afterwards() {
     assert!(count(JobState::Planned) >= 4, "four of five wait");
     world.kill();
     outside.gate.send_replace(usize::MAX);
-    let world = World::start(dir.path(), &outside);
-    for id in ids {
-        assert_eq!(world.wait(id).state, JobState::Succeeded);
-        assert_eq!(outside.ledger.lock().visible[&id], rows(2));
+    let world = World::start_with(dir.path(), &outside, |options| options.running_max = 1);
+    for id in &ids {
+        assert_eq!(world.wait(*id).state, JobState::Succeeded);
+        assert_eq!(outside.ledger.lock().visible[id], rows(2));
     }
+    assert_eq!(outside.ledger.lock().committed, ids, "first come, first served");
+}
+
+#[test]
+fn jobs_run_in_the_order_in_which_they_were_accepted() {
+    let (dir, outside) = (tempfile::tempdir().unwrap(), Outside::new());
+    outside.gate.send_replace(0);
+    let world = World::start_with(dir.path(), &outside, |options| options.running_max = 1);
+    let ids: Vec<_> = (0..40).map(|_| world.submit(1)).collect();
+    // One that leaves the line holds up nobody.
+    world.run(world.handle.cancel(ids[20])).unwrap();
+    outside.gate.send_replace(usize::MAX);
+    for id in &ids {
+        world.wait(*id);
+    }
+    let expected: Vec<_> = ids.iter().filter(|id| **id != ids[20]).copied().collect();
+    assert_eq!(outside.ledger.lock().committed, expected);
+}
+
+#[test]
+fn a_dataset_ends_for_everybody_but_those_who_read_it() {
+    let (dir, outside) = (tempfile::tempdir().unwrap(), Outside::new());
+    let short = |options: &mut crate::Options| (options.running_max, options.upkeep_every) = (1, Duration::from_millis(20));
+    let world = World::start_with(dir.path(), &outside, short);
+    let made = world.run(world.handle.submit(submission(json!({"data": [1, 2, 3], "sink": "d", "ttlSeconds": 1})))).unwrap().id;
+    assert_eq!(world.wait(made).state, JobState::Succeeded);
+    let name: azora_spec::DatasetName = "d".parse().unwrap();
+    assert!(world.handle.dataset(&name).unwrap().expires_at_ms.is_some());
+    outside.gate.send_replace(0);
+    let first = world.submit(1);
+    let reader = world.run(world.handle.submit(submission(json!({"dataset": "d", "sink": "gated"})))).unwrap().id;
+    world.run(async {
+        while world.handle.dataset(&name).is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // Long enough for some rounds of upkeep.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    });
+    let version = dir.path().join("data/datasets/d").join(made.to_string());
+    assert!(version.is_dir(), "a job that waits still needs it");
+    assert_eq!(world.run(world.handle.submit(submission(json!({"dataset": "d"})))).unwrap_err().code, Code::DatasetUnknown);
+    outside.gate.send_replace(usize::MAX);
+    world.wait(first);
+    assert_eq!(world.wait(reader).state, JobState::Succeeded);
+    assert_eq!(outside.ledger.lock().visible[&reader], [1, 2, 3]);
+    world.run(async {
+        while version.exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    // What a crash leaves of a dataset that nobody knows goes with the next start.
+    std::fs::create_dir_all(&version).unwrap();
+    world.kill();
+    let world = World::start(dir.path(), &outside);
+    assert!(world.handle.dataset(&name).is_err());
+    assert!(!version.exists());
+}
+
+#[test]
+fn an_end_is_kept_by_appends_and_over_restarts() {
+    let (dir, outside) = (tempfile::tempdir().unwrap(), Outside::new());
+    let world = World::start(dir.path(), &outside);
+    let write = |world: &World, request: Value| {
+        let id = world.run(world.handle.submit(submission(request))).unwrap().id;
+        assert_eq!(world.wait(id).state, JobState::Succeeded);
+    };
+    let name: azora_spec::DatasetName = "d".parse().unwrap();
+    write(&world, json!({"data": [1], "sink": "d", "ttlSeconds": 3600}));
+    let end = world.handle.dataset(&name).unwrap().expires_at_ms;
+    write(&world, json!({"data": [2], "sink": "d", "mode": "append"}));
+    world.kill();
+    let world = World::start(dir.path(), &outside);
+    let view = world.handle.dataset(&name).unwrap();
+    assert_eq!((view.rows, view.expires_at_ms), (2, end));
+    world.run(world.handle.expire_dataset(&name, None)).unwrap();
+    world.kill();
+    let world = World::start(dir.path(), &outside);
+    assert_eq!(world.handle.dataset(&name).unwrap().expires_at_ms, None);
+    write(&world, json!({"data": [3], "sink": "d", "mode": "overwrite", "ttlSeconds": 60}));
+    assert!(world.handle.dataset(&name).unwrap().expires_at_ms < end);
 }
 
 #[test]

@@ -129,6 +129,7 @@ fn an_ingest_keeps_a_file_as_a_dataset() {
         parallelism: Some(2),
         dataset: Some("people".parse().unwrap()),
         mode: WriteMode::Overwrite,
+        ttl: None,
     };
     let view = world.run(world.handle.ingest(request.clone())).unwrap();
     assert_eq!((view.rows, view.partitions, view.dataset.as_str()), (2, 2, "people"));

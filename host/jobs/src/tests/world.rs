@@ -48,6 +48,8 @@ pub(crate) struct Ledger {
     /// Visible rows by job.
     pub(crate) visible: BTreeMap<JobId, Vec<i64>>,
     pub(crate) n_commits: usize,
+    /// Jobs in the order of their commits.
+    pub(crate) committed: Vec<JobId>,
     pub(crate) aborted: Vec<JobId>,
     /// Failures that the next openings answer.
     pub(crate) open_failures: Vec<Code>,
@@ -195,7 +197,11 @@ pub(crate) fn decode(request: &Value) -> Result<JobSpec, Failure> {
     let sink = match request.get("sink").and_then(Value::as_str) {
         None => azora_spec::Sink::Collect,
         Some("gated") => azora_spec::Sink::Connector { connector: "gated".to_owned(), config: Map::new() },
-        Some(name) => azora_spec::Sink::Dataset { name: name.parse()?, mode },
+        Some(name) => azora_spec::Sink::Dataset {
+            name: name.parse()?,
+            mode,
+            ttl: request.get("ttlSeconds").and_then(Value::as_u64).map(Duration::from_secs),
+        },
     };
     let mut options = JobOptions {
         parallelism: request.pointer("/source/partitions").and_then(Value::as_u64).map(|n| n as usize),
@@ -319,6 +325,7 @@ impl Sink for LedgerSink {
             let mut rows: Vec<i64> = tokens.iter().flat_map(|token| ledger.prepared[&(job, token.0.parse().unwrap())].clone()).collect();
             rows.sort_unstable();
             ledger.visible.insert(job, rows);
+            ledger.committed.push(job);
             None
         });
         if let Some(code) = failure {

@@ -7,9 +7,10 @@ mod rows;
 use crate::limits::{OPERATIONS_MAX, SQL_JOINS_MAX};
 use crate::wire::fields::{Fields, Unknown, child, expected, shown};
 use crate::wire::suggest::closest;
-use crate::wire::{function, input, sink, sql};
+use crate::wire::{cache, function, input, sink, sql};
 use crate::{
-    Code, ColumnType, Expression, Failure, Frame, FrameStep, Grouping, Input, JoinKind, JoinOn, NamedExpression, SetKind, Sink, TYPES,
+    CacheLevel, Code, ColumnType, Expression, Failure, Frame, FrameStep, Grouping, Input, JoinKind, JoinOn, NamedExpression, SetKind, Sink,
+    TYPES,
 };
 use serde_json::Value;
 
@@ -50,6 +51,13 @@ const NAMES: &[&str] = &[
     "fillna",
     "dropna",
     "replace",
+    "repartition",
+    "coalesce",
+    "cache",
+    "persist",
+    "unpersist",
+    "unpivot",
+    "melt",
     "describe",
     "summary",
     "show",
@@ -175,7 +183,12 @@ fn one(fields: &mut Fields<'_>, name: &str) -> Result<FrameStep, Failure> {
         "fillna" | "fillNa" | "fill" => rows::fill(fields)?,
         "dropna" | "dropNa" => rows::drop_null(fields)?,
         "replace" => rows::replace(fields)?,
-        "describe" | "summary" => FrameStep::Describe(columns(fields)?.unwrap_or_default()),
+        "repartition" | "coalesce" => rows::partitions(fields, name == "coalesce")?,
+        "cache" | "persist" => FrameStep::Cache(cache::kept(fields, name, CacheLevel::MemoryAndDisk)?),
+        "unpersist" => FrameStep::Unpersist(cache::name(fields)?),
+        "unpivot" | "melt" => rows::unpivot(fields)?,
+        "describe" => FrameStep::Describe(columns(fields)?.unwrap_or_default()),
+        "summary" => FrameStep::Summary(columns(fields)?.unwrap_or_default()),
         "show" => FrameStep::Show(count(fields, Some(20))?),
         "head" | "take" if fields.has("n") => FrameStep::Show(count(fields, None)?),
         "take" => FrameStep::Show(10),

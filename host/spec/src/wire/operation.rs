@@ -3,8 +3,8 @@
 use crate::limits::PARTITIONS_MAX;
 use crate::wire::fields::{Fields, Unknown, child, expected, shown};
 use crate::wire::suggest::closest;
-use crate::wire::{combination, function, input, sink};
-use crate::{Buckets, Code, Combination, DatasetName, Failure, FileFormat, NamedAggregate, Operation, Sink, SortOrder};
+use crate::wire::{cache, combination, function, sink};
+use crate::{Buckets, CacheLevel, Code, Combination, Failure, FileFormat, NamedAggregate, Operation, Sink, SortOrder};
 use serde_json::Value;
 
 /// How many elements `take`, `takeOrdered` and `top` give where the request does not say.
@@ -154,8 +154,8 @@ fn plain(name: &str, fields: &mut Fields<'_>) -> Result<Operation, Failure> {
         "sample" => return sample(fields),
         "takeSample" => return take_sample(fields),
         "histogram" => Operation::Histogram(buckets(fields)?),
-        "cache" | "persist" => Operation::Cache(dataset(fields)?),
-        "unpersist" => Operation::Unpersist(dataset(fields)?),
+        "cache" | "persist" => Operation::Cache(cache::kept(fields, name, CacheLevel::Memory)?),
+        "unpersist" => Operation::Unpersist(cache::name(fields)?),
         "repartition" => Operation::Repartition(partitions(fields)?),
         "coalesce" => Operation::Coalesce(partitions(fields)?),
         _ => match Combination::parse(name) {
@@ -322,10 +322,4 @@ fn buckets(fields: &mut Fields<'_>) -> Result<Buckets, Failure> {
 fn partitions(fields: &mut Fields<'_>) -> Result<usize, Failure> {
     let name = fields.name_of(&["numPartitions", "partitions", "n"])?;
     fields.size(name, 1..=PARTITIONS_MAX as u64)?.ok_or_else(|| fields.missing("numPartitions"))
-}
-
-fn dataset(fields: &mut Fields<'_>) -> Result<Option<DatasetName>, Failure> {
-    let name = fields.name_of(&["name", "dataset"])?;
-    let pointer = fields.pointer(name);
-    fields.text(name)?.map(|text| input::parse_name(text, pointer)).transpose()
 }

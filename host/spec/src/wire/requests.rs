@@ -5,6 +5,7 @@ use crate::wire::fields::{Fields, Unknown};
 use crate::wire::{input, sink};
 use crate::{Code, DatasetName, Failure, Input, WriteMode};
 use serde_json::{Map, Value};
+use std::time::Duration;
 
 /// `POST /spark/init`. What is absent is resolved by whoever opens the context.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -76,6 +77,8 @@ pub struct IngestRequest {
     pub dataset: Option<DatasetName>,
     /// What happens to a dataset of that name that is there already; it is replaced where the request does not say.
     pub mode: WriteMode,
+    /// How long the dataset lives.
+    pub ttl: Option<Duration>,
 }
 
 impl IngestRequest {
@@ -105,7 +108,7 @@ impl IngestRequest {
             // Files and plugins are read in batches that the engine chooses.
             config.shift_remove("batchSize");
         }
-        Ok(Self { connector, config, parallelism, dataset, mode })
+        Ok(Self { connector, config, parallelism, dataset, mode, ttl: sink::ttl(&mut fields)? })
     }
 }
 

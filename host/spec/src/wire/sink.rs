@@ -1,12 +1,16 @@
 //! Where a job's rows go.
 
-use crate::wire::fields::{Fields, Unknown, expected};
+use crate::limits::TTL_SECONDS_MAX;
+use crate::wire::fields::{Fields, Unknown, expected, shown};
 use crate::wire::input::{of_plugin, parse_name};
 use crate::wire::suggest::closest;
 use crate::{Code, Failure, FileFormat, Sink, WriteMode};
 use serde_json::Value;
+use std::time::Duration;
 
-const MODES: &[&str] = &["error", "overwrite", "append"];
+const MODES: &[&str] = &["error", "overwrite", "append", "ignore"];
+/// Most columns whose values become folders.
+const FOLDER_COLUMNS_MAX: usize = 16;
 
 /// A sink: `{"type": "collect" | "dataset" | "file" | a file format | a connector, …}`, or just the type as a string where it
 /// has no fields.
@@ -66,7 +70,25 @@ pub(super) fn file_fields(fields: &mut Fields<'_>, format: Option<FileFormat>) -
         }
     };
     let compression = fields.text("compression")?.map(str::to_owned);
-    Ok(Sink::File { path, format, compression, mode: mode(fields)?.unwrap_or(WriteMode::ErrorIfExists) })
+    let partition_by = partition_by(fields)?;
+    Ok(Sink::File { path, format, compression, mode: mode(fields)?.unwrap_or(WriteMode::ErrorIfExists), partition_by })
+}
+
+/// Columns that become folders: one name or a list of them.
+fn partition_by(fields: &mut Fields<'_>) -> Result<Vec<String>, Failure> {
+    let name = fields.name_of(&["partitionBy", "partitionColumns"])?;
+    let pointer = fields.pointer(name);
+    let columns = match fields.value(name) {
+        Some(Value::String(text)) => vec![text.clone()],
+        _ => fields.texts(name)?.unwrap_or_default(),
+    };
+    if columns.len() > FOLDER_COLUMNS_MAX {
+        return Err(Failure::new(Code::RequestField, format!("at most {FOLDER_COLUMNS_MAX} columns become folders")).at(pointer));
+    }
+    match columns.iter().enumerate().find(|(at, name)| columns.iter().take(*at).any(|before| before == *name)) {
+        Some((_, twice)) => Err(Failure::new(Code::RequestField, format!("'{}' is named twice", shown(twice))).at(pointer)),
+        None => Ok(columns),
+    }
 }
 
 /// Reads the members of a dataset sink; `name` and `dataset` are the same.
@@ -74,7 +96,7 @@ pub(super) fn dataset_fields(fields: &mut Fields<'_>) -> Result<Sink, Failure> {
     let name = fields.name_of(&["name", "dataset"])?;
     let pointer = fields.pointer(name);
     let name = parse_name(fields.required_text(name)?, pointer)?;
-    Ok(Sink::Dataset { name, mode: mode(fields)?.unwrap_or(WriteMode::ErrorIfExists) })
+    Ok(Sink::Dataset { name, mode: mode(fields)?.unwrap_or(WriteMode::ErrorIfExists), ttl: ttl(fields)? })
 }
 
 fn dataset(mut fields: Fields<'_>) -> Result<Sink, Failure> {
@@ -99,6 +121,11 @@ fn extension(path: &str) -> Option<FileFormat> {
     FileFormat::parse(extension).ok()
 }
 
+/// How long a dataset lives, where the request says it.
+pub(super) fn ttl(fields: &mut Fields<'_>) -> Result<Option<Duration>, Failure> {
+    Ok(fields.integer("ttlSeconds", 1..=TTL_SECONDS_MAX)?.map(Duration::from_secs))
+}
+
 /// What happens to what is there already, where the request says it.
 pub(super) fn mode(fields: &mut Fields<'_>) -> Result<Option<WriteMode>, Failure> {
     match fields.text("mode")? {
@@ -106,8 +133,9 @@ pub(super) fn mode(fields: &mut Fields<'_>) -> Result<Option<WriteMode>, Failure
         Some("error" | "errorIfExists" | "errorifexists") => Ok(Some(WriteMode::ErrorIfExists)),
         Some("overwrite") => Ok(Some(WriteMode::Overwrite)),
         Some("append") => Ok(Some(WriteMode::Append)),
+        Some("ignore") => Ok(Some(WriteMode::Ignore)),
         Some(other) => {
-            let failure = expected("'error', 'overwrite' or 'append'", &Value::from(other)).at(fields.pointer("mode"));
+            let failure = expected("'error', 'overwrite', 'append' or 'ignore'", &Value::from(other)).at(fields.pointer("mode"));
             Err(match closest(other, MODES.iter().copied()) {
                 Some(name) => failure.hint(format!("did you mean '{name}'?")),
                 None => failure,

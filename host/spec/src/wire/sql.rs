@@ -44,7 +44,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Option<(Query, Option<Sink
             .at(pointer)
             .hint("put a SELECT behind them"));
     };
-    let sink = statements.table.map(|(name, mode)| Sink::Dataset { name, mode });
+    let sink = statements.table.map(|(name, mode)| Sink::Dataset { name, mode, ttl: None });
     Ok(Some((Query { text, params, functions }, sink)))
 }
 

@@ -2,8 +2,8 @@
 
 use super::{ContextRequest, DataFrameRequest, IngestRequest, StreamingRequest, TryRequest, Unknown, job_spec};
 use crate::{
-    Buckets, Code, Combination, FileFormat, Function, Input, JobSpec, NamedAggregate, OnError, Operation, OtherInput, PluginRef, Sink,
-    SortOrder, WriteMode,
+    Buckets, CacheLevel, Cached, Code, Combination, FileFormat, Function, Input, JobSpec, NamedAggregate, OnError, Operation, OtherInput,
+    PluginRef, Sink, SortOrder, WriteMode,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -186,7 +186,12 @@ fn arguments_have_sparks_names_and_defaults() {
     assert_eq!(operation(json!({"type": "aggregate", "aggregates": ["sum", {"countIf": "d => d < 1000"}]})), named);
     assert_eq!(operation(json!({"type": "histogram", "buckets": 4})), Operation::Histogram(Buckets::Count(4)));
     assert_eq!(operation(json!({"type": "histogram", "buckets": [0, 1.5]})), Operation::Histogram(Buckets::Edges(vec![0.0, 1.5])));
-    assert_eq!(operation(json!({"type": "persist", "name": "hot"})), Operation::Cache(Some("hot".parse().expect("a name"))));
+    assert_eq!(
+        operation(json!({"type": "persist", "name": "hot"})),
+        Operation::Cache(Cached { name: Some("hot".parse().expect("a name")), level: CacheLevel::Memory })
+    );
+    let persisted = operation(json!({"type": "persist", "level": "MEMORY_AND_DISK_SER"}));
+    assert_eq!(persisted, Operation::Cache(Cached { name: None, level: CacheLevel::MemoryAndDisk }));
     assert_eq!(operation(json!({"type": "repartition", "numPartitions": 8})), Operation::Repartition(8));
     assert_eq!(operation(json!({"type": "coalesce", "n": 1})), Operation::Coalesce(1));
 }
@@ -220,10 +225,11 @@ fn every_spelling_of_a_sink() {
         format,
         compression: compression.map(str::to_owned),
         mode,
+        partition_by: Vec::new(),
     };
     assert_eq!(sink(json!({"type": "collect"})), Sink::Collect);
     assert_eq!(sink(json!("collect")), Sink::Collect);
-    let orders = Sink::Dataset { name: "orders".parse().expect("a name"), mode: WriteMode::Overwrite };
+    let orders = Sink::Dataset { name: "orders".parse().expect("a name"), mode: WriteMode::Overwrite, ttl: None };
     assert_eq!(sink(json!({"type": "dataset", "name": "orders", "mode": "overwrite"})), orders);
     let parquet = file("out/w2", FileFormat::Parquet, Some("snappy"), WriteMode::ErrorIfExists);
     assert_eq!(sink(json!({"type": "parquet", "path": "out/w2", "compression": "snappy"})), parquet);
@@ -231,6 +237,13 @@ fn every_spelling_of_a_sink() {
         sink(json!({"type": "file", "path": "a/b.csv", "mode": "append"})),
         file("a/b.csv", FileFormat::Csv, None, WriteMode::Append)
     );
+    let folders = sink(json!({"type": "csv", "path": "out/c", "partitionBy": ["year", "city"], "mode": "ignore"}));
+    assert!(
+        matches!(folders, Sink::File { partition_by, mode: WriteMode::Ignore, .. } if partition_by == ["year".to_owned(), "city".to_owned()])
+    );
+    let hour = sink(json!({"type": "dataset", "name": "orders", "mode": "append", "ttlSeconds": 3600}));
+    let ttl = Some(Duration::from_secs(3600));
+    assert_eq!(hour, Sink::Dataset { name: "orders".parse().expect("a name"), mode: WriteMode::Append, ttl });
     let kafka = Sink::Connector { connector: "kafka".to_owned(), config: json!({"topic": "t"}).as_object().expect("an object").clone() };
     assert_eq!(sink(json!({"type": "kafka", "topic": "t"})), kafka);
     let write = read(

@@ -188,6 +188,7 @@ fn fill(dir: &Path) -> Tables {
         at_ms: 3,
         ordinal: 4,
         job: JobId::generate(),
+        expires_at_ms: Some(5),
     };
     write(&store, &[Event::DatasetCommitted(committed)]);
     rows(&store)

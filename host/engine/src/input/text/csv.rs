@@ -215,7 +215,7 @@ impl Decode for Decoder {
         self.is_inside
     }
 
-    fn flush(&mut self) -> Result<Option<RecordBatch>, ()> {
+    fn flush(&mut self, _: &[u8]) -> Result<Option<RecordBatch>, ()> {
         let batch = self.decoder.flush().map_err(|_| ())?;
         self.has_begun |= batch.is_some();
         batch.map(|batch| RecordBatch::try_new(Arc::clone(&self.schema), batch.columns().to_vec())).transpose().map_err(|_| ())

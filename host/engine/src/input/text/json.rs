@@ -1,16 +1,17 @@
 //! JSON: one array of rows, or one value a line. Objects become columns, everything else the column `value`.
 
+mod exact;
+
 use super::super::file::typed_field;
 use super::super::json_type::{JsonType, array};
 use super::blocks::Blocks;
 use super::{Decode, Inner, Part, SAMPLE_BYTES_MAX, projected};
 use azora_connect::element::{self, Element, VALUE};
 use azora_spec::{Code, Failure};
-use datafusion::arrow::array::{Array as _, RecordBatch, RecordBatchOptions};
-use datafusion::arrow::compute::{CastOptions, cast_with_options};
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::json::reader::{self, ReaderBuilder};
+use exact::Exact;
 use serde_json::{Deserializer, Value};
 use std::sync::Arc;
 
@@ -182,17 +183,18 @@ pub(super) fn decoder(inner: &Inner, projection: Option<&[usize]>, batch_rows: u
         return Ok(Box::new(ValueDecoder { schema, element, batch_rows, buffer: Vec::new(), lines: 0, blame: None }));
     }
     let failed = |error| crate::error::arrow_failure(&error);
-    let decoder = match element {
-        Element::Scalar => {
-            let field = Arc::clone(&schema.fields()[0]);
-            ReaderBuilder::new_with_field(field).with_batch_size(batch_rows).build_decoder().map_err(failed)?
-        }
-        Element::Object | Element::Tuple => {
-            ReaderBuilder::new(Arc::clone(&schema)).with_batch_size(batch_rows).build_decoder().map_err(failed)?
-        }
-    };
     let exact = Exact::of(&schema, element, batch_rows).map_err(failed)?;
+    let read = exact.as_ref().map_or_else(|| Arc::clone(&schema), |exact| exact.read_as(&schema));
+    let decoder = builder(read, element).with_batch_size(batch_rows).build_decoder().map_err(failed)?;
     Ok(Box::new(Decoder { decoder, schema, element, exact }))
+}
+
+/// Arrow's reader of rows, or of the one column that stands for them.
+fn builder(schema: SchemaRef, element: Element) -> ReaderBuilder {
+    match (element, schema.fields().first()) {
+        (Element::Scalar, Some(field)) => ReaderBuilder::new_with_field(Arc::clone(field)),
+        _ => ReaderBuilder::new(schema),
+    }
 }
 
 fn contains_tuple(field: &Field) -> bool {
@@ -214,92 +216,9 @@ struct Decoder {
     exact: Option<Exact>,
 }
 
-/// Reads the columns with integers a second time, as text. Arrow's decoder cuts `1.5` to 1 in such a column without a
-/// word, so batches in which some number has a fraction are looked at again.
-#[derive(Debug)]
-struct Exact {
-    decoder: reader::Decoder,
-    /// Positions of the columns in the rows.
-    columns: Vec<usize>,
-    /// What was taken since the last flush.
-    bytes: Vec<u8>,
-    /// Whether a number in it may have a fraction or an exponent; texts that look so count too.
-    has_fractions: bool,
-}
-
-impl Exact {
-    fn of(schema: &SchemaRef, element: Element, batch_rows: usize) -> Result<Option<Self>, ArrowError> {
-        let holds = |field: &Arc<Field>| integers_as_text(field.data_type()).is_some();
-        let columns: Vec<usize> = schema.fields().iter().enumerate().filter(|(_, field)| holds(field)).map(|(at, _)| at).collect();
-        if columns.is_empty() {
-            return Ok(None);
-        }
-        let text = |at: &usize| {
-            let field = schema.field(*at);
-            integers_as_text(field.data_type()).map(|of| field.clone().with_data_type(of))
-        };
-        let fields: Vec<Field> = columns.iter().filter_map(text).collect();
-        let builder = match (element, fields.first()) {
-            (Element::Scalar, Some(field)) => ReaderBuilder::new_with_field(Arc::new(field.clone())),
-            _ => ReaderBuilder::new(Arc::new(Schema::new(fields))),
-        };
-        let decoder = builder.with_batch_size(batch_rows).with_coerce_primitive(true).build_decoder()?;
-        Ok(Some(Self { decoder, columns, bytes: Vec::new(), has_fractions: false }))
-    }
-
-    fn take(&mut self, bytes: &[u8]) {
-        let is_fraction = |pair: &[u8]| matches!(pair, [b'0'..=b'9', b'.' | b'e' | b'E']);
-        let seam = self.bytes.last().zip(bytes.first()).is_some_and(|(last, first)| is_fraction(&[*last, *first]));
-        self.has_fractions = self.has_fractions || seam || bytes.windows(2).any(is_fraction);
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    /// Whether the integers of a batch are what the text says.
-    fn is_true(&mut self, batch: &RecordBatch) -> bool {
-        let is_true = !self.has_fractions || self.agrees(batch).unwrap_or(false);
-        self.bytes.clear();
-        self.has_fractions = false;
-        is_true
-    }
-
-    fn agrees(&mut self, batch: &RecordBatch) -> Option<bool> {
-        if self.decoder.decode(&self.bytes).ok()? != self.bytes.len() {
-            return None;
-        }
-        let texts = self.decoder.flush().ok()??;
-        let strict = CastOptions { safe: false, ..CastOptions::default() };
-        Some(self.columns.iter().zip(texts.columns()).all(|(at, text)| {
-            let column = batch.column(*at);
-            cast_with_options(text, column.data_type(), &strict).is_ok_and(|exact| exact.to_data() == column.to_data())
-        }))
-    }
-}
-
-/// A type with every integer in it as text; nothing where it holds none.
-fn integers_as_text(of: &DataType) -> Option<DataType> {
-    match of {
-        of if of.is_integer() => Some(DataType::Utf8),
-        DataType::List(item) => {
-            integers_as_text(item.data_type()).map(|of| DataType::List(Arc::new(item.as_ref().clone().with_data_type(of))))
-        }
-        DataType::Struct(fields) => {
-            let text = |field: &Arc<Field>| integers_as_text(field.data_type()).map(|of| field.as_ref().clone().with_data_type(of));
-            let inside: Vec<Field> = fields.iter().filter_map(text).collect();
-            // Beside integers a struct may hold what must not be read as text, so all of it is read.
-            let whole = || fields.iter().map(|field| text(field).unwrap_or_else(|| field.as_ref().clone())).collect::<Vec<_>>();
-            (!inside.is_empty()).then(|| DataType::Struct(whole().into()))
-        }
-        _ => None,
-    }
-}
-
 impl Decode for Decoder {
     fn take(&mut self, bytes: &[u8]) -> Result<usize, ()> {
-        let taken = self.decoder.decode(bytes).map_err(|_| ())?;
-        if let Some(exact) = &mut self.exact {
-            exact.take(bytes.get(..taken).unwrap_or_default());
-        }
-        Ok(taken)
+        self.decoder.decode(bytes).map_err(|_| ())
     }
 
     fn records(&self) -> usize {
@@ -310,14 +229,13 @@ impl Decode for Decoder {
         self.decoder.has_partial_record()
     }
 
-    fn flush(&mut self) -> Result<Option<RecordBatch>, ()> {
-        let batch = self.decoder.flush().map_err(|_| ())?;
-        if let (Some(exact), Some(batch)) = (&mut self.exact, &batch)
-            && !exact.is_true(batch)
-        {
-            return Err(());
-        }
-        batch.map(|batch| RecordBatch::try_new(Arc::clone(&self.schema), batch.columns().to_vec())).transpose().map_err(|_| ())
+    fn flush(&mut self, bytes: &[u8]) -> Result<Option<RecordBatch>, ()> {
+        let Some(batch) = self.decoder.flush().map_err(|_| ())? else { return Ok(None) };
+        let columns = match &mut self.exact {
+            Some(exact) => exact.columns(&batch, &self.schema, bytes).ok_or(())?,
+            None => batch.columns().to_vec(),
+        };
+        RecordBatch::try_new(Arc::clone(&self.schema), columns).map(Some).map_err(|_| ())
     }
 
     fn explain(&self, bytes: &[u8]) -> (u64, String) {
@@ -403,7 +321,7 @@ impl Decode for ValueDecoder {
         !self.buffer.iter().all(u8::is_ascii_whitespace)
     }
 
-    fn flush(&mut self) -> Result<Option<RecordBatch>, ()> {
+    fn flush(&mut self, _: &[u8]) -> Result<Option<RecordBatch>, ()> {
         let mut values = Vec::new();
         let mut stream = Deserializer::from_slice(&self.buffer).into_iter::<Value>();
         for value in stream.by_ref() {

@@ -64,7 +64,7 @@ impl Decode for Decoder {
         !self.partial.is_empty()
     }
 
-    fn flush(&mut self) -> Result<Option<RecordBatch>, ()> {
+    fn flush(&mut self, _: &[u8]) -> Result<Option<RecordBatch>, ()> {
         // Only at the end of the part is there a line without an end.
         if !self.partial.is_empty() && self.records() < self.batch_rows {
             let last = std::mem::take(&mut self.partial);

@@ -80,7 +80,7 @@ impl TextReader {
         if !is_taken {
             return Ok(Err(()));
         }
-        let rows = decode.flush();
+        let rows = decode.flush(&[bytes, end].concat());
         Ok(if decode.is_inside() && self.inner.settings.is_json() { Err(()) } else { rows })
     }
 }

@@ -130,6 +130,15 @@ async fn a_fraction_among_integers_is_no_integer() {
         let failure = refused("a.ndjson", text.as_bytes(), told.clone()).await;
         assert_eq!((failure.code, failure.row), (Code::DataInvalid, Some(3)), "{failure}");
     }
+    // Whole numbers stay what they are, however large and however written; a text is read as Arrow reads it.
+    let text = "{\"a\":1,\"b\":0.5}\n{\"a\":9007199254740993,\"b\":1}\n{\"a\":2.0,\"b\":1}\n{\"a\":-9223372036854775808}\n{\"a\":null}\n";
+    let expect = json!([{"a": 1, "b": 0.5}, {"a": 9007199254740993_i64, "b": 1}, {"a": 2, "b": 1}, {"a": i64::MIN, "b": null}, {"a": null, "b": null}]);
+    check("a.ndjson", text, told.clone(), expect).await;
+    check("a.ndjson", "{\"a\":1}\n{\"a\":2}\n{\"a\":3e2}\n", told.clone(), json!([{"a": 1}, {"a": 2}, {"a": 300}])).await;
+    for other in ["9223372036854775808", "9007199254740993.5", "\"NaN\"", "true"] {
+        let failure = refused("a.ndjson", format!("{{\"a\":1}}\n{{\"a\":2}}\n{{\"a\":{other}}}\n").as_bytes(), told.clone()).await;
+        assert_eq!((failure.code, failure.row), (Code::DataInvalid, Some(2)), "{other}: {failure}");
+    }
     let text = "{\"a\":1,\"b\":0.5}\n{\"a\":2,\"b\":1.5}\n{\"a\":-3,\"b\":2.5}\n";
     check("a.ndjson", text, told, json!([{"a": 1, "b": 0.5}, {"a": 2, "b": 1.5}, {"a": -3, "b": 2.5}])).await;
 }

@@ -1,14 +1,22 @@
 //! Groups: aggregates, pivots, the first row of each, and descriptions of columns.
 
-use super::{At, PLACE, known_column};
+use super::{At, PLACE, known_column, pivot};
+use crate::lambda::Found;
 use crate::node::IndexMode;
 use crate::plan::Builder;
-use crate::plan::sql::{built, checked_sum, scalar};
-use azora_spec::{AggregateWord, Aggregated, Code, Expression, Failure, Grouping};
+use crate::plan::sql::{built, checked_sum};
+use azora_spec::{AggregateWord, Aggregated, Code, Expression, Failure, Grouping, Pivot};
 use datafusion::arrow::datatypes::DataType;
+use datafusion::functions_aggregate::approx_percentile_cont::approx_percentile_cont;
 use datafusion::functions_aggregate::expr_fn;
 use datafusion::functions_aggregate::first_last::{first_value_udaf, last_value_udaf};
 use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlanBuilder, cast, ident, lit, when};
+use serde_json::Value;
+
+/// What `describe` says of a column.
+pub(super) const DESCRIBED: [&str; 5] = ["count", "mean", "stddev", "min", "max"];
+/// What `summary` says.
+pub(super) const SUMMARIZED: [&str; 8] = ["count", "mean", "stddev", "min", "25%", "50%", "75%", "max"];
 
 impl Builder<'_> {
     pub(super) fn group(&mut self, at: &At<'_>, grouping: &Grouping) -> Result<(), Failure> {
@@ -36,9 +44,9 @@ impl Builder<'_> {
             }
             Some(pivot) => {
                 self.known(&pivot.column)?;
-                for value in &pivot.values {
-                    let of = self.rows.schema.field_with_name(&pivot.column).map_or(DataType::Null, |field| field.data_type().clone());
-                    let is_value = ident(&pivot.column).eq(cast(lit(scalar(value)), of));
+                let of = self.rows.schema.field_with_name(&pivot.column).map_or(DataType::Null, |field| field.data_type().clone());
+                for value in &self.pivot_values(at, pivot, &of)? {
+                    let is_value = pivot::is_value(&pivot.column, value, &of);
                     let word = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                     for aggregated in &grouping.aggregates {
                         let name = if grouping.aggregates.len() == 1 { word.clone() } else { format!("{word}_{}", aggregated.name) };
@@ -51,6 +59,23 @@ impl Builder<'_> {
             self.rows.index(IndexMode::Ordinal, PLACE)?;
         }
         self.change(|frame| frame.aggregate(keys, made))
+    }
+
+    /// The values of a pivot: those that are named, or those that a pass over the rows found.
+    fn pivot_values(&self, at: &At<'_>, pivot: &Pivot, of: &DataType) -> Result<Vec<Value>, Failure> {
+        if let Some(values) = &pivot.values {
+            return Ok(values.clone());
+        }
+        if !pivot::is_plain(of) {
+            return Err(at.invalid(format!("the values of '{}' are {of}, which cannot name columns", pivot.column)));
+        }
+        let key = format!("pivot of {}", at.pointer);
+        if let Some(Found::Values(values)) = self.ctx.found(&key) {
+            return Ok(values);
+        }
+        let (plan, column, pointer) = (self.rows.plan.clone(), pivot.column.clone(), at.pointer.clone());
+        self.ctx.want_values(pivot::ValuesWanted { key, plan, column, pointer });
+        Err(at.invalid("the values of a pivot are not known yet"))
     }
 
     /// One aggregate, of the rows for which a condition holds.
@@ -73,6 +98,15 @@ impl Builder<'_> {
             AggregateWord::Variance => expr_fn::var_sample(argument),
             AggregateWord::VariancePopulation => expr_fn::var_pop(argument),
             AggregateWord::Median => expr_fn::median(cast(argument, DataType::Float64)),
+            AggregateWord::ApproxMedian => expr_fn::approx_median(argument),
+            AggregateWord::Percentile => {
+                expr_fn::percentile_cont(cast(argument, DataType::Float64).sort(true, false), lit(of.fraction.unwrap_or_default()))
+            }
+            AggregateWord::ApproxPercentile => {
+                let sorted = cast(argument, DataType::Float64).sort(true, false);
+                approx_percentile_cont(sorted, lit(of.fraction.unwrap_or_default()), None)
+            }
+            AggregateWord::SumDistinct => built(checked_sum().call(vec![argument]).distinct().build())?,
             AggregateWord::ApproxDistinct => expr_fn::approx_distinct(argument),
             AggregateWord::First => {
                 *needs_place = true;
@@ -111,9 +145,8 @@ impl Builder<'_> {
         self.change(|frame| frame.aggregate(keys, firsts)?.select(all))
     }
 
-    /// `count`, `mean`, `stddev`, `min` and `max` of columns, as texts, one row each.
-    pub(super) fn describe(&mut self, columns: &[String]) -> Result<(), Failure> {
-        const WORDS: [&str; 5] = ["count", "mean", "stddev", "min", "max"];
+    /// Such words about columns, as texts, one row each.
+    pub(super) fn describe(&mut self, columns: &[String], words: &[&'static str]) -> Result<(), Failure> {
         const WORD: &str = "summary";
         let names = self.rows.names();
         for column in columns {
@@ -135,11 +168,14 @@ impl Builder<'_> {
         for (name, is_number) in &fields {
             let column = || ident(name);
             let mut cases = Vec::new();
-            for (at, word) in WORDS.iter().enumerate() {
+            for (at, word) in words.iter().enumerate() {
                 let value = match (*word, is_number) {
                     ("count", _) => expr_fn::count(column()),
                     ("mean", true) => expr_fn::avg(column()),
                     ("stddev", true) => expr_fn::stddev(column()),
+                    ("25%", true) => quartile(column(), 0.25),
+                    ("50%", true) => quartile(column(), 0.5),
+                    ("75%", true) => quartile(column(), 0.75),
                     ("min", _) => expr_fn::min(column()),
                     ("max", _) => expr_fn::max(column()),
                     _ => continue,
@@ -156,7 +192,7 @@ impl Builder<'_> {
             }
             shown.push(built(case.end())?.alias(name));
         }
-        let rows = (0_i64..).zip(WORDS).map(|(at, word)| vec![lit(word), lit(at)]).collect();
+        let rows = (0_i64..).zip(words).map(|(at, word)| vec![lit(*word), lit(at)]).collect();
         let words = built(
             LogicalPlanBuilder::values(rows).and_then(|plan| plan.project([ident("column1").alias(WORD), ident("column2").alias(PLACE)])),
         )?;
@@ -167,4 +203,9 @@ impl Builder<'_> {
             datafusion::dataframe::DataFrame::new(state, crossed).sort(vec![ident(PLACE).sort(true, false)])?.select(shown)
         })
     }
+}
+
+/// About the value below which a part of the values lies.
+fn quartile(of: Expr, fraction: f64) -> Expr {
+    approx_percentile_cont(cast(of, DataType::Float64).sort(true, false), lit(fraction), None)
 }

@@ -7,7 +7,7 @@ use azora_spec::{Code, Failure};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::UnnestOptions;
 use datafusion::functions::expr_fn::coalesce;
-use datafusion::functions_nested::expr_fn::cardinality;
+use datafusion::functions_nested::expr_fn::{cardinality, make_array};
 use datafusion::logical_expr::{Expr, cast, ident, lit, when};
 use serde_json::Value;
 
@@ -33,6 +33,30 @@ impl Builder<'_> {
             });
         }
         self.change(|frame| frame.select(columns))
+    }
+
+    /// Columns become rows. Values of several types become what all of them are.
+    pub(super) fn unpivot(
+        &mut self,
+        at: &At<'_>,
+        (ids, values): (&[String], Option<&[String]>),
+        (variable, value): (&str, &str),
+    ) -> Result<(), Failure> {
+        let names = self.rows.names();
+        for column in ids.iter().chain(values.unwrap_or_default()) {
+            self.known(column)?;
+        }
+        if ids.iter().any(|name| name == variable || name == value) || variable == value {
+            return Err(at.invalid("a column of the answer would have the name of another one").hint("give 'variable' and 'value'"));
+        }
+        let values = values.map_or_else(|| names.iter().filter(|name| !ids.contains(name)).cloned().collect(), <[String]>::to_vec);
+        if values.is_empty() {
+            return Err(at.invalid("no column is left that could become rows"));
+        }
+        let words = make_array(values.iter().map(|name| lit(name.as_str())).collect()).alias(variable);
+        let numbers = make_array(values.iter().map(ident).collect()).alias(value);
+        let columns: Vec<Expr> = ids.iter().map(ident).chain([words, numbers]).collect();
+        self.change(|frame| frame.select(columns)?.unnest_columns_with_options(&[variable, value], UnnestOptions::new()))
     }
 
     pub(super) fn fill_null(

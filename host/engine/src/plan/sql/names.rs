@@ -264,7 +264,7 @@ impl ContextProvider for Names<'_> {
 }
 
 /// A column of that name, or the failure that says which there are.
-pub(in crate::plan) fn known_column(names: &[String], wanted: &str) -> std::result::Result<(), Failure> {
+pub(crate) fn known_column(names: &[String], wanted: &str) -> std::result::Result<(), Failure> {
     if names.iter().any(|name| name == wanted) {
         return Ok(());
     }

@@ -87,20 +87,33 @@ impl Groups {
         if let [shard] = self.shards.as_mut_slice() {
             return call(shard, rows, &self.narrow);
         }
-        let (mut first, shards) = (0, self.shards.len());
-        for (at, shard) in self.shards.iter_mut().enumerate() {
-            let range = first..first + shard.groups;
-            first = range.end;
-            let picked: UInt32Array =
-                (0..).zip(&self.narrow).filter(|(_, group)| range.contains(*group)).map(|(row, _): (u32, _)| row).collect();
+        let (last, parts) = (self.shards.len().saturating_sub(1), self.parted());
+        for (at, (shard, (picked, local))) in self.shards.iter_mut().zip(parts).enumerate() {
             // The last one has to hear of its new groups in any case.
-            if picked.is_empty() && at + 1 < shards {
-                continue;
+            if !picked.is_empty() || at == last {
+                call(shard, &take_record_batch(rows, &UInt32Array::from(picked))?, &local)?;
             }
-            let local: Vec<u32> = self.narrow.iter().filter(|group| range.contains(*group)).map(|group| group - range.start).collect();
-            call(shard, &take_record_batch(rows, &picked)?, &local)?;
         }
         Ok(())
+    }
+
+    /// For each shard the rows at hand that are in its groups, and their groups as it numbers them.
+    fn parted(&self) -> Vec<(Vec<u32>, Vec<u32>)> {
+        let ends = self.shards.iter().scan(0, |end, shard| {
+            *end += shard.groups;
+            Some(*end)
+        });
+        let ends: Vec<u32> = ends.collect();
+        let mut parts = vec![(Vec::new(), Vec::new()); ends.len()];
+        for (row, &group) in (0..).zip(&self.narrow) {
+            let at = ends.partition_point(|&end| end <= group);
+            let start = at.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
+            if let Some((picked, local)) = parts.get_mut(at) {
+                picked.push(row);
+                local.push(group - start);
+            }
+        }
+        parts
     }
 
     /// Makes room for groups.

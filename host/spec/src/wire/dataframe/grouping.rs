@@ -4,13 +4,11 @@ use super::{columns, named, projections, required_columns};
 use crate::wire::fields::{Fields, Unknown, child, expected, shown};
 use crate::wire::sql;
 use crate::wire::suggest::closest;
-use crate::{AggregateWord, Aggregated, Code, Failure, Grouping, Pivot};
+use crate::{AggregateWord, Aggregated, Code, Failure, Grouping, PIVOT_VALUES_MAX, Pivot};
 use serde_json::Value;
 
 /// Names of the field that holds aggregates.
 const FIELD: &[&str] = &["agg", "aggs", "aggregates", "aggregations", "exprs"];
-/// Most columns that a pivot makes.
-const PIVOT_VALUES_MAX: usize = 1000;
 
 /// What an operation behind a `groupBy` makes of it.
 pub(super) enum Next {
@@ -46,12 +44,13 @@ pub(super) fn continued(fields: &mut Fields<'_>, name: &str, mut grouping: Group
         }
         "agg" | "aggregate" => grouping.aggregates = listed(fields)?,
         "count" => {
-            grouping.aggregates = vec![Aggregated { function: AggregateWord::Count, argument: "*".to_owned(), name: "count".to_owned() }];
+            grouping.aggregates =
+                vec![Aggregated { function: AggregateWord::Count, argument: "*".to_owned(), fraction: None, name: "count".to_owned() }];
         }
         "sum" | "avg" | "mean" | "min" | "max" => {
             let word = AggregateWord::parse(name).unwrap_or(AggregateWord::Sum);
             let pointer = fields.pointer("columns");
-            let one = |column: &String| aggregated(word, column, None, &pointer);
+            let one = |column: &String| aggregated(word, column, (None, None), &pointer);
             grouping.aggregates = required_columns(fields)?.iter().map(one).collect::<Result<_, _>>()?;
         }
         _ => {
@@ -73,9 +72,7 @@ pub(super) fn whole(fields: &mut Fields<'_>) -> Result<Grouping, Failure> {
 fn pivot(fields: &mut Fields<'_>) -> Result<Pivot, Failure> {
     let column = fields.required_text("column")?.to_owned();
     let pointer = fields.pointer("values");
-    let Some(values) = fields.array("values")? else {
-        return Err(fields.missing("values").hint("a plan needs to know its columns: name the values that become columns"));
-    };
+    let Some(values) = fields.array("values")? else { return Ok(Pivot { column, values: None }) };
     if values.is_empty() || values.len() > PIVOT_VALUES_MAX {
         return Err(Failure::new(Code::RequestField, format!("a pivot takes 1 to {PIVOT_VALUES_MAX} values")).at(pointer));
     }
@@ -83,7 +80,7 @@ fn pivot(fields: &mut Fields<'_>) -> Result<Pivot, Failure> {
         Some(at) => {
             Err(Failure::new(Code::RequestField, "a pivot's value is a string, a number or a boolean").at(child(&pointer, &at.to_string())))
         }
-        None => Ok(Pivot { column, values: values.to_vec() }),
+        None => Ok(Pivot { column, values: Some(values.to_vec()) }),
     }
 }
 
@@ -113,19 +110,19 @@ fn listed(fields: &mut Fields<'_>) -> Result<Vec<Aggregated>, Failure> {
 
 fn by_column(column: &str, value: &Value, pointer: &str, into: &mut Vec<Aggregated>) -> Result<(), Failure> {
     match value {
-        Value::String(text) => into.push(aggregated(word(text, pointer)?, column, None, pointer)?),
+        Value::String(text) => into.push(aggregated(word(text, pointer)?, column, (None, None), pointer)?),
         Value::Array(list) if !list.is_empty() => {
             for (at, value) in list.iter().enumerate() {
                 let pointer = child(pointer, &at.to_string());
                 let text = value.as_str().ok_or_else(|| expected("an aggregate's name", value).at(&pointer))?;
-                into.push(aggregated(word(text, &pointer)?, column, None, &pointer)?);
+                into.push(aggregated(word(text, &pointer)?, column, (None, None), &pointer)?);
             }
         }
         Value::Object(named) if !named.is_empty() => {
             for (name, value) in named {
                 let pointer = child(pointer, name);
                 let text = value.as_str().ok_or_else(|| expected("an aggregate's name", value).at(&pointer))?;
-                into.push(aggregated(word(text, &pointer)?, column, Some(name.clone()), &pointer)?);
+                into.push(aggregated(word(text, &pointer)?, column, (None, Some(name.clone())), &pointer)?);
             }
         }
         other => return Err(expected("an aggregate's name, a list of them, or an object of names and aggregates", other).at(pointer)),
@@ -145,8 +142,17 @@ fn entry(value: &Value, pointer: String) -> Result<Aggregated, Failure> {
         (None, _) => return Err(fields.missing(name)),
     };
     let name = named(&mut fields, &["as", "name", "alias"])?;
+    let part = fields.name_of(&["fraction", "percentage", "p"])?;
+    let part_pointer = fields.pointer(part);
+    let fraction = fields.number(part)?;
+    if fraction.is_some_and(|fraction| !(0.0..=1.0).contains(&fraction)) {
+        return Err(Failure::new(Code::RequestField, "a fraction is a number from 0 to 1").at(part_pointer));
+    }
+    if fraction.is_some() && !is_percentile(word) {
+        return Err(Failure::new(Code::RequestField, format!("'{}' takes no fraction", word.as_str())).at(part_pointer));
+    }
     fields.finish(Unknown::Refuse)?;
-    aggregated(word, &argument, name, &pointer)
+    aggregated(word, &argument, (fraction, name), &pointer)
 }
 
 fn word(text: &str, pointer: &str) -> Result<AggregateWord, Failure> {
@@ -159,7 +165,20 @@ fn word(text: &str, pointer: &str) -> Result<AggregateWord, Failure> {
     })
 }
 
-fn aggregated(function: AggregateWord, argument: &str, name: Option<String>, pointer: &str) -> Result<Aggregated, Failure> {
+const fn is_percentile(word: AggregateWord) -> bool {
+    matches!(word, AggregateWord::Percentile | AggregateWord::ApproxPercentile)
+}
+
+fn aggregated(
+    function: AggregateWord,
+    argument: &str,
+    (fraction, name): (Option<f64>, Option<String>),
+    pointer: &str,
+) -> Result<Aggregated, Failure> {
+    if fraction.is_none() && is_percentile(function) {
+        let hint = format!(r#"for example [{{"function":"{}","column":"amount","fraction":0.95,"as":"p95"}}]"#, function.as_str());
+        return Err(Failure::new(Code::RequestField, format!("'{}' needs a fraction", function.as_str())).at(pointer).hint(hint));
+    }
     let argument = if argument == "*" { argument.to_owned() } else { sql::expression(argument, pointer)? };
     if argument == "*" && function != AggregateWord::Count {
         return Err(Failure::new(Code::RequestField, "only 'count' takes all columns").at(pointer));
@@ -170,9 +189,13 @@ fn aggregated(function: AggregateWord, argument: &str, name: Option<String>, poi
         AggregateWord::StddevPopulation => format!("stddev_pop({argument})"),
         AggregateWord::VariancePopulation => format!("var_pop({argument})"),
         AggregateWord::ApproxDistinct => format!("approx_count_distinct({argument})"),
+        AggregateWord::SumDistinct => format!("sum(DISTINCT {argument})"),
+        AggregateWord::ApproxMedian => format!("approx_median({argument})"),
+        AggregateWord::Percentile => format!("percentile({argument}, {})", fraction.unwrap_or_default()),
+        AggregateWord::ApproxPercentile => format!("approx_percentile({argument}, {})", fraction.unwrap_or_default()),
         AggregateWord::CollectList => format!("collect_list({argument})"),
         AggregateWord::CollectSet => format!("collect_set({argument})"),
         other => format!("{}({argument})", other.as_str()),
     });
-    Ok(Aggregated { function, argument, name })
+    Ok(Aggregated { function, argument, fraction, name })
 }

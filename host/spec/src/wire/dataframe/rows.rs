@@ -1,6 +1,7 @@
 //! Operations on rows and values: orders, samples, windows, lists, nulls, replacements.
 
 use super::{columns, named, texts};
+use crate::limits::PARTITIONS_MAX;
 use crate::wire::fields::{Fields, Unknown, child, expected, shown};
 use crate::wire::sql;
 use crate::{Code, Failure, FrameStep, SortBy, SortOrder};
@@ -141,6 +142,22 @@ fn bounds(value: &Value, pointer: String) -> Result<String, Failure> {
     let (start, end) = (bound(&mut fields, "start", "UNBOUNDED PRECEDING")?, bound(&mut fields, "end", "CURRENT ROW")?);
     fields.finish(Unknown::Refuse)?;
     Ok(format!("{unit} BETWEEN {start} AND {end}"))
+}
+
+/// `{"n": 8}`.
+pub(super) fn partitions(fields: &mut Fields<'_>, is_joined: bool) -> Result<FrameStep, Failure> {
+    let name = fields.name_of(&["n", "numPartitions", "partitions"])?;
+    let n = fields.size(name, 1..=PARTITIONS_MAX as u64)?.ok_or_else(|| fields.missing(name))?;
+    Ok(FrameStep::Partitions { n, is_joined })
+}
+
+/// `{"ids": [], "values": [], "variable": "name", "value": "value"}`.
+pub(super) fn unpivot(fields: &mut Fields<'_>) -> Result<FrameStep, Failure> {
+    let ids = texts(fields, &["ids", "id", "idVars"])?.unwrap_or_default();
+    let values = texts(fields, &["values", "valueVars"])?.filter(|values| !values.is_empty());
+    let variable = named(fields, &["variable", "variableColumnName", "varName"])?.unwrap_or_else(|| "variable".to_owned());
+    let value = named(fields, &["value", "valueColumnName", "valueName"])?.unwrap_or_else(|| "value".to_owned());
+    Ok(FrameStep::Unpivot { ids, values, variable, value })
 }
 
 pub(super) fn explode(fields: &mut Fields<'_>, is_outer: bool) -> Result<FrameStep, Failure> {
