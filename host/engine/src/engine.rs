@@ -67,9 +67,7 @@ impl Engine {
         let planned = self.planned_on(spec, context, pins).await?;
         match pins {
             // Tokens of an earlier attempt would name other rows.
-            Some(pins) if pins.partitions != planned.partitions() => {
-                Err(crate::Error::Broken("a job is planned the same way again").into())
-            }
+            Some(pins) if pins.partitions != planned.partitions() => Err(Error::Broken("a job is planned the same way again").into()),
             _ => Ok(planned),
         }
     }

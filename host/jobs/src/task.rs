@@ -97,7 +97,12 @@ impl Job {
         self.shared.fail(&self.live, state, failure).await
     }
 
-    async fn try_run(&mut self, prepared: &mut BTreeMap<usize, Token>, is_commit_begun: bool, ticket: &mut Ticket) -> Result<Outcome, Stop> {
+    async fn try_run(
+        &mut self,
+        prepared: &mut BTreeMap<usize, Token>,
+        is_commit_begun: bool,
+        ticket: &mut Ticket,
+    ) -> Result<Outcome, Stop> {
         let _turn = tokio::select! {
             biased;
             () = self.shared.halt.cancelled() => return Err(Stop::Halted),

@@ -89,20 +89,35 @@ mod tests {
         check("<T,>(x: T) => x", "(x ) => x");
         check("(x?: string, y: number = 2) => x! + y", "(x , y = 2) => x + y");
         check("x => (x as any as number) satisfies number", "x => (x )");
-        check("x => { type A = { a: number }; interface B { b: string } let y: A | undefined; return y; }", "x => { ; ; let y ; return y; }");
-        check("x => { class P<T> { private readonly v?: T; declare w: T; constructor(v: T) { this.v = v; } get(this: P<T>): T { return this.v!; } } return new P<number>(x).get(); }",
-              "x => { class P { v ; ; constructor(v ) { this.v = v; } get( ) { return this.v ; } } return new P (x).get(); }");
-        check("x => { class Q extends Map<string, number> implements Iterable<number> { override f(): void {} } return new Q().size; }",
-              "x => { class Q extends Map { f() {} } return new Q().size; }");
-        check("x => { function f(a: number): number; function f(a: any) { return a; } return f(x); }", "x => { ; function f(a ) { return a; } return f(x); }");
+        check(
+            "x => { type A = { a: number }; interface B { b: string } let y: A | undefined; return y; }",
+            "x => { ; ; let y ; return y; }",
+        );
+        check(
+            "x => { class P<T> { private readonly v?: T; declare w: T; constructor(v: T) { this.v = v; } get(this: P<T>): T { return this.v!; } } return new P<number>(x).get(); }",
+            "x => { class P { v ; ; constructor(v ) { this.v = v; } get( ) { return this.v ; } } return new P (x).get(); }",
+        );
+        check(
+            "x => { class Q extends Map<string, number> implements Iterable<number> { override f(): void {} } return new Q().size; }",
+            "x => { class Q extends Map { f() {} } return new Q().size; }",
+        );
+        check(
+            "x => { function f(a: number): number; function f(a: any) { return a; } return f(x); }",
+            "x => { ; function f(a ) { return a; } return f(x); }",
+        );
         check("x => <any>x", "x => x");
         check("x => <A>{ a: x }", "x => ({ a: x })");
         check("({ a, b }: { a: number; b: string }) => a + b", "({ a, b } ) => a + b");
         check("(r: R) => r.tags?.map((t: string): string => t!.trim())!.length", "(r ) => r.tags?.map((t ) => t .trim()) .length");
-        check("x => { for (const [k, v] of Object.entries(x) as [string, number][]) { } return (x as number)!; }",
-              "x => { for (const [k, v] of Object.entries(x) ) { } return (x ) ; }");
+        check(
+            "x => { for (const [k, v] of Object.entries(x) as [string, number][]) { } return (x as number)!; }",
+            "x => { for (const [k, v] of Object.entries(x) ) { } return (x ) ; }",
+        );
         check("(x: unknown): x is string => typeof x === 'string'", "(x ) => typeof x === 'string'");
-        check("x => { abstract class A { abstract f(): void; protected static n: number = 1 } return x; }", "x => { class A { ; static n = 1 } return x; }");
+        check(
+            "x => { abstract class A { abstract f(): void; protected static n: number = 1 } return x; }",
+            "x => { class A { ; static n = 1 } return x; }",
+        );
     }
 
     #[test]

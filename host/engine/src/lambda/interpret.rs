@@ -296,9 +296,7 @@ pub(crate) fn said(source: &KernelSource, error: &azora_sandbox::Error) -> Optio
         None => String::new(),
     };
     let mut failure = match (code, &wider) {
-        (GuestCode::Unsupported, None) => {
-            Failure::new(Code::LambdaUnsupported, format!("the lambda cannot be interpreted: {message}"))
-        }
+        (GuestCode::Unsupported, None) => Failure::new(Code::LambdaUnsupported, format!("the lambda cannot be interpreted: {message}")),
         (GuestCode::Unsupported, Some(_)) => Failure::new(Code::LambdaResultType, format!("the lambda answered {message}{place}"))
             .hint("what comes behind it takes one type; answer that one, or leave such elements out"),
         _ => Failure::new(Code::LambdaThrew, format!("the lambda threw{place}: {message}")),

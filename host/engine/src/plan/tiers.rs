@@ -120,8 +120,7 @@ impl Builder<'_> {
         let element = Element::of(&self.rows.schema).as_str();
         let scripted = lambda::scripted(chain.steps(), end).map_err(Refused::Diagnostic)?;
         let bound = lambda::bound_schema(&self.rows.schema, &scripted);
-        let mut chained =
-            Interpreted { element, steps: scripted.steps, end: scripted.end, output: None, pairs: self.wants_pairs };
+        let mut chained = Interpreted { element, steps: scripted.steps, end: scripted.end, output: None, pairs: self.wants_pairs };
         let is_known = match end {
             End::Count => Some(Shape::count()),
             // No column is made: any shape will do.

@@ -78,10 +78,7 @@ fn a_job_is_there_again_with_all_that_it_had() {
     let job = JobId::generate();
     let store = open(dir.path());
     write(&store, &[accepted(job, 1), planned(job), Event::Started { job, at_ms: 3, attempt: 0 }]);
-    write(
-        &store,
-        &[prepared(job, 1, "t1", 0), prepared(job, 0, "t0", 0)],
-    );
+    write(&store, &[prepared(job, 1, "t1", 0), prepared(job, 0, "t0", 0)]);
     write(&store, &[Event::CommitBegun { job, at_ms: 4 }]);
     drop(store);
     let store = open(dir.path());

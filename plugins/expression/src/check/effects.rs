@@ -8,8 +8,23 @@ use crate::syntax::{Ast, Body, Function, Pattern, Property, Syntax};
 const CHANGING: [&str; 3] = ["add", "delete", "clear"];
 /// Methods that call what they are given.
 const CALLING: [&str; 17] = [
-    "every", "filter", "find", "findIndex", "findLast", "findLastIndex", "flatMap", "forEach", "from", "map", "reduce", "reduceRight",
-    "replace", "replaceAll", "some", "toSorted", "then",
+    "every",
+    "filter",
+    "find",
+    "findIndex",
+    "findLast",
+    "findLastIndex",
+    "flatMap",
+    "forEach",
+    "from",
+    "map",
+    "reduce",
+    "reduceRight",
+    "replace",
+    "replaceAll",
+    "some",
+    "toSorted",
+    "then",
 ];
 /// Functions of the language that change nothing.
 const PURE: [&str; 7] = ["Number", "String", "Boolean", "parseInt", "parseFloat", "isNaN", "isFinite"];
@@ -37,9 +52,7 @@ pub(super) fn has_effects(ast: &Ast) -> bool {
             Syntax::Name(name) => !PURE.contains(&name.as_str()) || any(arguments),
             _ => true,
         },
-        Syntax::New { callee, arguments } => {
-            !matches!(&callee.node, Syntax::Name(name) if MADE.contains(&name.as_str())) || any(arguments)
-        }
+        Syntax::New { callee, arguments } => !matches!(&callee.node, Syntax::Name(name) if MADE.contains(&name.as_str())) || any(arguments),
         Syntax::Template { parts, .. } => any(parts),
         Syntax::Array(items) | Syntax::Sequence(items) => any(items),
         Syntax::Object(properties) => properties.iter().any(|property| match property {

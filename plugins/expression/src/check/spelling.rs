@@ -37,7 +37,8 @@ mod tests {
 
     #[test]
     fn slips_of_the_fingers_are_near() {
-        let all = [("name", "nmae", 1), ("name", "name", 0), ("", "ab", 2), ("price", "prise", 1), ("status", "stauts", 1), ("ab", "ba", 1)];
+        let all =
+            [("name", "nmae", 1), ("name", "name", 0), ("", "ab", 2), ("price", "prise", 1), ("status", "stauts", 1), ("ab", "ba", 1)];
         for (a, b, expect) in all {
             assert_eq!(distance(a, b), expect, "{a} {b}");
         }
