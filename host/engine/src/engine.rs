@@ -70,6 +70,28 @@ impl Engine {
     /// # Errors
     /// The failure that the caller gets; its pointer leads into the request.
     pub async fn plan(&self, spec: &JobSpec, context: &ContextOptions, pins: Option<&Pins>) -> Result<Planned, Failure> {
+        let planned = self.planned_on(spec, context, pins).await?;
+        match pins {
+            // Tokens of an earlier attempt would name other rows.
+            Some(pins) if pins.partitions != planned.partitions() => Err(Error::Broken("a job is planned the same way again").into()),
+            _ => Ok(planned),
+        }
+    }
+
+    /// Plans a job again whose run failed with [`azora_spec::Code::LambdaResultType`], with columns that take what did not
+    /// fit. Nothing that the failed run prepared belongs to the new plan. None where the columns take anything already;
+    /// that is the case after a few times at most.
+    ///
+    /// # Errors
+    /// Where what comes behind the lambda does not take such columns.
+    pub async fn replan(&self, spec: &JobSpec, context: &ContextOptions, planned: &Planned) -> Result<Option<Planned>, Failure> {
+        match planned.widened() {
+            Some(pins) => self.planned_on(spec, context, Some(&pins)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn planned_on(&self, spec: &JobSpec, context: &ContextOptions, pins: Option<&Pins>) -> Result<Planned, Failure> {
         let is_written = spec.operations.iter().any(|operation| matches!(operation, Operation::Sql(_) | Operation::Frame(_)));
         if is_written { crate::stack::deep(self.planned(spec, context, pins)).await } else { self.planned(spec, context, pins).await }
     }
@@ -111,12 +133,8 @@ impl Engine {
         let (applied, target) = if decided.is_left { (applied.nothing()?, target.left()) } else { (applied, target) };
         let keeper = self.keeper(spec, &plan_context, target.dataset.as_ref(), pins.is_none())?;
         decided.now_ms = is_written.then_some(now_ms);
-        let planned = planned::finish(session, plan_context, applied, (target, keeper), decided, spec.options.time_max).await?;
-        match pins {
-            // Tokens of an earlier attempt would name other rows.
-            Some(pins) if pins.partitions != planned.partitions() => Err(Error::Broken("a job is planned the same way again").into()),
-            _ => Ok(planned),
-        }
+        decided.widenings = pins.map(|pins| pins.widenings.clone()).unwrap_or_default();
+        planned::finish(session, plan_context, applied, (target, keeper), decided, spec.options.time_max).await
     }
 
     /// What becomes of rows that the job leaves out.

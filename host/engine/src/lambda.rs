@@ -5,8 +5,8 @@ mod interpret;
 mod sample;
 mod types;
 
-pub(crate) use interpret::{Appeal, Interpreted, Shape, appeal, bound_schema, said};
-pub(crate) use sample::{Found, Wanted, run, take};
+pub(crate) use interpret::{Appeal, Came, Interpreted, Shape, appeal, bound_schema, said, scripted};
+pub(crate) use sample::{Found, Proof, Wanted, run, take};
 pub(crate) use types::element;
 
 use crate::node::{Kernel, KernelSource};
@@ -96,7 +96,7 @@ impl Lambdas {
             };
             let bind = component.bind(&source.function, &bound, &source.config, limits);
             let transform = bind.map_err(|error| match said(&source, &error) {
-                Some((_, failure)) => Refused::Failure(failure),
+                Some(told) => Refused::Failure(told.failure),
                 None => error.into(),
             })?;
             Kernel::new(source, limits, bound, transform).map_err(|error| Refused::Failure(crate::failure_of(error)))
@@ -187,7 +187,7 @@ impl Refused {
                     DiagnosticKind::Syntax => Code::LambdaSyntax,
                     DiagnosticKind::Type => Code::LambdaType,
                     DiagnosticKind::UnknownName => Code::LambdaUnknownName,
-                    DiagnosticKind::Unsupported => Code::LambdaUnsupported,
+                    DiagnosticKind::Unsupported | DiagnosticKind::Deferred => Code::LambdaUnsupported,
                     DiagnosticKind::TooLarge => Code::LambdaTooLarge,
                 };
                 let mut failure = Failure::new(code, diagnostic.message).position(Position {

@@ -170,7 +170,7 @@ impl Partitions {
 
 /// What the nodes of a plan find around them.
 pub(crate) fn task_context(planned: &Planned, id: &str, cancel: &CancellationToken, ledger: Option<Arc<Ledger>>) -> Arc<TaskContext> {
-    let scope = RunScope { cancel: cancel.clone(), io: Handle::current(), ledger };
+    let scope = RunScope { cancel: cancel.clone(), io: Handle::current(), ledger, run: Arc::clone(planned.current_run()) };
     let config = planned.config().clone().with_extension(Arc::new(scope));
     let runtime = Arc::clone(&planned.session().runtime);
     let empty = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());

@@ -1,15 +1,18 @@
 //! What a restart must not decide again, as a small JSON text kept with the job.
 
 use crate::lambda::Found;
-use crate::relation::LambdaUse;
+use crate::relation::{LambdaUse, Misfit, Typed};
 use azora_spec::{Code, DatasetName, Digest, Failure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The newest version of the text. A reader refuses newer ones.
 const VERSION: u32 = 2;
 /// The version of a text without second inputs, which is the same as before there were any.
 const VERSION_ONE_INPUT: u32 = 1;
+/// How often the columns of one lambda's answers are made wider. The last time they hold anything.
+const WIDENINGS_MAX: u32 = 3;
 
 /// Decisions of the first planning: files with their sizes, splits, plugin digests, the number of partitions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +31,9 @@ pub struct Pins {
     /// What samples of interpreted lambdas decided.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) samples: BTreeMap<String, Found>,
+    /// Where a lambda stands → how often the columns of its answers were made wider after a run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) widenings: BTreeMap<String, u32>,
     /// How lambdas run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) lambdas: Vec<LambdaUse>,
@@ -96,7 +102,8 @@ impl Pins {
     pub(crate) fn new(parallelism: usize, input: InputPins, others: Vec<InputPins>) -> Self {
         let version = if others.is_empty() { VERSION_ONE_INPUT } else { VERSION };
         let (plugins, samples, lambdas, grants) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), BTreeMap::new());
-        Self { version, parallelism, partitions: 0, input, others, plugins, samples, lambdas, is_left: false, grants, now_ms: None }
+        let widenings = BTreeMap::new();
+        Self { version, parallelism, partitions: 0, input, others, plugins, samples, widenings, lambdas, is_left: false, grants, now_ms: None }
     }
 
     /// The digests of the plugins that the job uses.
@@ -126,6 +133,27 @@ impl Pins {
     #[must_use]
     pub fn lambdas(&self) -> &[LambdaUse] {
         &self.lambdas
+    }
+
+    /// The pins of a plan that has wider columns where answers did not fit; none where none can be made wider. `typed` are
+    /// the kernels whose columns samples decided.
+    pub(crate) fn widened(&self, misfits: Vec<Misfit>, typed: &[Typed]) -> Option<Self> {
+        let mut pins = self.clone();
+        for Misfit { kernel, wider } in misfits {
+            for Typed { key, pointer, is_one, .. } in typed.iter().filter(|typed| Arc::ptr_eq(&typed.kernel, &kernel)) {
+                let Some(Found::Shape(known)) = self.samples.get(key) else { continue };
+                let times = self.widenings.get(pointer).copied().unwrap_or_default();
+                let wider = wider.clone().shape(*is_one);
+                let wider = if times + 1 < WIDENINGS_MAX { wider } else { known.loosened(&wider) };
+                // Other partitions may have met other types: one of them is enough, and the next run meets the others.
+                let is_new = pins.samples.get(key) == self.samples.get(key);
+                if is_new && times < WIDENINGS_MAX && wider != *known {
+                    pins.samples.insert(key.clone(), Found::Shape(wider));
+                    pins.widenings.insert(pointer.clone(), times + 1);
+                }
+            }
+        }
+        (pins.samples != self.samples).then_some(pins)
     }
 
     /// The text to keep.

@@ -7,7 +7,7 @@ use crate::letters::Keeper;
 use crate::pins::Pins;
 use crate::plan::sorters_max;
 use crate::plan::sql::built;
-use crate::relation::{Applied, Bound, CurrentRun, PlanContext, Read, Shape};
+use crate::relation::{Applied, Bound, CurrentRun, PlanContext, Read, Shape, Typed};
 use crate::session::Session;
 use crate::sink::{Kind, Target, description, folders};
 use crate::{Error, failure_of};
@@ -48,6 +48,7 @@ struct Inner {
     chains: Vec<Bound>,
     reads: Vec<Read>,
     releases: BTreeSet<Release>,
+    typed: Vec<Typed>,
 }
 
 impl Planned {
@@ -140,12 +141,17 @@ impl Planned {
         &self.inner.config
     }
 
-    pub(crate) fn current_run(&self) -> &CurrentRun {
+    pub(crate) fn current_run(&self) -> &Arc<CurrentRun> {
         &self.inner.run
     }
 
     pub(crate) fn releases(&self) -> &BTreeSet<Release> {
         &self.inner.releases
+    }
+
+    /// The pins of a plan that takes what did not fit this one's columns in the run that has just failed.
+    pub(crate) fn widened(&self) -> Option<Pins> {
+        self.inner.pins.widened(self.inner.run.take_misfits(), &self.inner.typed)
     }
 
     pub(crate) fn time_max(&self) -> Duration {
@@ -190,8 +196,8 @@ pub(crate) async fn finish(
     let run = Arc::clone(&context.run);
     let reads = context.take_reads();
     let releases = context.take_releases();
-    let chains;
-    (pins.plugins, pins.samples, chains, pins.grants) = context.into_pins();
+    let (chains, typed);
+    (pins.plugins, (pins.samples, typed), chains, pins.grants) = context.into_pins();
     pins.lambdas = chains.iter().map(|chain| chain.used.clone()).collect();
     let description = description::write(&target, &shape, &relation.schema, keeper.is_some().then_some(pins.partitions))?;
     let schema = relation.schema;
@@ -212,6 +218,7 @@ pub(crate) async fn finish(
             chains,
             reads,
             releases,
+            typed,
         }),
     })
 }

@@ -1,7 +1,7 @@
 //! What input, operations and sink hand to one another while a job is planned.
 
 use crate::cache::{CacheScope, Release};
-use crate::lambda::{Found, Lambdas, Wanted};
+use crate::lambda::{Came, Found, Lambdas, Wanted};
 use crate::letters::{Ledger, Tolerance};
 use crate::node::Kernel;
 use crate::plan::ValuesWanted;
@@ -61,7 +61,7 @@ pub enum Shape {
 /// Connectors of plugins, and what each was granted.
 type Grants = BTreeMap<String, serde_json::Value>;
 /// What planning decided: plugins, samples, how lambdas run, grants.
-type Decided = (BTreeMap<String, String>, BTreeMap<String, Found>, Vec<Bound>, Grants);
+type Decided = (BTreeMap<String, String>, Sampled, Vec<Bound>, Grants);
 
 /// What planning operations may use.
 #[derive(Debug)]
@@ -104,6 +104,21 @@ pub(crate) struct Bound {
     pub(crate) pipeline: Option<Pipeline>,
 }
 
+/// What samples decided, and the kernels whose columns are of a sample.
+pub(crate) type Sampled = (BTreeMap<String, Found>, Vec<Typed>);
+
+/// A kernel whose columns a sample decided.
+#[derive(Debug, Clone)]
+pub(crate) struct Typed {
+    pub(crate) kernel: Arc<Kernel>,
+    /// What the sample is known by.
+    pub(crate) key: String,
+    /// Where in the request its first lambda stands.
+    pub(crate) pointer: String,
+    /// Whether its answer is one column whatever it is.
+    pub(crate) is_one: bool,
+}
+
 /// What was found out about interpreted lambdas, and what has to be.
 #[derive(Debug, Default)]
 struct Samples {
@@ -112,6 +127,7 @@ struct Samples {
     values: Option<ValuesWanted>,
     /// Whether the interpreter has to be made ready.
     needs_interpreter: bool,
+    typed: Vec<Typed>,
 }
 
 /// How a job runs the lambdas of one chain.
@@ -234,9 +250,15 @@ impl PlanContext {
         }
     }
 
+    /// Notes a kernel whose columns a sample decided.
+    pub(crate) fn note_typed(&self, typed: Typed) {
+        self.samples.lock().typed.push(typed);
+    }
+
     /// Forgets what was noted: the plan is built anew.
     pub(crate) fn forget_notes(&self) {
         self.uses.lock().clear();
+        self.samples.lock().typed.clear();
     }
 
     /// The plugin of a reference: the one that an earlier planning of the job got, else the catalog's.
@@ -275,7 +297,8 @@ impl PlanContext {
 
     /// Every plugin that was asked for, every sample's decision, how lambdas run, and what connectors of plugins were granted.
     pub(crate) fn into_pins(self) -> Decided {
-        (self.plugins.into_inner(), self.samples.into_inner().found, self.uses.into_inner(), self.grants.into_inner())
+        let Samples { found, typed, .. } = self.samples.into_inner();
+        (self.plugins.into_inner(), (found, typed), self.uses.into_inner(), self.grants.into_inner())
     }
 }
 
@@ -289,20 +312,50 @@ pub(crate) struct RunScope {
     pub(crate) io: tokio::runtime::Handle,
     /// Takes note of what the run leaves out; nobody does where nothing comes of the rows.
     pub(crate) ledger: Option<Arc<Ledger>>,
+    /// The run itself.
+    pub(crate) run: Arc<CurrentRun>,
 }
 
-/// The run of a plan that is under way, for functions that DataFusion starts without telling them of their task.
+/// The run of a plan that is under way: also for functions that DataFusion starts without telling them of their task.
 #[derive(Debug, Default)]
-pub(crate) struct CurrentRun(Mutex<CancellationToken>);
+pub(crate) struct CurrentRun {
+    cancel: Mutex<CancellationToken>,
+    misfits: Mutex<Vec<Misfit>>,
+}
+
+/// An answer that did not fit the columns that a sample decided.
+#[derive(Debug)]
+pub(crate) struct Misfit {
+    pub(crate) kernel: Arc<Kernel>,
+    /// What comes out where that answer is counted in.
+    pub(crate) wider: Came,
+}
+
+/// Misfits of one run that are kept: each partition has one at most, and one is enough to go on with.
+const MISFITS_MAX: usize = 64;
 
 impl CurrentRun {
     /// A run begins that ends when this is set.
     pub(crate) fn begin(&self, cancel: CancellationToken) {
-        *self.0.lock() = cancel;
+        *self.cancel.lock() = cancel;
+        self.misfits.lock().clear();
     }
 
     /// A flag for guests, set when the run under way is cancelled, has failed elsewhere, or is over its time.
     pub(crate) fn flag(&self) -> CancelFlag {
-        self.0.lock().clone().into()
+        self.cancel.lock().clone().into()
+    }
+
+    /// Notes an answer that did not fit.
+    pub(crate) fn misfit(&self, misfit: Misfit) {
+        let mut misfits = self.misfits.lock();
+        if misfits.len() < MISFITS_MAX {
+            misfits.push(misfit);
+        }
+    }
+
+    /// The answers that did not fit.
+    pub(crate) fn take_misfits(&self) -> Vec<Misfit> {
+        std::mem::take(&mut self.misfits.lock())
     }
 }

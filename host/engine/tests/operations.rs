@@ -28,7 +28,8 @@ fn folder(name: &str) -> PathBuf {
 
 #[test]
 fn every_case_answers_what_it_should() {
-    every_case("rdd");
+    // Cases about late types are of no use where the sample sees them.
+    assert!(every_case("rdd") >= 30, "hardly a job was planned again");
 }
 
 #[test]
@@ -36,7 +37,8 @@ fn every_frame_and_query_answers_what_it_should() {
     every_case("frame");
 }
 
-fn every_case(name: &str) {
+/// Answers how often jobs were planned again.
+fn every_case(name: &str) -> usize {
     let fixture = Fixture::new();
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
@@ -61,6 +63,7 @@ fn every_case(name: &str) {
     }
     assert!(count > 100, "only {count} cases were found");
     assert!(failed.is_empty(), "{} of {count} cases failed:\n{}", failed.len(), failed.join("\n"));
+    fixture.replans.load(std::sync::atomic::Ordering::Relaxed)
 }
 
 fn check(fixture: &Fixture, case: &Value, partitions: usize) -> Result<(), String> {

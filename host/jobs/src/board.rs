@@ -23,6 +23,8 @@ pub(crate) struct Board {
     pub(crate) is_cancel_requested: bool,
     pub(crate) partitions: Option<usize>,
     pub(crate) partitions_prepared: usize,
+    /// How often the plan was replaced by another one.
+    pub(crate) revision: u32,
     pub(crate) failure: Option<Failure>,
     pub(crate) output: Option<OutputView>,
     pub(crate) has_result: bool,
@@ -44,6 +46,7 @@ impl Board {
             is_cancel_requested: false,
             partitions: None,
             partitions_prepared: 0,
+            revision: 0,
             failure: None,
             output: None,
             has_result: false,

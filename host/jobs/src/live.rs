@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 /// Shortest time between two progress events of one job.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
+/// Kind of the event that says that a job is planned again.
+const REPLANNED: &str = "replanned";
+
 /// Milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
@@ -129,6 +132,19 @@ impl Live {
         });
     }
 
+    /// Notes that another plan takes the place of the one before.
+    pub(crate) fn replanned(&self, planned: &Planned, revision: u32, why: &Failure) {
+        let partitions = planned.partitions();
+        {
+            let mut board = self.board.lock();
+            board.revision = revision;
+            board.partitions = Some(partitions);
+            board.partitions_prepared = 0;
+        }
+        let data = json!({"code": why.code.as_str(), "message": why.message, "pointer": why.pointer, "partitions": partitions});
+        self.events.push(now_ms(), REPLANNED, data);
+    }
+
     /// Notes the end. Its event is recorded already.
     pub(crate) fn ended(&self, state: JobState, at_ms: u64, failure: Option<Failure>, output: Option<OutputView>, has_result: bool) {
         let data = match (&failure, &output) {
@@ -183,7 +199,8 @@ impl Progress for Reporter {
         let job = self.live.id;
         let n = u32::try_from(partition).map_err(|_| crate::Error::Tokens { got: partition, want: azora_spec::limits::PARTITIONS_MAX })?;
         // Durable before the commit begins, which is what counts; an earlier crash merely runs the partition again.
-        self.store.append(&[Event::Prepared { job, partition: n, token: token.0.clone() }])?;
+        let revision = self.live.board.lock().revision;
+        self.store.append(&[Event::Prepared { job, partition: n, token: token.0.clone(), revision }])?;
         let mut board = self.live.board.lock();
         // One token more than partitions says what was left out.
         let is_partition = board.partitions.is_none_or(|partitions| partition < partitions);

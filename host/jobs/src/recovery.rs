@@ -60,6 +60,7 @@ impl Shared {
         board.started_at_ms = row.started_at_ms;
         board.partitions = row.partitions;
         board.is_cancel_requested = row.is_cancel_requested;
+        board.revision = row.revision;
         board.partitions_prepared = self.store.n_prepared(id).min(row.partitions.unwrap_or(usize::MAX));
         let events = Arc::new(EventLog::new(row.attempts.saturating_add(1)));
         events.push(now_ms(), JobState::Accepted.as_str(), json!({"isRecovered": true}));
@@ -124,7 +125,7 @@ impl Shared {
         if pins.is_none() {
             // It was accepted and the crash came before its plan was durable: this plan is the first one.
             let pins = self.store.keep_blob(live.id, "pins", planned.pins().to_json()?)?;
-            let event = Event::Planned { job: live.id, at_ms: now_ms(), pins, partitions: planned.partitions() };
+            let event = Event::Planned { job: live.id, at_ms: now_ms(), pins, partitions: planned.partitions(), revision: row.revision };
             self.store.commit(&[event]).await?;
         }
         Ok((spec, planned))

@@ -182,7 +182,7 @@ impl Shared {
         if let Some(Idempotency { key, body_digest }) = key {
             events.push(Event::Keyed(Keyed { key, body_digest, job, at_ms }));
         }
-        events.push(Event::Planned { job, at_ms, pins, partitions: planned.partitions() });
+        events.push(Event::Planned { job, at_ms, pins, partitions: planned.partitions(), revision: 0 });
         let lsn = self.store.append(&events)?;
         if live.is_waited_for {
             return Ok(());
@@ -205,10 +205,12 @@ impl Shared {
     }
 }
 
-async fn keep(store: &Store, job: JobId, kind: &'static str, text: String) -> Result<Blob, Failure> {
+/// Keeps a text of a job, a long one where waiting for the disk is allowed.
+pub(crate) async fn keep(store: &Store, job: JobId, kind: impl Into<String>, text: String) -> Result<Blob, Failure> {
+    let kind = kind.into();
     if !Store::is_blob_filed(text.len()) {
-        return Ok(store.keep_blob(job, kind, text)?);
+        return Ok(store.keep_blob(job, &kind, text)?);
     }
     let store = store.clone();
-    Ok(blocking(move || store.keep_blob(job, kind, text)).await??)
+    Ok(blocking(move || store.keep_blob(job, &kind, text)).await??)
 }

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::live::{Live, Outcome, Reporter, now_ms};
 use crate::shared::Shared;
+use crate::submit::{context_options, keep};
 use crate::turns::Ticket;
 use crate::views::OutputView;
 use azora_connect::{Finish, Receipt, Token};
@@ -56,7 +57,7 @@ impl From<Failure> for Stop {
 /// Drives a job to its end and lets everybody know.
 /// `ticket` is its place among those that wait for a runner.
 pub(crate) async fn drive(shared: Arc<Shared>, live: Arc<Live>, (spec, planned): (JobSpec, Planned), work: Work, mut ticket: Ticket) {
-    let job = Job { shared: Arc::clone(&shared), live: Arc::clone(&live), spec, planned };
+    let mut job = Job { shared: Arc::clone(&shared), live: Arc::clone(&live), spec, planned };
     let outcome = job.run(work, &mut ticket).await;
     shared.leave(&live, outcome);
 }
@@ -76,7 +77,7 @@ struct Success {
 }
 
 impl Job {
-    async fn run(&self, work: Work, ticket: &mut Ticket) -> Outcome {
+    async fn run(&mut self, work: Work, ticket: &mut Ticket) -> Outcome {
         let (mut prepared, is_commit_begun) = match work {
             Work::Run => (BTreeMap::new(), false),
             Work::Resume(prepared) => (prepared, false),
@@ -118,7 +119,12 @@ impl Job {
         }
     }
 
-    async fn try_run(&self, prepared: &mut BTreeMap<usize, Token>, is_commit_begun: bool, ticket: &mut Ticket) -> Result<Outcome, Stop> {
+    async fn try_run(
+        &mut self,
+        prepared: &mut BTreeMap<usize, Token>,
+        is_commit_begun: bool,
+        ticket: &mut Ticket,
+    ) -> Result<Outcome, Stop> {
         let _turn = tokio::select! {
             biased;
             () = self.shared.halt.cancelled() => return Err(Stop::Halted),
@@ -127,6 +133,10 @@ impl Job {
         };
         if !is_commit_begun {
             let deadline = Instant::now() + self.spec.options.time_max;
+            if prepared.is_empty() && self.live.board.lock().revision > 0 {
+                // The server died between the record of this plan and the removal of what another one had prepared.
+                self.clear(BTreeMap::new()).await?;
+            }
             self.run_all(prepared, deadline).await?;
         }
         let want = self.planned.tokens();
@@ -137,8 +147,9 @@ impl Job {
         self.commit(&tokens, is_commit_begun).await
     }
 
-    /// Runs until every partition is prepared, more than once where the system was to blame.
-    async fn run_all(&self, prepared: &mut BTreeMap<usize, Token>, deadline: Instant) -> Result<(), Stop> {
+    /// Runs until every partition is prepared, more than once where the system was to blame or where what a lambda answers
+    /// was not what its first answers promised.
+    async fn run_all(&mut self, prepared: &mut BTreeMap<usize, Token>, deadline: Instant) -> Result<(), Stop> {
         let mut pause = self.shared.options.retry_pause;
         let mut tries = 0;
         loop {
@@ -148,6 +159,11 @@ impl Job {
                 Err(Stop::Failed(failure)) => failure,
                 Err(stop) => return Err(stop),
             };
+            if failure.code == Code::LambdaResultType {
+                self.replan(prepared, failure).await?;
+                tries -= 1;
+                continue;
+            }
             if failure.blame() != Blame::System || tries >= self.shared.options.retries_max {
                 return Err(failure.into());
             }
@@ -156,6 +172,42 @@ impl Job {
             self.pause(pause, deadline).await?;
             pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+
+    /// Plans the job again, with columns that take what the run that failed met. The new plan is durable before anything of
+    /// it runs, and from then on nothing that was prepared counts; so no restart ever mixes the two. How often this may
+    /// happen is bounded by the engine.
+    async fn replan(&mut self, prepared: &mut BTreeMap<usize, Token>, why: Failure) -> Result<(), Stop> {
+        let (shared, live) = (Arc::clone(&self.shared), Arc::clone(&self.live));
+        let planned = match shared.engine.replan(&self.spec, &context_options(&live.context), &self.planned).await {
+            Ok(Some(planned)) => planned,
+            Err(failure) if failure.blame() == Blame::System => return Err(failure.into()),
+            Err(failure) => {
+                // What follows the lambda takes no other type, so the value is at fault after all.
+                tracing::debug!(job = %live.id, %failure, "no wider columns");
+                return Err(why.into());
+            }
+            Ok(None) => return Err(why.into()),
+        };
+        tracing::info!(job = %live.id, %why, "a job is planned again with wider columns");
+        let revision = live.board.lock().revision + 1;
+        let pins = keep(&shared.store, live.id, format!("pins{revision}"), planned.pins().to_json()?).await?;
+        let event = Event::Planned { job: live.id, at_ms: now_ms(), pins, partitions: planned.partitions(), revision };
+        if live.is_waited_for {
+            shared.store.append(&[event]).map_err(Failure::from)?;
+        } else {
+            shared.record(&[event], &live).await.ok_or(Stop::Halted)?;
+        }
+        live.replanned(&planned, revision, &why);
+        self.clear(std::mem::take(prepared)).await?;
+        self.planned = planned;
+        Ok(())
+    }
+
+    /// Removes what an earlier plan had prepared.
+    async fn clear(&self, prepared: BTreeMap<usize, Token>) -> Result<(), Failure> {
+        let tokens: Vec<Token> = prepared.into_values().collect();
+        self.shared.engine.abort(&self.planned, self.live.id, &tokens).await
     }
 
     async fn run_once(&self, prepared: &mut BTreeMap<usize, Token>, deadline: Instant) -> Result<(), Stop> {

@@ -2,5 +2,6 @@
 //! server, which is killed at each state and started again.
 
 mod life;
+mod replan;
 mod surroundings;
 mod world;

@@ -361,6 +361,30 @@ fn leave_out(kills: u64, seed: u64) -> Result<()> {
 }
 
 #[test]
+fn an_interpreted_job_goes_on_after_kills_and_its_rows_are_there_once() -> Result<()> {
+    let place = Place::new()?;
+    let mut server = place.start()?;
+    let mut request = job(&place, "interpreted");
+    request["operations"] = json!([
+        {"type": "map", "function": "row => BigInt(new Map([['id', row.id]]).get('id'))"},
+        {"type": "filter", "function": "id => id % 3n !== 0n"},
+        {"type": "map", "function": "id => id * 2n"},
+    ]);
+    let id = server.submit(&request)?;
+    for pause in [150, 300, 450] {
+        std::thread::sleep(Duration::from_millis(pause));
+        server.kill()?;
+        place.check_visible()?;
+        server = place.start()?;
+    }
+    let done = server.ended(&id)?;
+    ensure!(done["state"] == "succeeded" && done["lambdas"][0]["tier"] == "interpreted", "the job ended as {done}");
+    ensure!(server.digest(&place.outputs().join("interpreted"))? == expected(), "the job wrote other rows");
+    eprintln!("{} runs", done["attempts"]);
+    Ok(())
+}
+
+#[test]
 fn what_was_acknowledged_is_there_after_a_kill() -> Result<()> {
     let place = Place::new()?;
     let mut ids: Vec<String> = Vec::new();

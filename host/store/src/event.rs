@@ -32,6 +32,9 @@ pub enum Event {
         pins: Blob,
         /// Output partitions.
         partitions: usize,
+        /// Counts from 0; the largest one counts, and what was prepared for a smaller one is no part of the job any more.
+        #[serde(default, skip_serializing_if = "is_first")]
+        revision: u32,
     },
     /// A run begins.
     Started {
@@ -52,6 +55,9 @@ pub enum Event {
         partition: u32,
         /// What the sink calls it.
         token: String,
+        /// Of the plan that it was prepared for.
+        #[serde(default, skip_serializing_if = "is_first")]
+        revision: u32,
     },
     /// The sink may have made the output visible from here on.
     CommitBegun {
@@ -229,6 +235,11 @@ pub struct PartitionRecord {
     /// Rows that were left out.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub skipped: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+const fn is_first(revision: &u32) -> bool {
+    *revision == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]

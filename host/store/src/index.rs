@@ -9,6 +9,7 @@ use crate::event::{Event, Keyed};
 use crate::record::{DatasetRow, EndedRow, JobRow, KeyRow, PluginRow, Pointer};
 use azora_spec::{DatasetName, Digest, JobId};
 use serde::Serialize;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// A job's row and where its tokens lie.
@@ -48,13 +49,24 @@ impl Tables {
         if let Event::Deleted { job } = event {
             return self.delete(*job);
         }
+        let mut changes = Vec::new();
+        if let Event::Prepared { job, revision, .. } | Event::Planned { job, revision, .. } = event {
+            // A moved event may come after one of a later plan, or before that plan itself.
+            match revision.cmp(&self.jobs.entry(*job).or_default().row.revision) {
+                Ordering::Less => return changes,
+                Ordering::Equal => {}
+                Ordering::Greater => changes = self.revise(*job, *revision),
+            }
+        }
         if let Event::Prepared { job, partition, .. } = event {
             let old = self.jobs.entry(*job).or_default().tokens.insert(*partition, at);
             self.count(old, Some(at));
-            return vec![(token_key(*job, *partition), encode(&at))];
+            changes.push((token_key(*job, *partition), encode(&at)));
+            return changes;
         }
         if let Some(job) = event.job() {
-            return self.apply_to_job(job, event, at);
+            changes.extend(self.apply_to_job(job, event, at));
+            return changes;
         }
         match event {
             Event::Keyed(Keyed { key, body_digest, job, at_ms }) => {
@@ -113,6 +125,21 @@ impl Tables {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Another plan counts from here on: the one before is forgotten, with what was prepared for it.
+    fn revise(&mut self, id: JobId, revision: u32) -> Vec<Change> {
+        let job = self.jobs.entry(id).or_default();
+        job.row.revision = revision;
+        (job.row.planned_at_ms, job.row.partitions) = (None, None);
+        let old = job.row.at.planned.take();
+        let mut changes = vec![(named_key(kind::JOB, id.as_bytes()), encode(&job.row))];
+        let tokens = std::mem::take(&mut job.tokens);
+        changes.extend(tokens.keys().map(|partition| (token_key(id, *partition), None)));
+        for at in tokens.into_values().chain(old) {
+            self.count(Some(at), None);
+        }
+        changes
     }
 
     fn apply_to_job(&mut self, job: JobId, event: &Event, at: Pointer) -> Vec<Change> {

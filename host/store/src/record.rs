@@ -30,6 +30,8 @@ pub struct JobRow {
     pub planned_at_ms: Option<u64>,
     /// Output partitions.
     pub partitions: Option<usize>,
+    /// How often the plan was replaced by another one.
+    pub revision: u32,
     /// When it was started last.
     pub started_at_ms: Option<u64>,
     /// How many runs began.

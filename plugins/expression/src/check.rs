@@ -6,6 +6,7 @@ mod assign;
 mod calls;
 mod convert;
 mod dates;
+mod effects;
 mod folds;
 mod globals;
 mod iterables;

@@ -21,13 +21,14 @@ const STACK_BYTES: usize = 64 << 20;
 /// # Errors
 /// A diagnostic that names operation, line and column. Time and memory are bounded for any text.
 pub fn compile(pipeline: &Pipeline) -> Result<Compiled, Diagnostic> {
+    deep(|| build(pipeline)).unwrap_or_else(|| Err(broken(pipeline, "the compiler failed")))
+}
+
+/// Runs what recurses as deep as a text is nested. None where it panicked or no thread could be started.
+pub(crate) fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
-        let spawned = std::thread::Builder::new().name("lambda".to_owned()).stack_size(STACK_BYTES).spawn_scoped(scope, || build(pipeline));
-        match spawned.map(std::thread::ScopedJoinHandle::join) {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(broken(pipeline, "the compiler failed")),
-            Err(_) => Err(broken(pipeline, "no thread could be started")),
-        }
+        let thread = std::thread::Builder::new().name("lambda".to_owned()).stack_size(STACK_BYTES);
+        thread.spawn_scoped(scope, work).ok()?.join().ok()
     })
 }
 

@@ -13,6 +13,8 @@ pub enum DiagnosticKind {
     UnknownName,
     /// Valid, but beyond what the typed compiler takes; the only kind that an interpreter may run instead.
     Unsupported,
+    /// Valid, but its answer is a promise or an iterator in place of a value.
+    Deferred,
     /// The text is over a limit on length, nesting or words, which hold for any way of running it.
     TooLarge,
 }

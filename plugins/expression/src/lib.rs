@@ -18,25 +18,10 @@
 //!
 //! What else is valid is answered with [`DiagnosticKind::Unsupported`]: regular expressions, recursion, objects whose
 //! property names are data, `try`, classes, `Map`, and values of several types where a column holds one. An interpreter
-//! may take it. The other kinds mean that the function is wrong whatever runs it.
+//! may take it, as [`script`] makes it fit for one. The other kinds mean that the function is wrong whatever runs it, but for
+//! faults of types and of names of properties, which an interpreter's answers may disprove.
 //!
-//! # The differences
-//!
-//! A function means what Node makes of it, but for this:
-//! - Integers are Int64 and exact as long as `+`, `-` and `*` keep them whole; leaving 64 bits is a failure (`overflow`),
-//!   never another number. There is no negative zero among them.
-//! - A column has one type. What would be a number here and a string there is left to an interpreter; where only a null
-//!   row makes the difference (`null + null` of two strings), that row is a failure.
-//! - `undefined` is stored as null, and an invalid date too. A property that is missing in some rows is null there.
-//! - A property that no row has is refused as misspelt, unless something is prepared for undefined: `??`, `||`, `&&`, `?.`,
-//!   `!`, `typeof`, a comparison with null, a default. So is a parameter that gets no argument and has no default.
-//! - A cut through a surrogate pair leaves U+FFFD.
-//! - There is no clock and no chance: equal input gives equal output.
-//! - `Date.parse` reads the format of the standard and what people commonly write (`5 Jan 2024 10:20`, `1/5/2024`); another
-//!   text with digits in it is a failure, where Node guesses.
-//! - `localeCompare` orders ASCII and is a failure for other text. `Math.sin` and `Math.cos` may differ in the last place.
-//! - An element that is put beyond the end of a list is a failure, because lists have no holes.
-//! - A `throw` ends the run with its message.
+//! A function means what Node makes of it; every difference is listed in the README of this crate.
 //!
 //! Running components, the host's batches and the plan of a job are the engine's; this crate knows no Arrow.
 
@@ -52,9 +37,11 @@ mod link;
 mod model;
 mod parse;
 mod runtime;
+mod script;
 mod syntax;
 mod tree;
 
 pub use compile::compile;
 pub use error::{Diagnostic, DiagnosticKind};
 pub use model::{Compiled, Element, End, Field, Lambda, Pipeline, Step, Type};
+pub use script::{Script, script};

@@ -71,6 +71,11 @@ impl Reader {
         Err(Fault::new(DiagnosticKind::Unsupported, self.span(span), format!("{what} cannot be compiled yet")).hint(hint))
     }
 
+    fn deferred<T>(self, span: oxc_span::Span, what: &str) -> Result<T> {
+        let message = format!("{what} answers later, and a lambda answers at once");
+        Err(Fault::new(DiagnosticKind::Deferred, self.span(span), message).hint("write a plain arrow function"))
+    }
+
     fn program(self, program: &ast::Program<'_>) -> Result<Function> {
         let wanted = |span| {
             Err(Fault::new(DiagnosticKind::Syntax, self.span(span), "expected one arrow function")
@@ -78,6 +83,9 @@ impl Reader {
         };
         match program.body.as_slice() {
             [ast::Statement::ExpressionStatement(statement)] => match strip(&statement.expression) {
+                ast::Expression::ArrowFunctionExpression(arrow) if arrow.r#async => self.deferred(arrow.span, "an async function"),
+                ast::Expression::FunctionExpression(function) if function.r#async => self.deferred(function.span, "an async function"),
+                ast::Expression::FunctionExpression(function) if function.generator => self.deferred(function.span, "a generator"),
                 ast::Expression::ArrowFunctionExpression(arrow) => self.arrow(arrow),
                 ast::Expression::FunctionExpression(function) => self.function(function),
                 other => wanted(other.span()),

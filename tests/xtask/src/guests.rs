@@ -49,6 +49,8 @@ pub(crate) struct Native<'a> {
     pub(crate) environment: &'a [(&'a str, &'a str)],
     /// Flags for the compiler.
     pub(crate) flags: &'a [&'a str],
+    /// An export that is called when the guest is built, once for all instances: see `snapshot`.
+    pub(crate) initialise: Option<&'a str>,
 }
 
 /// Finds a toolchain: a compiler with the target installed, else one with the source of its standard library. Where
@@ -167,6 +169,12 @@ pub(crate) fn build_native(guest: &Path, out: &Path, native: &Native<'_>) -> Res
     }
     let module = module(&ran.stdout).with_context(|| format!("{} made no module: its lib needs crate-type \"cdylib\"", guest.display()))?;
     let core = std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
+    let core = match native.initialise {
+        Some(initialise) => {
+            crate::snapshot::take(&core, initialise).with_context(|| format!("{} cannot be initialised ahead", guest.display()))?
+        }
+        None => core,
+    };
     let component = encode(&core).with_context(|| format!("{} makes no component", guest.display()))?;
     let (world, imports) = audit(&component).with_context(|| format!("{} does not fit the contract", guest.display()))?;
 

@@ -18,6 +18,8 @@ const RECORD: &str = "plugins/interpreter/src/interpreter.digest";
 const STACK_BYTES: u32 = 512 * 1024;
 /// The most that zstd has to offer: it is compressed once, and decompressed by every server.
 const LEVEL: i32 = 22;
+/// Starts the engine and puts its globals in order, which takes some ten milliseconds.
+const INITIALISE: &str = "azora-initialise";
 
 /// Builds the component and its record in the checkout at `root`.
 pub(crate) fn build(root: &Path) -> Result<()> {
@@ -31,6 +33,7 @@ pub(crate) fn build(root: &Path) -> Result<()> {
         // The archive is only taken apart again by the Rust compiler, so any archiver will do.
         environment: &[("CC_wasm32_unknown_unknown", compiler), ("AR_wasm32_unknown_unknown", "ar")],
         flags: &[&format!("-Clink-arg=-zstack-size={STACK_BYTES}")],
+        initialise: Some(INITIALISE),
     };
     let built = guests::build_native(&folder, out.path(), &native)?;
     let component = fs::read(&built.component).with_context(|| format!("cannot read {}", built.component.display()))?;

@@ -8,6 +8,7 @@ mod interpreter;
 mod runtime;
 mod server;
 mod services;
+mod snapshot;
 mod steps;
 mod suite;
 mod tour;

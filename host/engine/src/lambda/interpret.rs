@@ -1,6 +1,7 @@
 //! The second tier: chains of lambdas that the typed compiler does not take, said to the interpreter's component, and what
 //! it says back. What types their answers have is found out in `sample`.
 
+use super::sample::Proof;
 use super::types;
 use crate::node::KernelSource;
 use azora_connect::element::{self, Element};
@@ -10,6 +11,7 @@ use azora_spec::{Code, Failure};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What JavaScript has besides what the typed compiler knows: a name of these is no spelling mistake.
@@ -38,6 +40,19 @@ impl Shape {
         Self::scalar(json!("int64"))
     }
 
+    /// Columns for any value, where some were made for less: those that are the same in both stay, and where their names
+    /// differ there is one for everything.
+    pub(crate) fn loosened(&self, wider: &Self) -> Self {
+        let names = |shape: &Self| shape.fields.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        if self.element != wider.element || names(self) != names(wider) {
+            return Self::json();
+        }
+        let field = |((name, old), (_, new)): (&(String, Value), &(String, Value))| {
+            (name.clone(), if old == new { old.clone() } else { json!("json") })
+        };
+        Self { element: self.element.clone(), fields: self.fields.iter().zip(&wider.fields).map(field).collect() }
+    }
+
     fn scalar(of: Value) -> Self {
         Self { element: Element::Scalar.as_str().to_owned(), fields: vec![(element::VALUE.to_owned(), of)] }
     }
@@ -57,29 +72,50 @@ impl Shape {
     }
 }
 
-/// What a probe of the interpreter found in a sample.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Probed {
+/// What the interpreter says of the values that came out.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Came {
     #[serde(rename = "type")]
     of: Option<Value>,
     nulls: bool,
-    /// Rows that went through the chain.
-    pub(crate) passed: u64,
 }
 
-impl Probed {
-    /// The answer's columns; one, if it must be.
+impl Came {
+    /// The columns for them; one, if it must be.
     pub(crate) fn shape(self, is_one: bool) -> Shape {
         self.of.map_or_else(Shape::json, |of| Shape::of(of, self.nulls || is_one))
     }
 }
 
+/// What a probe of the interpreter found in a sample.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Probed {
+    #[serde(flatten)]
+    pub(crate) came: Came,
+    /// Whether anything was more than null, undefined or NaN.
+    pub(crate) values: bool,
+    /// Rows that went through the chain.
+    pub(crate) passed: u64,
+}
+
 /// A failure in the interpreter's words.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Said {
+struct Said {
     lambda: usize,
     message: String,
     element: String,
+    /// Where a value does not fit the columns: what would come out with it and what follows in its batch.
+    wider: Option<Came>,
+}
+
+/// A failure of an interpreted chain.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// The number of the lambda at fault.
+    pub(crate) lambda: usize,
+    pub(crate) failure: Failure,
+    /// Where a value did not fit the columns: what would have come out.
+    pub(crate) wider: Option<Came>,
 }
 
 /// A chain for the interpreter.
@@ -132,9 +168,83 @@ impl Interpreted {
     }
 }
 
-/// The columns that the interpreter is bound to.
-pub(crate) fn bound_schema(schema: &Schema, end: &End) -> SchemaRef {
+/// A chain as the interpreter takes it.
+#[derive(Debug)]
+pub(crate) struct Scripted {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) end: End,
+    /// The properties of elements that are read, where that can be told.
+    reads: Option<BTreeSet<String>>,
+}
+
+/// Makes a chain fit for the interpreter.
+pub(crate) fn scripted(steps: &[Step], end: &End) -> Result<Scripted, Diagnostic> {
+    let mut reach = Reach { reads: Some(BTreeSet::new()), is_element: true };
+    let steps = steps.iter().map(|step| reach.step(step)).collect::<Result<_, _>>()?;
+    let end = reach.end(end)?;
+    Ok(Scripted { steps, end, reads: reach.reads })
+}
+
+/// What lambdas read of elements, as long as elements come by.
+struct Reach {
+    reads: Option<BTreeSet<String>>,
+    is_element: bool,
+}
+
+impl Reach {
+    fn step(&mut self, step: &Step) -> Result<Step, Diagnostic> {
+        Ok(match step {
+            Step::Map(of) => Step::Map(self.lambda(of, Some(0), false)?),
+            Step::FlatMap(of) => Step::FlatMap(self.lambda(of, Some(0), false)?),
+            Step::Filter(of) => Step::Filter(self.lambda(of, Some(0), true)?),
+            Step::MapValues(of) => Step::MapValues(self.lambda(of, None, false)?),
+            Step::KeyBy(of) => Step::KeyBy(self.lambda(of, None, false)?),
+            Step::Keys | Step::Values => {
+                self.see(None, false);
+                step.clone()
+            }
+        })
+    }
+
+    fn end(&mut self, end: &End) -> Result<End, Diagnostic> {
+        Ok(match end {
+            End::Reduce(of) => End::Reduce(self.lambda(of, None, false)?),
+            End::ReduceRuns(of) => End::ReduceRuns(self.lambda(of, None, false)?),
+            End::Aggregate { zero, seq, operation } => {
+                End::Aggregate { zero: zero.clone(), seq: self.lambda(seq, Some(1), false)?, operation: *operation }
+            }
+            End::AggregateRuns { zero, seq, operation } => {
+                End::AggregateRuns { zero: zero.clone(), seq: self.lambda(seq, None, false)?, operation: *operation }
+            }
+            End::Rows | End::Count | End::Sum | End::Min | End::Max => end.clone(),
+        })
+    }
+
+    /// A lambda whose argument of that number is an element; none where all of the element is of use.
+    fn lambda(&mut self, of: &Lambda, argument: Option<usize>, passes: bool) -> Result<Lambda, Diagnostic> {
+        let script = azora_expression::script(of)?;
+        self.see(argument.and_then(|at| script.reads.get(at).cloned().flatten()), passes);
+        Ok(Lambda { text: script.text, operation: of.operation })
+    }
+
+    fn see(&mut self, reads: Option<BTreeSet<String>>, passes: bool) {
+        if self.is_element {
+            self.reads = self.reads.take().zip(reads).map(|(all, more)| all.into_iter().chain(more).collect());
+            self.is_element = passes;
+        }
+    }
+}
+
+/// The columns that the interpreter is bound to: of objects those that the chain reads.
+pub(crate) fn bound_schema(schema: &Schema, chain: &Scripted) -> SchemaRef {
     let mut fields: Vec<Field> = schema.fields().iter().filter_map(|field| types::interpreted(field)).collect();
+    if let (Some(reads), Element::Object) = (&chain.reads, Element::of(schema)) {
+        // Elements without any column would be none.
+        let first = fields.first().cloned();
+        fields.retain(|field| reads.contains(field.name()));
+        fields.extend(first.filter(|_| fields.is_empty()));
+    }
+    let end = &chain.end;
     if matches!(end, End::ReduceRuns(_) | End::AggregateRuns { .. }) {
         fields.push(Field::new(super::START, DataType::Boolean, false));
     }
@@ -148,30 +258,30 @@ pub(crate) enum Appeal {
     No,
     /// The compiler says that it is valid, and beyond it.
     Yes,
-    /// The types do not fit, the compiler says. JavaScript knows no such thing: where an element goes through, they do.
-    WhereAnElementPasses,
+    /// The compiler says that it cannot go well. JavaScript knows no types: where a sample shows otherwise, it does.
+    By(Proof),
 }
 
 /// Whether what the compiler found is final.
 pub(crate) fn appeal(diagnostic: &Diagnostic) -> Appeal {
     match diagnostic.kind {
-        DiagnosticKind::Syntax | DiagnosticKind::TooLarge => Appeal::No,
+        DiagnosticKind::Syntax | DiagnosticKind::TooLarge | DiagnosticKind::Deferred => Appeal::No,
         DiagnosticKind::Unsupported => Appeal::Yes,
-        DiagnosticKind::Type => Appeal::WhereAnElementPasses,
+        DiagnosticKind::Type => Appeal::By(Proof::Passes),
         DiagnosticKind::UnknownName => {
             let undefined = diagnostic.message.strip_prefix('`').and_then(|rest| rest.strip_suffix("` is not defined"));
             match undefined {
                 Some(name) if !GLOBALS.split(' ').any(|known| known == name) => Appeal::No,
-                // In JavaScript a misspelt property is undefined, and its lambda wrong without a word.
-                None if diagnostic.message.contains("no property") => Appeal::No,
-                _ => Appeal::WhereAnElementPasses,
+                // In JavaScript a misspelt property is undefined, and its lambda wrong without a word: it shall say something.
+                None if diagnostic.message.contains("no property") => Appeal::By(Proof::Answers),
+                _ => Appeal::By(Proof::Passes),
             }
         }
     }
 }
 
-/// What the interpreter said went wrong: the number of the lambda and the failure, if it was the interpreter and said so.
-pub(crate) fn said(source: &KernelSource, error: &azora_sandbox::Error) -> Option<(usize, Failure)> {
+/// What the interpreter said went wrong, if it was the interpreter and said so.
+pub(crate) fn said(source: &KernelSource, error: &azora_sandbox::Error) -> Option<Told> {
     if source.config == super::COMPILED_CONFIG {
         return None;
     }
@@ -180,26 +290,24 @@ pub(crate) fn said(source: &KernelSource, error: &azora_sandbox::Error) -> Optio
         azora_sandbox::Error::Guest { fault: Fault::Refused { code, message }, .. } => (code, message, None),
         _ => return None,
     };
-    let said: Said = serde_json::from_str(message).ok()?;
+    let Said { lambda, message, element, wider } = serde_json::from_str(message).ok()?;
     let place = match row {
-        Some(row) => format!(" at row {row} of its partition, {}", said.element),
+        Some(row) => format!(" at row {row} of its partition, {element}"),
         None => String::new(),
     };
-    let mut failure = match (code, row) {
-        (GuestCode::Unsupported, None) => {
-            Failure::new(Code::LambdaUnsupported, format!("the lambda cannot be interpreted: {}", said.message))
-        }
-        (GuestCode::Unsupported, Some(_)) => Failure::new(Code::LambdaResultType, format!("the lambda answered {}{place}", said.message))
-            .hint("the columns were made for the first elements; answer one type, or JSON.stringify what varies"),
-        _ => Failure::new(Code::LambdaThrew, format!("the lambda threw{place}: {}", said.message)),
+    let mut failure = match (code, &wider) {
+        (GuestCode::Unsupported, None) => Failure::new(Code::LambdaUnsupported, format!("the lambda cannot be interpreted: {message}")),
+        (GuestCode::Unsupported, Some(_)) => Failure::new(Code::LambdaResultType, format!("the lambda answered {message}{place}"))
+            .hint("what comes behind it takes one type; answer that one, or leave such elements out"),
+        _ => Failure::new(Code::LambdaThrew, format!("the lambda threw{place}: {message}")),
     };
     failure.row = row;
-    Some((said.lambda, failure))
+    Some(Told { lambda, failure, wider })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Appeal, Diagnostic, DiagnosticKind, Shape, appeal, json};
+    use super::{Appeal, Diagnostic, DiagnosticKind, Proof, Shape, appeal, json};
 
     fn diagnostic(kind: DiagnosticKind, message: &str) -> Diagnostic {
         Diagnostic { kind, message: message.to_owned(), hint: None, operation: 0, line: 1, column: 1, excerpt: String::new() }
@@ -210,10 +318,20 @@ mod tests {
         let check = |kind, message: &str, expect| assert_eq!(appeal(&diagnostic(kind, message)), expect, "{message}");
         check(DiagnosticKind::Unsupported, "a regular expression cannot be compiled yet", Appeal::Yes);
         check(DiagnosticKind::Syntax, "unexpected token", Appeal::No);
-        check(DiagnosticKind::UnknownName, "`Map` is not defined", Appeal::WhereAnElementPasses);
+        check(DiagnosticKind::UnknownName, "`Map` is not defined", Appeal::By(Proof::Passes));
         check(DiagnosticKind::UnknownName, "`mpa` is not defined", Appeal::No);
-        check(DiagnosticKind::UnknownName, "there is no property `nme`", Appeal::No);
-        check(DiagnosticKind::UnknownName, "number has no method `replaceAll`", Appeal::WhereAnElementPasses);
+        check(DiagnosticKind::UnknownName, "there is no property `nme`", Appeal::By(Proof::Answers));
+        check(DiagnosticKind::UnknownName, "number has no method `replaceAll`", Appeal::By(Proof::Passes));
+    }
+
+    #[test]
+    fn columns_that_did_not_fit_twice_hold_anything() {
+        let object = |fields| Shape::of(json!({"struct": fields}), false);
+        let known = object(json!([["a", "float64"], ["b", "utf8"]]));
+        let loose = known.loosened(&object(json!([["a", {"list": "utf8"}], ["b", "utf8"]])));
+        assert_eq!(loose, object(json!([["a", "json"], ["b", "utf8"]])));
+        assert_eq!(known.loosened(&object(json!([["a", "float64"], ["b", "utf8"], ["c", "utf8"]]))), Shape::json());
+        assert_eq!(Shape::of(json!("float64"), false).loosened(&known), Shape::json());
     }
 
     #[test]

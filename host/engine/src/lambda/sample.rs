@@ -52,8 +52,29 @@ pub(crate) struct Wanted {
     pub(crate) plan: LogicalPlan,
     /// A probe.
     pub(crate) kernel: Arc<Kernel>,
-    /// Whether nothing is to be decided where no element goes through.
-    pub(crate) must_pass: bool,
+    /// What has to come out for the compiler to be wrong.
+    pub(crate) proof: Proof,
+}
+
+/// What a sample has to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// Nothing: the compiler has no objection.
+    None,
+    /// An element that goes through.
+    Passes,
+    /// An answer that is more than undefined or NaN, which is all that a misspelt property makes.
+    Answers,
+}
+
+impl Proof {
+    fn is_given(self, probed: Option<&Probed>) -> bool {
+        match self {
+            Self::None => true,
+            Self::Passes => probed.is_some_and(|probed| probed.passed > 0),
+            Self::Answers => probed.is_some_and(|probed| probed.values),
+        }
+    }
 }
 
 /// Takes a sample.
@@ -67,14 +88,13 @@ pub(crate) async fn take(ctx: &PlanContext, wanted: Wanted) -> std::result::Resu
         }
         Err(_) => Vec::new(),
     };
-    let (kernel, must_pass) = (wanted.kernel, wanted.must_pass);
+    let (kernel, proof) = (wanted.kernel, wanted.proof);
     let has_runs = has_runs(&kernel);
     let probed = ctx.cpu.spawn_blocking(move || probe(&kernel, &rows)).await.map_err(|_| Failure::from(Error::Panicked))?;
     Ok(match probed.map_err(failure_of)? {
-        Some(probed) if must_pass && probed.passed == 0 => Found::Nothing,
-        None if must_pass => Found::Nothing,
+        probed if !proof.is_given(probed.as_ref()) => Found::Nothing,
         // What is folded by key is one column beside the key.
-        Some(probed) => Found::Shape(probed.shape(has_runs)),
+        Some(probed) => Found::Shape(probed.came.shape(has_runs)),
         None => Found::Shape(Shape::json()),
     })
 }
@@ -88,7 +108,8 @@ pub(crate) async fn run(ctx: &PlanContext, plan: LogicalPlan) -> Result<Vec<Reco
     let plan = settle(ctx.state.create_physical_plan(&plan).await?)?;
     let cancel = CancellationToken::new();
     let _stop = cancel.clone().drop_guard();
-    let scope = RunScope { cancel, io: tokio::runtime::Handle::current(), ledger: None };
+    // What does not fit the columns of a lambda before this one is not learned of here, but when the job runs.
+    let scope = RunScope { cancel, io: tokio::runtime::Handle::current(), ledger: None, run: Arc::default() };
     let config = ctx.state.config().clone().with_extension(Arc::new(scope));
     let none = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
     let runtime = Arc::clone(ctx.state.runtime_env());

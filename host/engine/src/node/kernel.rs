@@ -1,7 +1,7 @@
 //! A function of a component bound to its input columns, and one running instance of it. What becomes of its columns is
 //! decided by the operators that use it.
 
-use crate::relation::RunScope;
+use crate::relation::{CurrentRun, Misfit, RunScope};
 use crate::stages::{GUEST_NS, SKIPPED, TRAPS};
 use azora_sandbox::{CancelFlag, Column, Fault, Instance, Kept, Origin, Plan, Processed, Stats, Transform};
 use azora_spec::limits::GuestLimits;
@@ -99,10 +99,11 @@ impl Kernel {
         (pointer, pointers): (&str, &[String]),
     ) -> Result<Guest> {
         let scope = context.session_config().get_extension::<RunScope>();
-        let flag = scope.map_or_else(CancelFlag::new, |scope| CancelFlag::from(scope.cancel.clone()));
+        let flag = scope.as_ref().map_or_else(CancelFlag::new, |scope| CancelFlag::from(scope.cancel.clone()));
+        let run = scope.map(|scope| Arc::clone(&scope.run));
         let instance = self.transform.start_with(flag).map_err(|error| failed(error, pointer))?;
         let (metrics, pointer, pointers) = (metrics.clone(), pointer.to_owned(), pointers.to_vec());
-        Ok(Guest { kernel: Arc::clone(self), instance, metrics, pointer, pointers, seen: Stats::default(), failed_row: None })
+        Ok(Guest { kernel: Arc::clone(self), instance, metrics, pointer, pointers, seen: Stats::default(), failed_row: None, run })
     }
 
     /// An instance outside of a plan.
@@ -168,6 +169,7 @@ pub(crate) struct Guest {
     seen: Stats,
     /// The row of the last batch that the guest blamed for its failure.
     failed_row: Option<u64>,
+    run: Option<Arc<CurrentRun>>,
 }
 
 impl Guest {
@@ -201,10 +203,11 @@ impl Guest {
     }
 
     fn failed(&self, error: azora_sandbox::Error) -> datafusion::error::DataFusionError {
-        match crate::lambda::said(&self.kernel.source, &error) {
-            Some((lambda, failure)) => external(failure.at(self.pointers.get(lambda).unwrap_or(&self.pointer))),
-            None => failed(error, &self.pointer),
+        let Some(told) = crate::lambda::said(&self.kernel.source, &error) else { return failed(error, &self.pointer) };
+        if let (Some(wider), Some(run)) = (told.wider, &self.run) {
+            run.misfit(Misfit { kernel: Arc::clone(&self.kernel), wider });
         }
+        external(told.failure.at(self.pointers.get(told.lambda).unwrap_or(&self.pointer)))
     }
 
     fn count(&mut self) {

@@ -15,7 +15,7 @@ use crate::input;
 use crate::node::{Exchange, Gather, IndexMode, SortKey};
 use azora_connect::element::Element;
 use azora_spec::{Code, ColumnType, Expression, Failure, Frame, FrameStep, Function, NamedExpression, Operation, SortBy, SortOrder};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::{Column, DFSchema};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result as PlanResult;
@@ -283,8 +283,14 @@ impl Builder<'_> {
         let operation = Operation::Map(function.clone());
         let step = OperationAt { operation: &operation, pointer: at.pointer.clone(), is_order_seen: true };
         let prefix = format!("{HIDDEN}computed");
-        let made = self.computed(&step, function, "function", &prefix)?;
-        let [column] = made.as_slice() else {
+        let made = match function {
+            Function::Lambda(text) => self.computed_by_lambda(&step, text, "function", &prefix)?,
+            Function::Plugin { .. } => {
+                let made = self.computed(&step, function, "function", &prefix)?;
+                made.into_iter().map(|column| (column, Arc::new(Field::new("", DataType::Null, true)))).collect()
+            }
+        };
+        let [(column, field)] = made.as_slice() else {
             return Err(at
                 .invalid(format!("the function makes {} columns, and one is wanted for '{name}'", made.len()))
                 .hint("answer one value, not an object"));
@@ -294,7 +300,15 @@ impl Builder<'_> {
         let mut columns: Vec<Expr> = self.rows.names().iter().filter(|known| known.as_str() != name).map(ident).collect();
         let place = self.rows.names().iter().position(|known| known == name).unwrap_or(columns.len());
         columns.insert(place, made.alias(name));
-        self.change(|frame| frame.select(columns))
+        self.change(|frame| frame.select(columns))?;
+        // DataFusion's plan does not carry what says that a text is JSON, or a struct a tuple.
+        let dressed = |known: &FieldRef| match known.name() == name {
+            true => Arc::new(known.as_ref().clone().with_metadata(field.metadata().clone())),
+            false => Arc::clone(known),
+        };
+        let fields: Vec<FieldRef> = self.rows.schema.fields().iter().map(dressed).collect();
+        self.rows.schema = Arc::new(Schema::new_with_metadata(fields, self.rows.schema.metadata().clone()));
+        Ok(())
     }
 
     fn rename(&mut self, pairs: &[(String, String)]) -> Result<(), Failure> {

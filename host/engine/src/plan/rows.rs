@@ -347,10 +347,23 @@ impl Builder<'_> {
         field: &str,
         prefix: &str,
     ) -> Result<Vec<String>, Failure> {
-        let text = match function {
-            Function::Lambda(text) => text,
-            Function::Plugin { .. } => return self.computed_by_plugin(step, function, prefix),
-        };
+        match function {
+            Function::Lambda(text) => {
+                let made = self.computed_by_lambda(step, text, field, prefix)?;
+                Ok(made.into_iter().map(|(name, _)| name).collect())
+            }
+            Function::Plugin { .. } => self.computed_by_plugin(step, function, prefix),
+        }
+    }
+
+    /// The same for a lambda: their names, and what each holds.
+    pub(super) fn computed_by_lambda(
+        &mut self,
+        step: &OperationAt<'_>,
+        text: &str,
+        field: &str,
+        prefix: &str,
+    ) -> Result<Vec<(String, FieldRef)>, Failure> {
         let mut chain = Chain::default();
         chain.push_step(Step::Map, text, &step.pointer, field);
         let kernel = self.bind_whole(&chain, &End::Rows).map_err(|refused| refused.at(chain.pointers()))?;
@@ -359,7 +372,8 @@ impl Builder<'_> {
             Column::Made(at) => made.get(*at).cloned(),
             Column::Passed { input, .. } => kernel.names.get(*input).cloned(),
         };
-        let names: Vec<String> = kernel.plan().columns.iter().filter_map(name).collect();
+        let fields = kernel.plan().columns.iter().zip(kernel.plan().output.fields());
+        let names: Vec<(String, FieldRef)> = fields.filter_map(|(column, field)| name(column).zip(Some(Arc::clone(field)))).collect();
         if !made.is_empty() {
             let mode = Mode::Keep(made);
             self.rows.put(Arc::new(TransformOperator {

@@ -2,9 +2,9 @@
 
 use super::Builder;
 use crate::fuse::Chain;
-use crate::lambda::{self, Appeal, Found, Interpreted, LABEL_CHARACTERS_MAX, Refused, Shape, Wanted};
+use crate::lambda::{self, Appeal, Found, Interpreted, LABEL_CHARACTERS_MAX, Proof, Refused, Shape, Wanted};
 use crate::node::Kernel;
-use crate::relation::{self, LambdaUse};
+use crate::relation::{self, LambdaUse, Typed};
 use azora_connect::element::Element;
 use azora_expression::{Diagnostic, End, Pipeline};
 use azora_spec::{Code, Digest, Failure};
@@ -21,8 +21,8 @@ pub(super) enum Bound {
 /// Why the compiler does not take a chain.
 struct Why {
     reason: String,
-    /// What it said, where that may be wrong only if an element goes through.
-    stands: Option<Diagnostic>,
+    /// What it said, where a sample may prove it wrong, and by what.
+    stands: Option<(Diagnostic, Proof)>,
 }
 
 impl Builder<'_> {
@@ -77,16 +77,24 @@ impl Builder<'_> {
                 Ok(Ok(kernel))
             }
             Err(Refused::Diagnostic(diagnostic)) => {
+                let at = chain.steps_before(diagnostic.operation);
                 let stands = match lambda::appeal(&diagnostic) {
                     _ if columns.is_mixed => None,
                     Appeal::No => return Err(Refused::Diagnostic(diagnostic)),
                     Appeal::Yes => None,
                     // Of nothing but nulls nothing can be learned.
-                    Appeal::WhereAnElementPasses if self.is_untyped() => return Err(Refused::Diagnostic(diagnostic)),
-                    Appeal::WhereAnElementPasses => Some(diagnostic.clone()),
+                    Appeal::By(_) if self.is_untyped() => return Err(Refused::Diagnostic(diagnostic)),
+                    Appeal::By(Proof::Answers) if chain.may_drop(at) && !is_near(&diagnostic) => None,
+                    Appeal::By(proof) => Some((diagnostic.clone(), proof)),
                 };
-                let at = chain.steps_before(diagnostic.operation);
-                let reason = format!("{} (line {}, column {})", diagnostic.message, diagnostic.line, diagnostic.column);
+                let Diagnostic { message, line, column, .. } = &diagnostic;
+                let reason = match &diagnostic.hint {
+                    // Whoever misspelt a name that makes undefined finds it here.
+                    Some(hint) if lambda::appeal(&diagnostic) == Appeal::By(Proof::Answers) => {
+                        format!("{message} (line {line}, column {column}), so it is undefined: {hint}")
+                    }
+                    _ => format!("{message} (line {line}, column {column})"),
+                };
                 Ok(Err(NotCompiled { why: Why { reason, stands }, at: Some(at) }))
             }
             Err(other) => Err(other),
@@ -110,8 +118,9 @@ impl Builder<'_> {
             return Err(Refused::Sample);
         }
         let element = Element::of(&self.rows.schema).as_str();
-        let bound = lambda::bound_schema(&self.rows.schema, end);
-        let mut chained = Interpreted { element, steps: chain.steps().to_vec(), end: end.clone(), output: None, pairs: self.wants_pairs };
+        let scripted = lambda::scripted(chain.steps(), end).map_err(Refused::Diagnostic)?;
+        let bound = lambda::bound_schema(&self.rows.schema, &scripted);
+        let mut chained = Interpreted { element, steps: scripted.steps, end: scripted.end, output: None, pairs: self.wants_pairs };
         let is_known = match end {
             End::Count => Some(Shape::count()),
             // No column is made: any shape will do.
@@ -121,18 +130,21 @@ impl Builder<'_> {
         let digest = Digest::of(format!("{} {:?}", chained.config(), bound.fields()).as_bytes());
         let key = format!("{} {}", chain.pointer(), digest.to_hex());
         let found = match (self.ctx.found(&key), is_known, &why.stands) {
-            (Some(Found::Nothing), _, Some(diagnostic)) => return Err(Refused::Diagnostic(diagnostic.clone())),
+            (Some(Found::Nothing), _, Some((diagnostic, _))) => return Err(Refused::Diagnostic(diagnostic.clone())),
             (_, Some(known), None) | (Some(_), Some(known), Some(_)) => known,
             (Some(Found::Shape(shape)), None, _) => shape,
             (Some(Found::Nothing | Found::Values(_)), None, _) => Shape::json(),
             (None, _, _) => {
                 let kernel = self.ctx.lambdas.interpret(&self.ctx.sandbox, &chained, bound, self.ctx.options.guest)?;
-                self.ctx.want(Wanted { key, plan: self.rows.plan.clone(), kernel, must_pass: why.stands.is_some() });
+                let proof = why.stands.as_ref().map_or(Proof::None, |(_, proof)| *proof);
+                self.ctx.want(Wanted { key, plan: self.rows.plan.clone(), kernel, proof });
                 return Err(Refused::Sample);
             }
         };
         chained.output = Some(found);
         let kernel = self.ctx.lambdas.interpret(&self.ctx.sandbox, &chained, bound, self.ctx.options.guest)?;
+        let is_one = matches!(end, End::ReduceRuns(_) | End::AggregateRuns { .. });
+        self.ctx.note_typed(Typed { kernel: Arc::clone(&kernel), key, pointer: chain.pointer(), is_one });
         self.note(chain, &kernel, Some(why.reason), None);
         Ok(kernel)
     }
@@ -146,6 +158,11 @@ impl Builder<'_> {
             self.ctx.note(relation::Bound { used, kernel: Arc::clone(kernel), pipeline });
         }
     }
+}
+
+/// Whether a name is known that is nearly the same.
+fn is_near(diagnostic: &Diagnostic) -> bool {
+    diagnostic.hint.as_ref().is_some_and(|hint| hint.starts_with("did you mean"))
 }
 
 struct NotCompiled {

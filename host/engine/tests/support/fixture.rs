@@ -13,6 +13,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -65,6 +66,8 @@ pub(crate) struct Fixture {
     pub(crate) runtime: Runtime,
     pub(crate) files: TempDir,
     pub(crate) memory_bytes: usize,
+    /// How often jobs were planned again.
+    pub(crate) replans: AtomicUsize,
     _data: TempDir,
 }
 
@@ -109,7 +112,7 @@ impl Fixture {
         options.threads = 2;
         let engine = Engine::new(options, sandbox, Registry::new(), Arc::new(catalog)).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        Self { engine, runtime, files, memory_bytes, _data: data }
+        Self { engine, runtime, files, memory_bytes, replans: AtomicUsize::new(0), _data: data }
     }
 
     /// The plan of a request.
@@ -122,7 +125,25 @@ impl Fixture {
 
     /// The answer to a request.
     pub(crate) fn run(&self, request: &Value, partitions: usize) -> Result<Value, Failure> {
-        self.run_planned(&self.plan(request, partitions)?)
+        let mut planned = self.plan(request, partitions)?;
+        let mut spec = job_spec(request, Unknown::Refuse)?;
+        spec.options.parallelism = Some(partitions);
+        let context = ContextOptions { parallelism: partitions, threads: 2, memory_bytes: self.memory_bytes };
+        let mut attempt = 0;
+        loop {
+            let failure = match self.run_planned(&planned, attempt) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            // As the jobs do it.
+            match self.runtime.block_on(self.engine.replan(&spec, &context, &planned)) {
+                Ok(Some(wider)) if failure.code == Code::LambdaResultType => planned = wider,
+                _ => return Err(failure),
+            }
+            self.replans.fetch_add(1, Ordering::Relaxed);
+            attempt += 1;
+            assert!(attempt < 12, "a job is planned again and again");
+        }
     }
 
     /// How often operators of a query write what they hold to disk.
@@ -135,11 +156,11 @@ impl Fixture {
     }
 
     /// The answer of a plan.
-    pub(crate) fn run_planned(&self, planned: &Planned) -> Result<Value, Failure> {
+    pub(crate) fn run_planned(&self, planned: &Planned, attempt: u32) -> Result<Value, Failure> {
         self.runtime.block_on(async {
             let job = JobId::generate();
             let context =
-                RunContext { job, attempt: 0, prepared: BTreeMap::new(), progress: Arc::new(Unheard), cancel: CancellationToken::new() };
+                RunContext { job, attempt, prepared: BTreeMap::new(), progress: Arc::new(Unheard), cancel: CancellationToken::new() };
             let tokens = self.engine.run(planned, context).await?;
             self.engine.commit(planned, job, &tokens).await?;
             let result = self.engine.result(job, planned.description(), &tokens)?;

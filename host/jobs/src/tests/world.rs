@@ -1,7 +1,7 @@
 //! A world around a server that can be killed: what is outside of it stays.
 
 use crate::{Catalog, Handle, JobView, Options, Submission};
-use arrow::array::{Int64Array, RecordBatch};
+use arrow::array::{Float64Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use azora_connect::{
@@ -10,7 +10,7 @@ use azora_connect::{
 };
 use azora_engine::{ContextOptions, Engine};
 use azora_sandbox::{CompilerCommand, Sandbox};
-use azora_spec::{Code, Failure, Input, JobId, JobOptions, JobSpec, JobState};
+use azora_spec::{Code, Failure, Function, Input, JobId, JobOptions, JobSpec, JobState, Operation};
 use azora_store::Store;
 use futures::StreamExt as _;
 use parking_lot::Mutex;
@@ -61,6 +61,10 @@ pub(crate) struct Ledger {
     pub(crate) open_failures: Vec<Code>,
     /// Failures that the next commits answer.
     pub(crate) commit_failures: Vec<Code>,
+    /// Failures that the next removals answer.
+    pub(crate) abort_failures: Vec<Code>,
+    /// What the gate is set to when something is removed.
+    pub(crate) gate_at_abort: Option<usize>,
 }
 
 impl Outside {
@@ -213,7 +217,8 @@ pub(crate) fn decode(request: &Value) -> Result<JobSpec, Failure> {
     if let Some(ms) = request.get("timeMs").and_then(Value::as_u64) {
         options.time_max = Duration::from_millis(ms);
     }
-    Ok(JobSpec { name: Some("test".to_owned()), input, operations: Vec::new(), sink, options })
+    let maps = request.get("map").and_then(Value::as_str).map(|text| Operation::Map(Function::Lambda(text.to_owned())));
+    Ok(JobSpec { name: Some("test".to_owned()), input, operations: maps.into_iter().collect(), sink, options })
 }
 
 /// Every row that `partitions` partitions hold.
@@ -349,10 +354,18 @@ impl Sink for LedgerSink {
     }
 
     async fn abort(&self, job: JobId, _epoch: u64, _tokens: &[Token]) -> Result<(), Failure> {
-        self.0.change(|ledger| {
+        let failure = self.0.change(|ledger| ledger.abort_failures.pop());
+        if let Some(code) = failure {
+            return Err(Failure::new(code, "as ordered"));
+        }
+        let gate = self.0.change(|ledger| {
             ledger.prepared.retain(|(owner, _), _| *owner != job);
             ledger.aborted.push(job);
+            ledger.gate_at_abort.take()
         });
+        if let Some(gate) = gate {
+            self.0.gate.send_replace(gate);
+        }
         Ok(())
     }
 }
@@ -367,8 +380,14 @@ struct LedgerWriter {
 #[async_trait]
 impl Writer for LedgerWriter {
     async fn write(&mut self, batch: RecordBatch) -> Result<(), Failure> {
-        let column = batch.column(0).as_any().downcast_ref::<Int64Array>().unwrap();
-        self.rows.extend(column.values());
+        match batch.column(0).as_any().downcast_ref::<Int64Array>() {
+            Some(column) => self.rows.extend(column.values()),
+            // The ledger knows tenths, so that a fraction can be told from a whole number.
+            None => {
+                let column = batch.column(0).as_any().downcast_ref::<Float64Array>().unwrap();
+                self.rows.extend(column.values().iter().map(|value| (value * 10.0) as i64));
+            }
+        }
         Ok(())
     }
 

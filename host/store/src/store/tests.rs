@@ -28,7 +28,16 @@ fn accepted(job: JobId, at_ms: u64) -> Event {
 }
 
 fn planned(job: JobId) -> Event {
-    Event::Planned { job, at_ms: 2, pins: Blob::Inline("pins".to_owned()), partitions: 2 }
+    replanned(job, 0)
+}
+
+fn replanned(job: JobId, revision: u32) -> Event {
+    let pins = Blob::Inline(if revision == 0 { "pins".to_owned() } else { format!("pins {revision}") });
+    Event::Planned { job, at_ms: 2, pins, partitions: 2, revision }
+}
+
+fn prepared(job: JobId, partition: u32, token: &str, revision: u32) -> Event {
+    Event::Prepared { job, partition, token: token.to_owned(), revision }
 }
 
 fn ended(job: JobId, state: JobState, at_ms: u64) -> Event {
@@ -69,10 +78,7 @@ fn a_job_is_there_again_with_all_that_it_had() {
     let job = JobId::generate();
     let store = open(dir.path());
     write(&store, &[accepted(job, 1), planned(job), Event::Started { job, at_ms: 3, attempt: 0 }]);
-    write(
-        &store,
-        &[Event::Prepared { job, partition: 1, token: "t1".to_owned() }, Event::Prepared { job, partition: 0, token: "t0".to_owned() }],
-    );
+    write(&store, &[prepared(job, 1, "t1", 0), prepared(job, 0, "t0", 0)]);
     write(&store, &[Event::CommitBegun { job, at_ms: 4 }]);
     drop(store);
     let store = open(dir.path());
@@ -90,6 +96,39 @@ fn a_job_is_there_again_with_all_that_it_had() {
     assert_eq!(row.state(), JobState::Failed);
     assert_eq!(ending.failure, Some(Failure::new(Code::LambdaThrew, "it threw").at("/operations/0").row(3)));
     assert!(store.unfinished().is_empty());
+}
+
+#[test]
+fn another_plan_forgets_what_was_prepared_for_the_one_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let job = JobId::generate();
+    let check = |store: &Store, pins: &str, tokens: &[(u32, &str)]| {
+        let row = store.job(job).unwrap();
+        assert_eq!(store.pins(&row).unwrap().as_deref(), Some(pins));
+        let tokens: Vec<_> = tokens.iter().map(|(partition, token)| (*partition, (*token).to_owned())).collect();
+        assert_eq!(store.tokens(job).unwrap().into_iter().collect::<Vec<_>>(), tokens);
+    };
+    let store = open(dir.path());
+    write(&store, &[accepted(job, 1), planned(job), prepared(job, 0, "old", 0), prepared(job, 1, "old", 0)]);
+    write(&store, &[replanned(job, 1)]);
+    check(&store, "pins 1", &[]);
+    write(&store, &[prepared(job, 1, "new", 1)]);
+    // As compaction leaves them behind: older facts after younger ones.
+    write(&store, &[prepared(job, 0, "old", 0), planned(job)]);
+    check(&store, "pins 1", &[(1, "new")]);
+    drop(store);
+    let store = open(dir.path());
+    check(&store, "pins 1", &[(1, "new")]);
+    // A partition of a plan that comes later.
+    write(&store, &[prepared(job, 0, "newest", 2)]);
+    assert_eq!(store.tokens(job).unwrap().into_values().collect::<Vec<_>>(), ["newest"]);
+    write(&store, &[replanned(job, 2)]);
+    let expect = rows(&store);
+    drop(store);
+    std::fs::remove_dir_all(dir.path().join("index")).unwrap();
+    let store = open(dir.path());
+    assert_eq!(rows(&store), expect);
+    check(&store, "pins 2", &[(0, "newest")]);
 }
 
 #[test]
@@ -124,7 +163,7 @@ fn fill(dir: &Path) -> Tables {
         let job = JobId::generate();
         write(&store, &[accepted(job, u64::from(at)), planned(job)]);
         write(&store, &[Event::Keyed(Keyed { key: format!("key {at}"), body_digest: Digest::of(b"body"), job, at_ms: 1 })]);
-        write(&store, &[Event::Started { job, at_ms: 3, attempt: 0 }, Event::Prepared { job, partition: 0, token: format!("token {at}") }]);
+        write(&store, &[Event::Started { job, at_ms: 3, attempt: 0 }, prepared(job, 0, &format!("token {at}"), 0)]);
         match at % 4 {
             0 => write(&store, &[ended(job, JobState::Succeeded, 7)]),
             1 => write(&store, &[ended(job, JobState::Cancelled, 8)]),
@@ -265,7 +304,7 @@ fn upkeep_drops_the_old_and_keeps_the_journal_small() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let first = JobId::generate();
-    write(&store, &[accepted(first, 1), planned(first), Event::Prepared { job: first, partition: 0, token: "kept".to_owned() }]);
+    write(&store, &[accepted(first, 1), planned(first), prepared(first, 0, "kept", 0)]);
     let retention = Retention { ended_jobs_max: 50, key_age_max: Duration::from_millis(10), ..Retention::default() };
     for round in 0..40 {
         for _ in 0..50 {
@@ -329,7 +368,7 @@ fn lists_are_newest_first_and_filtered() {
 #[derive(Debug, Clone)]
 enum Step {
     Accept(usize),
-    Plan(usize),
+    Plan(usize, u32),
     Start(usize, u32),
     Prepare(usize, u32),
     End(usize, bool),
@@ -343,7 +382,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let job = 0..6_usize;
     let step = (0..12_u32, job, 0..4_u32, any::<bool>()).prop_map(|(kind, job, n, flag)| match kind {
         0 | 1 => Step::Accept(job),
-        2 | 3 => Step::Plan(job),
+        2 | 3 => Step::Plan(job, n / 2),
         4 => Step::Start(job, n),
         5 | 6 => Step::Prepare(job, n),
         7 => Step::End(job, flag),
@@ -366,11 +405,11 @@ fn any_history_is_read_back_as_the_rows_in_memory_had_it() {
             for step in steps {
                 match step {
                     Step::Accept(at) => write(&store, &[accepted(jobs[at], at as u64)]),
-                    Step::Plan(at) => write(&store, &[planned(jobs[at])]),
+                    Step::Plan(at, revision) => write(&store, &[replanned(jobs[at], revision)]),
                     Step::Start(at, attempt) => write(&store, &[Event::Started { job: jobs[at], at_ms: 1, attempt }]),
                     Step::Prepare(at, partition) => {
                         let token = "t".repeat(20_000 * (partition as usize + 1) / 4);
-                        write(&store, &[Event::Prepared { job: jobs[at], partition, token }]);
+                        write(&store, &[prepared(jobs[at], partition, &token, partition / 3)]);
                     }
                     Step::End(at, good) => write(&store, &[ended(jobs[at], if good { JobState::Succeeded } else { JobState::Failed }, 1)]),
                     Step::Delete(at) => {

@@ -87,10 +87,10 @@ impl Checker<'_> {
     ) -> Check<Expr> {
         if let Target::Place(Ast { node: Syntax::Index { object, index, .. }, .. }) = target
             && self.names.is_impure
-            && (super::names::has_effects(index) || super::names::has_effects(value))
+            && (super::effects::has_effects(index) || super::effects::has_effects(value))
             && !matches!(index.node, Syntax::Number(_) | Syntax::String(_))
         {
-            if operator != Assign::Plain && (super::names::has_effects(index) || super::names::has_effects(value)) {
+            if operator != Assign::Plain && (super::effects::has_effects(index) || super::effects::has_effects(value)) {
                 let message = "this order of changes cannot be compiled yet";
                 return fault(DiagnosticKind::Unsupported, span, message, "do one thing in each statement");
             }
@@ -140,7 +140,7 @@ impl Checker<'_> {
     /// `++` and `--`.
     pub(super) fn update(&mut self, operator: Binary, target: &Target, is_prefix: bool, span: Span, out: &mut Vec<Stmt>) -> Check<Expr> {
         if let Target::Place(place) = target
-            && super::names::has_effects(place)
+            && super::effects::has_effects(place)
         {
             let message = "this order of changes cannot be compiled yet";
             return fault(DiagnosticKind::Unsupported, span, message, "do one thing in each statement");

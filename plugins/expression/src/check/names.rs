@@ -176,25 +176,6 @@ pub(super) fn is_fresh(ast: &Ast) -> bool {
     }
 }
 
-/// Whether evaluating it may change a variable.
-pub(super) fn has_effects(ast: &Ast) -> bool {
-    let any = |all: &[Ast]| all.iter().any(has_effects);
-    match &ast.node {
-        Syntax::Number(_) | Syntax::String(_) | Syntax::Boolean(_) | Syntax::Null | Syntax::Name(_) => false,
-        Syntax::Assign { .. } | Syntax::Update { .. } | Syntax::Call { .. } | Syntax::New { .. } | Syntax::Function(_) => true,
-        Syntax::Template { parts, .. } => any(parts),
-        Syntax::Array(items) | Syntax::Sequence(items) => any(items),
-        Syntax::Object(properties) => properties.iter().any(|property| match property {
-            Property::Named(_, value) | Property::Spread(value) => has_effects(value),
-        }),
-        Syntax::Unary(_, value) | Syntax::Spread(value) | Syntax::Chain(value) => has_effects(value),
-        Syntax::Binary(_, left, right) | Syntax::Logical(_, left, right) => has_effects(left) || has_effects(right),
-        Syntax::Conditional(test, then, otherwise) => has_effects(test) || has_effects(then) || has_effects(otherwise),
-        Syntax::Member { object, .. } => has_effects(object),
-        Syntax::Index { object, index, .. } => has_effects(object) || has_effects(index),
-    }
-}
-
 impl Walk {
     fn function(&mut self, function: &Function, owns_params: bool) {
         self.locals.push(HashSet::new());

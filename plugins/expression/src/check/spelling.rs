@@ -11,21 +11,38 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
+/// Characters that have to be put in, taken out, replaced or exchanged with their neighbour.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut corner = i;
-        let mut left = i + 1;
-        for (y, above) in b.iter().zip(row.iter_mut().skip(1)) {
-            let next = (corner + usize::from(x != *y)).min(*above + 1).min(left + 1);
-            corner = *above;
-            *above = next;
-            left = next;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
+    const LONGEST: usize = 64;
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(LONGEST).collect(), b.chars().take(LONGEST).collect());
+    let mut table = [[0_usize; LONGEST + 1]; LONGEST + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            table[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let is_exchanged = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                let exchanged = if is_exchanged { table[i - 2][j - 2] + 1 } else { usize::MAX };
+                replaced.min(exchanged).min(table[i - 1][j] + 1).min(table[i][j - 1] + 1)
+            };
         }
     }
-    row.last().copied().unwrap_or_default()
+    table[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{distance, nearest};
+
+    #[test]
+    fn slips_of_the_fingers_are_near() {
+        let all =
+            [("name", "nmae", 1), ("name", "name", 0), ("", "ab", 2), ("price", "prise", 1), ("status", "stauts", 1), ("ab", "ba", 1)];
+        for (a, b, expect) in all {
+            assert_eq!(distance(a, b), expect, "{a} {b}");
+        }
+        assert_eq!(nearest("nmae", ["id", "name"]), Some("name"));
+        assert_eq!(nearest("total", ["id", "name"]), None);
+    }
 }

@@ -10,6 +10,8 @@ use azora_guest::{Failure, FailureCode};
 /// In a probe an accumulator is looked at for each of so many first elements, then now and then: it may be large.
 const LOOKS_MIN: u64 = 32;
 const LOOKS_EVERY: u64 = 64;
+/// Characters that are kept of what is said of a value of another type: it may hold a property's name.
+const MISFIT_CHARACTERS_MAX: usize = 200;
 
 /// A function and its number in the job.
 #[derive(Debug)]
@@ -48,10 +50,14 @@ pub(crate) enum Sink {
 }
 
 /// What a probe saw.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Probe {
     pub(crate) seen: Option<Seen>,
     pub(crate) has_nulls: bool,
+    /// Whether anything came out that is not null, undefined or NaN all through.
+    pub(crate) has_values: bool,
+    /// What came to the filters at the end, for a sample of which they let nothing through.
+    filtered: Option<Seen>,
     looks: u64,
 }
 
@@ -61,12 +67,16 @@ pub(crate) struct Halt {
     pub(crate) lambda: u32,
     pub(crate) code: FailureCode,
     pub(crate) message: String,
+    /// What the value is that does not fit its columns, where that is why.
+    pub(crate) saw: Option<Seen>,
 }
 
 /// The chain of one instance.
 #[derive(Debug)]
 pub(crate) struct Chain {
     operations: Vec<Operation>,
+    /// From here on there are only filters.
+    filters_from: usize,
     last: Last,
     pub(crate) sink: Sink,
 }
@@ -78,7 +88,7 @@ impl Chain {
         let sink = match &config.output {
             _ if config.output.is_some() && config.only_filters() => Sink::Kept { bits: Vec::new(), row: 0 },
             Some(output) => Sink::Rows(Rows::new(output)),
-            None => Sink::Probe(Probe { seen: None, has_nulls: false, looks: 0 }),
+            None => Sink::Probe(Probe::default()),
         };
         let operations = config.steps.iter().map(operation).collect::<std::result::Result<_, _>>()?;
         let last = match &config.end {
@@ -89,7 +99,10 @@ impl Chain {
             End::ReduceRuns(lambda) => Last::Runs(function(lambda)?, None, None),
             End::AggregateRuns { zero, seq } => Last::Runs(function(seq)?, Some(zero.clone()), None),
         };
-        let mut chain = Self { operations, last, sink };
+        let operations: Vec<Operation> = operations;
+        let filters = operations.iter().rev().take_while(|operation| matches!(operation, Operation::Filter(_))).count();
+        let filters_from = operations.len() - filters;
+        let mut chain = Self { operations, filters_from, last, sink };
         if let (Last::Aggregate(_, zero), Sink::Probe(probe)) = (&chain.last, &mut chain.sink) {
             probe.look(zero);
         }
@@ -99,6 +112,16 @@ impl Chain {
     /// Takes an element from step `at` on.
     pub(crate) fn push(&mut self, at: usize, value: Value) -> Result {
         let Some(operation) = self.operations.get(at) else { return self.end(value) };
+        if at == self.filters_from
+            && let (Last::Rows, Sink::Probe(probe)) = (&self.last, &mut self.sink)
+            && probe.seen.is_none()
+        {
+            let seen = Seen::of(&value);
+            probe.filtered = match (probe.filtered.take(), seen) {
+                (Some(before), Some(seen)) => Some(before.merge(seen)),
+                (before, seen) => before.or(seen),
+            };
+        }
         match operation {
             Operation::Map(function) => {
                 let mapped = function.call(&[&value])?;
@@ -141,6 +164,9 @@ impl Chain {
             Last::Rows => self.emit(&value, 0),
             Last::Count(count) => {
                 *count += 1;
+                if let Sink::Probe(probe) = &mut self.sink {
+                    probe.has_values = true;
+                }
                 Ok(())
             }
             Last::Reduce(function, so_far) => {
@@ -157,7 +183,7 @@ impl Chain {
                 self.sink.look(so_far);
                 Ok(())
             }
-            Last::Runs(..) => Err(Halt { lambda: 0, code: FailureCode::Internal, message: "runs have no rows".to_owned() }),
+            Last::Runs(..) => Err(Halt::new(0, FailureCode::Internal, "runs have no rows".to_owned())),
         }
     }
 
@@ -193,7 +219,7 @@ impl Chain {
             Last::Count(count) => {
                 let count = Value::integer(*count as i64);
                 return match &mut self.sink {
-                    Sink::Rows(rows) => rows.push(&count).map_err(|misfit| halt(misfit, 0)),
+                    Sink::Rows(rows) => rows.push(&count).map_err(|misfit| halt(misfit, &count, 0)),
                     Sink::Kept { .. } | Sink::Probe(_) => Ok(()),
                 };
             }
@@ -206,7 +232,7 @@ impl Chain {
     fn emit(&mut self, value: &Value, lambda: u32) -> Result {
         let lambda = self.operations.iter().rev().find_map(Operation::number).unwrap_or(lambda);
         match &mut self.sink {
-            Sink::Rows(rows) => rows.push(value).map_err(|misfit| halt(misfit, lambda)),
+            Sink::Rows(rows) => rows.push(value).map_err(|misfit| halt(misfit, value, lambda)),
             Sink::Kept { bits, row } => {
                 if let Some(byte) = bits.get_mut(*row / 8) {
                     *byte |= 1 << (*row % 8);
@@ -215,7 +241,7 @@ impl Chain {
             }
             Sink::Probe(probe) => match probe.look(value) {
                 true => Ok(()),
-                false => Err(halt(Misfit::Threw, lambda)),
+                false => Err(halt(Misfit::Threw, value, lambda)),
             },
         }
     }
@@ -233,9 +259,20 @@ impl Sink {
 }
 
 impl Probe {
+    /// What comes out or, as far as is known, would.
+    pub(crate) fn types(&self) -> Option<&Seen> {
+        self.seen.as_ref().or(self.filtered.as_ref())
+    }
+
+    /// A probe that has seen something already.
+    pub(crate) fn knowing(seen: Seen, has_nulls: bool) -> Self {
+        Self { seen: Some(seen), has_nulls, ..Self::default() }
+    }
+
     /// False where looking throws.
     fn look(&mut self, value: &Value) -> bool {
         let Some(seen) = Seen::of(value) else { return false };
+        self.has_values = self.has_values || !value.is_void();
         self.has_nulls |= seen == Seen::Nothing;
         self.seen = Some(match self.seen.take() {
             None => seen,
@@ -245,19 +282,31 @@ impl Probe {
     }
 }
 
-fn halt(misfit: Misfit, lambda: u32) -> Halt {
+impl Halt {
+    fn new(lambda: u32, code: FailureCode, message: String) -> Self {
+        Self { lambda, code, message, saw: None }
+    }
+
+    /// What the engine threw.
+    fn thrown(lambda: u32) -> Self {
+        let thrown = exception();
+        Self::new(lambda, thrown.code, thrown.message)
+    }
+}
+
+fn halt(misfit: Misfit, value: &Value, lambda: u32) -> Halt {
     match misfit {
-        Misfit::Type(message) => Halt { lambda, code: FailureCode::Unsupported, message },
-        Misfit::Threw => {
-            let thrown = exception();
-            Halt { lambda, code: thrown.code, message: thrown.message }
+        Misfit::Type(message) => {
+            let message = message.chars().take(MISFIT_CHARACTERS_MAX).collect();
+            Halt { saw: Seen::of(value), ..Halt::new(lambda, FailureCode::Unsupported, message) }
         }
+        Misfit::Threw => Halt::thrown(lambda),
     }
 }
 
 fn function(lambda: &Lambda) -> std::result::Result<Function, Failure> {
     let value = engine::function(&lambda.text).map_err(|failure| {
-        let message = crate::plugin::report(lambda.number, &failure.message, "");
+        let message = crate::plugin::report(lambda.number, &failure.message, "", None);
         Failure { message, ..failure }
     })?;
     Ok(Function { value, number: lambda.number })
@@ -290,12 +339,11 @@ impl Function {
     fn call(&self, arguments: &[&Value]) -> Result<Value> {
         let value = self.value.call(arguments);
         if value.is_exception() {
-            let thrown = exception();
-            return Err(Halt { lambda: self.number, code: thrown.code, message: thrown.message });
+            return Err(Halt::thrown(self.number));
         }
         if value.is_promise() {
             let message = "the function answers a promise; a lambda answers at once".to_owned();
-            return Err(Halt { lambda: self.number, code: FailureCode::User, message });
+            return Err(Halt::new(self.number, FailureCode::User, message));
         }
         Ok(value)
     }

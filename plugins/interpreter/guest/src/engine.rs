@@ -15,7 +15,7 @@ thread_local! {
     static CONTEXT: Cell<*mut qjs::JSContext> = const { Cell::new(std::ptr::null_mut()) };
 }
 
-/// The context of this instance; [`start`] comes before everything else.
+/// The context of this instance; [`enter`] comes before everything else.
 pub(crate) fn context() -> *mut qjs::JSContext {
     CONTEXT.get()
 }
@@ -26,8 +26,15 @@ extern "C" fn __rquickjs_host_now_us() -> f64 {
     0.0
 }
 
-/// Starts the engine and puts its globals in order.
-pub(crate) fn start() -> Result<(), Failure> {
+/// Starts the engine ahead: `cargo xtask interpreter` calls it and keeps the memory that it leaves, so that no instance
+/// has to. 0 where all went well.
+#[unsafe(export_name = "azora-initialise")]
+extern "C" fn initialise() -> i32 {
+    i32::from(start().is_err())
+}
+
+/// Starts the engine and puts its globals in order, unless that was done.
+fn start() -> Result<(), Failure> {
     if !context().is_null() {
         return Ok(());
     }
@@ -50,10 +57,12 @@ pub(crate) fn start() -> Result<(), Failure> {
     }
 }
 
-/// The engine measures its stack from where it was entered.
-pub(crate) fn enter() {
+/// Makes sure that the engine is there. It measures its stack from here.
+pub(crate) fn enter() -> Result<(), Failure> {
+    start()?;
     // SAFETY: the context was made by `start`.
     unsafe { qjs::JS_UpdateStackTop(qjs::JS_GetRuntime(context())) }
+    Ok(())
 }
 
 fn evaluate(text: &str, file: &str) -> Value {

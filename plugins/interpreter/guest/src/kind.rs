@@ -179,6 +179,24 @@ pub(crate) struct Object {
 }
 
 impl Seen {
+    /// What the values of a column are, as far as its type says.
+    pub(crate) fn of_kind(kind: &Kind) -> Self {
+        match kind {
+            Kind::Null => Self::Nothing,
+            Kind::List(item) => Self::Array(Array { item: Box::new(Self::of_kind(item)), parts: None }),
+            Kind::Tuple(parts) => {
+                let parts: Vec<Self> = parts.iter().map(Self::of_kind).collect();
+                let item = parts.iter().cloned().fold(Self::Nothing, Self::merge);
+                Self::Array(Array { item: Box::new(item), parts: Some(parts) })
+            }
+            Kind::Struct(fields) => {
+                let at = fields.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
+                Self::Object(Object { fields: fields.iter().map(|(name, kind)| (name.clone(), Self::of_kind(kind))).collect(), at })
+            }
+            simple => Self::One(simple.clone()),
+        }
+    }
+
     /// What a value is; none where looking at it throws.
     pub(crate) fn of(value: &Value) -> Option<Self> {
         Self::within(value, DEPTH_MAX)

@@ -1,19 +1,23 @@
 //! The calls of the contract: open an instance, rows through it, its end.
 
-use crate::chain::{Chain, Halt, Sink};
-use crate::config::{Config, Element};
+use crate::chain::{Chain, Halt, Probe, Sink};
+use crate::config::{Config, Element, Output};
 use crate::engine;
-use crate::input::{Columns, Parts};
-use crate::kind::{Kind, quote};
+use crate::input::{Array, Columns, Parts};
+use crate::kind::{Kind, Seen, quote};
+use crate::value::Value;
 use azora_guest::bindings::azora::plugin::{batch_types as wire, failures};
 use azora_guest::bindings::exports::azora::plugin::{describe, transform};
 use azora_guest::{Failure, FailureCode};
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// Rows per call: each may take microseconds, and a call has a time limit.
 const BATCH_ROWS: u32 = 2048;
 /// Characters of an element that a failure shows.
 const ELEMENT_CHARACTERS_MAX: usize = 160;
+/// Longest text of wider columns: the host keeps 4 KiB of a failure's message.
+const WIDER_BYTES_MAX: usize = 2 << 10;
 
 /// The plugin.
 #[derive(Debug)]
@@ -35,9 +39,10 @@ thread_local! {
     static OPENED: RefCell<Option<Opened>> = const { RefCell::new(None) };
 }
 
-/// A failure's message for the host: JSON with the lambda at fault.
-pub(crate) fn report(lambda: u32, message: &str, element: &str) -> String {
-    let mut text = format!("{{\"lambda\":{lambda},\"message\":");
+/// A failure's message for the host: JSON with the lambda at fault and, where a value does not fit its columns, what
+/// columns would hold it and the others.
+pub(crate) fn report(lambda: u32, message: &str, element: &str, wider: Option<&str>) -> String {
+    let mut text = format!("{{\"lambda\":{lambda},\"wider\":{},\"message\":", wider.unwrap_or("null"));
     quote(message, &mut text);
     text.push_str(",\"element\":");
     quote(element, &mut text);
@@ -51,6 +56,7 @@ fn failure(failure: Failure) -> failures::Failure {
         FailureCode::Unsupported => failures::FailureCode::Unsupported,
         FailureCode::Overflow => failures::FailureCode::Overflow,
         FailureCode::User => failures::FailureCode::User,
+        FailureCode::Retryable => failures::FailureCode::Retryable,
         FailureCode::Internal => failures::FailureCode::Internal,
     };
     failures::Failure { code, message: failure.message, row: failure.row }
@@ -72,8 +78,7 @@ impl describe::Guest for Interpreter {
 impl Opened {
     fn new(input: &wire::Schema, text: &str) -> Result<(Self, transform::Plan), Failure> {
         std::panic::set_hook(Box::new(|panic| azora_guest::log::error(panic.to_string())));
-        engine::start()?;
-        engine::enter();
+        engine::enter()?;
         let config = Config::read(text)?;
         let count = top_level(input);
         // In runs of equal keys only the values count.
@@ -87,7 +92,7 @@ impl Opened {
     }
 
     fn process(&mut self, batch: &wire::RecordBatch) -> Result<transform::Output, Failure> {
-        engine::enter();
+        engine::enter()?;
         let rows = batch.rows as usize;
         let mut parts = Parts::new(batch);
         let arrays = self.columns.arrays(&mut parts)?;
@@ -103,16 +108,14 @@ impl Opened {
             if element.is_exception() {
                 return Err(Failure::internal(engine::exception().message));
             }
-            let done = match &flags {
-                Some(flags) => self.chain.push_run(element, flags.flag(at)),
-                None => self.chain.push(0, element),
-            };
-            match done {
+            match self.push(element, flags.as_ref(), at) {
                 Ok(()) => self.passed += 1,
-                Err(halt) => {
+                Err(mut halt) => {
                     let row = self.rows + at as u64;
-                    let said = self.said(halt, &arrays, at);
-                    if !matches!(self.chain.sink, Sink::Probe(_)) {
+                    let is_probe = matches!(self.chain.sink, Sink::Probe(_));
+                    let wider = halt.saw.take().map(|saw| self.wider(saw, &arrays, flags.as_ref(), at + 1..rows));
+                    let said = self.said(halt, &arrays, at, wider.as_deref());
+                    if !is_probe {
                         return Err(Failure { row: Some(row), ..said });
                     }
                     self.failed.get_or_insert(said.message);
@@ -123,7 +126,58 @@ impl Opened {
         Ok(self.output())
     }
 
-    fn said(&self, halt: Halt, arrays: &[crate::input::Array<'_>], row: usize) -> Failure {
+    fn push(&mut self, element: Value, flags: Option<&Array<'_>>, at: usize) -> Result<(), Halt> {
+        match flags {
+            Some(flags) => self.chain.push_run(element, flags.flag(at)),
+            None => self.chain.push(0, element),
+        }
+    }
+
+    /// What the columns would have to be for a value that does not fit them, and for the rest of the batch, so that few
+    /// runs find all types. The instance is of no use afterwards.
+    fn wider(&mut self, saw: Seen, arrays: &[Array<'_>], flags: Option<&Array<'_>>, rest: Range<usize>) -> String {
+        let (known, is_whole) = match &self.config.output {
+            Some(Output { element: Element::Object, fields }) => (Seen::of_kind(&Kind::Struct(fields.clone())), true),
+            Some(Output { element: Element::Tuple, fields }) => {
+                (Seen::of_kind(&Kind::Tuple(fields.iter().map(|(_, kind)| kind.clone()).collect())), true)
+            }
+            Some(Output { fields, .. }) => (fields.first().map_or(Seen::Nothing, |(_, kind)| Seen::of_kind(kind)), false),
+            None => (Seen::Nothing, false),
+        };
+        let has_nulls = !is_whole || saw == Seen::Nothing;
+        self.chain.sink = Sink::Probe(Probe::knowing(known.merge(saw), has_nulls));
+        for at in rest {
+            let element = self.columns.element(arrays, at);
+            // What throws here is not what the run failed of.
+            if element.is_exception() {
+                drop(engine::exception());
+                continue;
+            }
+            drop(self.push(element, flags, at));
+        }
+        let found = self.found_type();
+        if found.len() <= WIDER_BYTES_MAX { found } else { "{\"type\":\"json\",\"nulls\":true}".to_owned() }
+    }
+
+    /// What came out, as the host reads it.
+    fn found_type(&self) -> String {
+        let mut text = String::from("{\"type\":");
+        let mut has_nulls = false;
+        match &self.chain.sink {
+            Sink::Probe(probe) => {
+                has_nulls = probe.has_nulls;
+                match probe.types() {
+                    Some(seen) => seen.settle(self.config.pairs).write(&mut text),
+                    None => text.push_str("null"),
+                }
+            }
+            Sink::Rows(_) | Sink::Kept { .. } => text.push_str("null"),
+        }
+        text.push_str(&format!(",\"nulls\":{has_nulls}}}"));
+        text
+    }
+
+    fn said(&self, halt: Halt, arrays: &[Array<'_>], row: usize, wider: Option<&str>) -> Failure {
         let mut json = Vec::new();
         self.columns.element(arrays, row).to_json(&mut json);
         let mut element = String::from_utf8_lossy(&json).into_owned();
@@ -131,7 +185,7 @@ impl Opened {
             element.truncate(at);
             element.push('…');
         }
-        Failure::new(halt.code, report(halt.lambda, &halt.message, &element))
+        Failure::new(halt.code, report(halt.lambda, &halt.message, &element, wider))
     }
 
     fn output(&mut self) -> transform::Output {
@@ -151,19 +205,10 @@ impl Opened {
 
     /// One row with what a probe found.
     fn found(&self) -> wire::RecordBatch {
-        let mut text = String::from("{\"type\":");
-        let mut has_nulls = false;
-        match &self.chain.sink {
-            Sink::Probe(probe) => {
-                has_nulls = probe.has_nulls;
-                match &probe.seen {
-                    Some(seen) => seen.settle(self.config.pairs).write(&mut text),
-                    None => text.push_str("null"),
-                }
-            }
-            Sink::Rows(_) | Sink::Kept { .. } => text.push_str("null"),
-        }
-        text.push_str(&format!(",\"nulls\":{has_nulls},\"passed\":{},\"failed\":", self.passed));
+        let has_values = matches!(&self.chain.sink, Sink::Probe(probe) if probe.has_values);
+        let mut text = self.found_type();
+        text.pop();
+        text.push_str(&format!(",\"values\":{has_values},\"passed\":{},\"failed\":", self.passed));
         match &self.failed {
             Some(said) => text.push_str(said),
             None => text.push_str("null"),
@@ -178,8 +223,11 @@ impl Opened {
     }
 
     fn finish(&mut self) -> Result<Option<wire::RecordBatch>, Failure> {
-        engine::enter();
-        self.chain.finish().map_err(|halt| Failure::new(halt.code, report(halt.lambda, &halt.message, "")))?;
+        engine::enter()?;
+        if let Err(mut halt) = self.chain.finish() {
+            let wider = halt.saw.take().map(|saw| self.wider(saw, &[], None, 0..0));
+            return Err(Failure::new(halt.code, report(halt.lambda, &halt.message, "", wider.as_deref())));
+        }
         Ok(match &mut self.chain.sink {
             Sink::Rows(rows) => Some(rows.take()).filter(|rest| rest.rows > 0),
             Sink::Kept { .. } => None,

@@ -4,6 +4,10 @@ use crate::engine::context;
 use rquickjs_sys as qjs;
 use std::ffi::CString;
 
+/// How deep, and at how many parts, a value is looked at for anything in it.
+const VOID_DEPTH: usize = 3;
+const VOID_PARTS: usize = 64;
+
 /// An owned value.
 #[derive(Debug)]
 pub(crate) struct Value(qjs::JSValue);
@@ -114,6 +118,28 @@ impl Value {
     pub(crate) fn is_promise(&self) -> bool {
         // SAFETY: the value is alive.
         unsafe { qjs::JS_IsPromise(self.0) }
+    }
+
+    /// Whether there is nothing in it but null, undefined and NaN, as far as a few levels show.
+    pub(crate) fn is_void(&self) -> bool {
+        self.is_void_within(VOID_DEPTH)
+    }
+
+    fn is_void_within(&self, depth: usize) -> bool {
+        match self.sort() {
+            Sort::Nothing => true,
+            Sort::Number(number) => number.is_nan(),
+            Sort::Array if depth > 0 => {
+                let length = self.length();
+                length > 0 && (0..length.min(VOID_PARTS)).all(|at| self.at(at).is_void_within(depth - 1))
+            }
+            Sort::Object if depth > 0 => {
+                let Some(names) = self.names() else { return false };
+                let names = names.texts();
+                !names.is_empty() && names.iter().take(VOID_PARTS).all(|name| self.property(name).is_void_within(depth - 1))
+            }
+            _ => false,
+        }
     }
 
     pub(crate) fn is_truthy(&self) -> bool {
