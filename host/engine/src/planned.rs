@@ -1,5 +1,6 @@
 //! A job that is ready to run: its physical plan, its sink, and what a restart needs to plan it the same way again.
 
+use crate::cache::Release;
 use crate::concat::ConcatExec;
 use crate::explain::Explained;
 use crate::letters::Keeper;
@@ -19,6 +20,7 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::limit::GlobalLimitExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, displayable};
 use datafusion::prelude::SessionConfig;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +46,7 @@ struct Inner {
     time_max: Duration,
     run: Arc<CurrentRun>,
     chains: Vec<Bound>,
+    releases: BTreeSet<Release>,
 }
 
 impl Planned {
@@ -136,6 +139,10 @@ impl Planned {
         &self.inner.run
     }
 
+    pub(crate) fn releases(&self) -> &BTreeSet<Release> {
+        &self.inner.releases
+    }
+
     pub(crate) fn time_max(&self) -> Duration {
         self.inner.time_max
     }
@@ -176,13 +183,29 @@ pub(crate) async fn finish(
         ));
     }
     let run = Arc::clone(&context.run);
+    let releases = context.take_releases();
     let chains;
     (pins.plugins, pins.samples, chains, pins.grants) = context.into_pins();
     pins.lambdas = chains.iter().map(|chain| chain.used.clone()).collect();
     let description = description::write(&target, &shape, &relation.schema, keeper.is_some().then_some(pins.partitions))?;
     let schema = relation.schema;
     Ok(Planned {
-        inner: Arc::new(Inner { session, config, plan, schema, shape, on_empty, target, keeper, pins, description, time_max, run, chains }),
+        inner: Arc::new(Inner {
+            session,
+            config,
+            plan,
+            schema,
+            shape,
+            on_empty,
+            target,
+            keeper,
+            pins,
+            description,
+            time_max,
+            run,
+            chains,
+            releases,
+        }),
     })
 }
 
