@@ -6,6 +6,7 @@
 #[cfg(feature = "avro")]
 pub mod avro;
 pub mod bad;
+mod condition;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod connector;
@@ -25,6 +26,7 @@ mod source;
 pub mod types;
 
 pub use bad::{Receive, Rejected, Rejects};
+pub use condition::{Compare, Condition, Constant};
 pub use connector::{Connector, ConnectorKind, Half};
 pub use memory::MemoryConnector;
 pub use network::Policy;

@@ -2,6 +2,7 @@
 
 mod arrow_file;
 mod avro_file;
+mod conditions;
 mod file;
 mod folders;
 pub(crate) mod inline;
@@ -11,8 +12,11 @@ mod parquet;
 mod scan;
 mod text;
 
+pub(crate) use parquet::Footers;
+
 use crate::files::{DATA_ROOT, Files};
 use crate::pins::{DatasetPin, FilePin, InputPins, SplitPin};
+use crate::plan::sql;
 use crate::relation::{PlanContext, Relation};
 use crate::{Catalog, DatasetEntry, Error, Options, failure_of, guests};
 use azora_connect::element::Element;
@@ -48,19 +52,16 @@ pub(crate) struct Inputs<'a> {
 }
 
 /// Partitions that a job aims at.
-pub(crate) fn parallelism(spec: &JobSpec, default: usize) -> usize {
+pub(crate) fn parallelism(spec: &JobSpec, catalog: &dyn Catalog, default: usize) -> usize {
     let shows_partitions = |operation: &Operation| {
         matches!(operation, Operation::Glom | Operation::Repartition(_) | Operation::Coalesce(_) | Operation::MapPartitions(_))
     };
     let is_small = |input: &Input| matches!(input, Input::Inline(rows) if rows.len() <= ONE_PARTITION_ROWS_MAX);
     let is_easy = |operation: &Operation| match operation {
         Operation::Combine { other, .. } => is_small(&other.input) && !other.operations.iter().any(shows_partitions),
-        // Its tables are named in the text; the job's own rows are one more at most.
-        Operation::Sql(_) => false,
-        Operation::Frame(frame) => frame.steps.iter().all(|step| match step {
-            FrameStep::Join { other, .. } | FrameStep::Set { other, .. } => is_small(other),
-            _ => true,
-        }),
+        Operation::Frame(frame) => frame.steps.iter().filter_map(FrameStep::other).all(is_small),
+        // What is wrong with a text is said where it is planned.
+        Operation::Sql(query) => sql::inputs(query, catalog).is_ok_and(|inputs| inputs.iter().all(|(input, _)| is_small(input))),
         operation => !shows_partitions(operation),
     };
     match spec.options.parallelism {

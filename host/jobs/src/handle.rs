@@ -251,6 +251,18 @@ impl Handle {
         self.shared.delete_dataset(name).await
     }
 
+    /// The rows that `cache` and `persist` keep.
+    #[must_use]
+    pub fn cache(&self) -> azora_engine::CacheView {
+        self.shared.engine.cache()
+    }
+
+    /// Lets go of kept rows by their id or name, or of all, and answers how many sets of them there were.
+    #[must_use]
+    pub fn clear_cache(&self, which: Option<&str>) -> usize {
+        self.shared.engine.clear_cache(which)
+    }
+
     /// Opens a context in place of the one that is open.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ mod views;
 mod tests;
 
 pub use azora_connect::Half;
-pub use azora_engine::{JobResult, Refused, Shape, format};
+pub use azora_engine::{CacheEntryView, CacheView, JobResult, Refused, Shape, format};
 pub use catalog::Catalog;
 pub use connectors::ConnectorView;
 pub use error::Error;

@@ -1,4 +1,10 @@
-//! Parquet files as a table: DataFusion's own reader, over a fixed list of files in a fixed order.
+//! Parquet files as a table: DataFusion's own reader, over a fixed list of files in a fixed order, with what their footers
+//! say of the values. How the bytes are read lies in `reader`, how long footers are kept in `footers`.
+
+mod footers;
+mod reader;
+
+pub(crate) use footers::Footers;
 
 use super::folders::Folders;
 use crate::files::{DATA_ROOT, Files};
@@ -9,6 +15,7 @@ use azora_spec::{Code, Failure};
 use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{ScalarValue, Statistics};
 use datafusion::common::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
@@ -22,7 +29,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
 use object_store::path::Path;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use reader::PinnedReaders;
 use std::sync::Arc;
 
 /// Files below this size are not cut into ranges.
@@ -37,6 +44,8 @@ pub(crate) struct ParquetTable {
     columns: TableSchema,
     element: Element,
     files: Vec<PartitionedFile>,
+    statistics: Statistics,
+    readers: Arc<PinnedReaders>,
 }
 
 impl ParquetTable {
@@ -45,27 +54,40 @@ impl ParquetTable {
         move || {
             let root = files.root(pins.first().map_or(DATA_ROOT, |pin| pin.root))?;
             let mut schema: Option<Schema> = None;
-            let mut of_files = Vec::with_capacity(pins.len());
-            for (at, pin) in pins.iter().enumerate() {
-                let footer = footer(&files, pin)?;
+            let mut footers = Vec::with_capacity(pins.len());
+            for pin in &pins {
+                let footer = files.footers().of(&files, pin)?;
                 schema = Some(match schema {
-                    None => footer,
-                    Some(schema) => merged(schema, &footer, &pin.path)?,
+                    None => footer.schema.as_ref().clone(),
+                    Some(schema) => merged(schema, &footer.schema, &pin.path)?,
                 });
-                let location = Path::parse(&pin.path).map_err(|_| {
-                    Failure::new(Code::PathUnusable, format!("'{}' has a name that cannot be used", pin.path.escape_debug()))
-                })?;
-                let last_modified = DateTime::<Utc>::from_timestamp_millis(pin.modified_ms).unwrap_or_default();
-                let meta = ObjectMeta { location, last_modified, size: pin.bytes, e_tag: None, version: None };
-                of_files.push(PartitionedFile { partition_values: folders.scalars(at), ..PartitionedFile::new_from_meta(meta) });
+                footers.push(footer);
             }
             let schema = schema.unwrap_or_else(Schema::empty);
             let whole = folders.beside(&schema)?;
             let element = Element::of(&whole);
             let fields: Vec<Field> = schema.fields().iter().map(|field| readable(field)).collect();
-            let folders: Vec<FieldRef> = folders.fields.into_iter().map(Arc::new).collect();
-            let columns = TableSchema::builder(Arc::new(Schema::new(fields))).with_table_partition_cols(folders).build();
-            Ok(Self { url: root.url.clone(), schema: Arc::clone(columns.table_schema()), columns, element, files: of_files })
+            let of_rows = Arc::new(Schema::new(fields));
+            let url = root.url.clone();
+            let mut readers = PinnedReaders::new(Arc::clone(&files));
+            let mut of_files = Vec::with_capacity(pins.len());
+            for (at, (pin, footer)) in pins.into_iter().zip(footers).enumerate() {
+                let location = Path::parse(&pin.path).map_err(|_| {
+                    Failure::new(Code::PathUnusable, format!("'{}' has a name that cannot be used", pin.path.escape_debug()))
+                })?;
+                let last_modified = DateTime::<Utc>::from_timestamp_millis(pin.modified_ms).unwrap_or_default();
+                let meta = ObjectMeta { location: location.clone(), last_modified, size: pin.bytes, e_tag: None, version: None };
+                let file = PartitionedFile { partition_values: folders.scalars(at), ..PartitionedFile::new_from_meta(meta) };
+                of_files.push(file.with_statistics(footer.statistics_of(&of_rows)));
+                readers.add(location, pin, footer);
+            }
+            let of_folders: Vec<FieldRef> = folders.fields.into_iter().map(Arc::new).collect();
+            let columns = TableSchema::builder(of_rows).with_table_partition_cols(of_folders).build();
+            let schema = Arc::clone(columns.table_schema());
+            of_files.iter_mut().for_each(|file| forget_nulls(file, &schema));
+            let known = of_files.iter().filter_map(|file| file.statistics.as_deref());
+            let statistics = Statistics::try_merge_iter(known, &schema).map_err(crate::failure_of)?;
+            Ok(Self { url, schema, columns, element, files: of_files, statistics, readers: Arc::new(readers) })
         }
     }
 
@@ -75,16 +97,16 @@ impl ParquetTable {
     }
 }
 
+/// DataFusion takes it that folders always name a value; where one names none, nothing is claimed.
+fn forget_nulls(file: &mut PartitionedFile, schema: &Schema) {
+    if file.partition_values.iter().any(ScalarValue::is_null) {
+        file.statistics = Some(Arc::new(Statistics::new_unknown(schema)));
+    }
+}
+
 /// The schema that a file says of itself.
 pub(super) fn footer(files: &Files, pin: &FilePin) -> Result<Schema, Failure> {
-    let file = super::file::open(files, pin)?;
-    let broken = |reason: &str| {
-        tracing::info!(reason, "a Parquet footer cannot be read");
-        Failure::new(Code::FileFormat, format!("'{}' is not a readable Parquet file", pin.path.escape_debug())).at("/path")
-    };
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|error| broken(&error.to_string()))?;
-    // The Arrow schema is kept by writers such as this engine's own and pyarrow; with it comes what an element is.
-    Ok(metadata.schema().as_ref().clone())
+    Ok(files.footers().of(files, pin)?.schema.as_ref().clone())
 }
 
 /// One schema for files that may differ in nullability and in the order of appearance, but not in types.
@@ -147,6 +169,7 @@ impl TableProvider for ParquetTable {
         }
         let options = TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..TableParquetOptions::default() };
         let source = ParquetSource::new(self.columns.clone()).with_table_parquet_options(options);
+        let source = source.with_parquet_file_reader_factory(Arc::clone(&self.readers) as _);
         let whole = vec![FileGroup::new(self.files.clone())];
         let partitions = state.config().target_partitions();
         let groups = FileGroupPartitioner::new()
@@ -157,11 +180,16 @@ impl TableProvider for ParquetTable {
         // Keeping the order also keeps partitions from taking one another's files while they run.
         let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
             .with_file_groups(groups)
+            .with_statistics(self.statistics.clone())
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .with_preserve_order(true)
             .build();
         Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        Some(self.statistics.clone())
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
