@@ -3,6 +3,8 @@
 //!
 //! No engine and no sandbox: a connector crate imports this one and `azora-spec`, and nothing else of ours.
 
+#[cfg(feature = "avro")]
+pub mod avro;
 pub mod bad;
 mod condition;
 #[cfg(any(test, feature = "conformance"))]
@@ -11,6 +13,7 @@ mod connector;
 pub mod element;
 #[cfg(feature = "fetch")]
 pub mod fetch;
+pub mod hive;
 pub mod json;
 mod memory;
 pub mod network;

@@ -7,7 +7,7 @@ mod store;
 /// The index of the engine's own directory in pins.
 pub(crate) const DATA_ROOT: usize = usize::MAX;
 
-pub(crate) use listing::{Found, list};
+pub(crate) use listing::{Found, base_of, list};
 pub(crate) use store::RootStore;
 
 use crate::input::Footers;

@@ -52,7 +52,7 @@ pub(crate) fn schema() -> Value {
         "properties": {
             "path": { "type": "string", "description": "a file, a directory or a glob below a configured root" },
             "paths": texts,
-            "format": { "enum": ["json", "ndjson", "csv", "text", "parquet", "arrow"] },
+            "format": { "enum": ["json", "ndjson", "csv", "text", "parquet", "arrow", "avro"] },
             "columns": texts,
             "types": { "type": ["array", "object"] },
             "schema": { "type": "object", "additionalProperties": { "type": "string" } },
@@ -121,7 +121,7 @@ impl Config {
         for file in files {
             let format = by_extension(&file.path).ok_or_else(|| {
                 wrong("format", format!("the name '{}' does not tell a format", file.path.escape_debug()))
-                    .hint("give 'format': json, ndjson, csv, text, parquet or arrow")
+                    .hint("give 'format': json, ndjson, csv, text, parquet, arrow or avro")
             })?;
             if one.is_some_and(|one| one != format) {
                 return Err(

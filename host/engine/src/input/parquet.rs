@@ -6,20 +6,22 @@ mod reader;
 
 pub(crate) use footers::Footers;
 
+use super::folders::Folders;
 use crate::files::{DATA_ROOT, Files};
 use crate::pins::FilePin;
 use async_trait::async_trait;
 use azora_connect::element::{ELEMENT_KEY, Element};
 use azora_spec::{Code, Failure};
 use chrono::{DateTime, Utc};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::Statistics;
+use datafusion::common::{ScalarValue, Statistics};
 use datafusion::common::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileGroupPartitioner, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -38,6 +40,8 @@ const CUT_BYTES_MIN: usize = 4 << 20;
 pub(crate) struct ParquetTable {
     url: ObjectStoreUrl,
     schema: SchemaRef,
+    /// The same, with what of it is in the files and what in their folders.
+    columns: TableSchema,
     element: Element,
     files: Vec<PartitionedFile>,
     statistics: Statistics,
@@ -46,7 +50,7 @@ pub(crate) struct ParquetTable {
 
 impl ParquetTable {
     /// Reads the footers. The work is returned, to be done where waiting is allowed.
-    pub(crate) fn new(files: Arc<Files>, pins: Vec<FilePin>) -> impl FnOnce() -> Result<Self, Failure> + Send + 'static {
+    pub(crate) fn new(files: Arc<Files>, pins: Vec<FilePin>, folders: Folders) -> impl FnOnce() -> Result<Self, Failure> + Send + 'static {
         move || {
             let root = files.root(pins.first().map_or(DATA_ROOT, |pin| pin.root))?;
             let mut schema: Option<Schema> = None;
@@ -60,31 +64,43 @@ impl ParquetTable {
                 footers.push(footer);
             }
             let schema = schema.unwrap_or_else(Schema::empty);
-            let element = Element::of(&schema);
+            let whole = folders.beside(&schema)?;
+            let element = Element::of(&whole);
             let fields: Vec<Field> = schema.fields().iter().map(|field| readable(field)).collect();
-            let (schema, url) = (Arc::new(Schema::new(fields)), root.url.clone());
+            let of_rows = Arc::new(Schema::new(fields));
+            let url = root.url.clone();
             let mut readers = PinnedReaders::new(Arc::clone(&files));
             let mut of_files = Vec::with_capacity(pins.len());
-            let mut statistics = Vec::with_capacity(pins.len());
-            for (pin, footer) in pins.into_iter().zip(footers) {
+            for (at, (pin, footer)) in pins.into_iter().zip(footers).enumerate() {
                 let location = Path::parse(&pin.path).map_err(|_| {
                     Failure::new(Code::PathUnusable, format!("'{}' has a name that cannot be used", pin.path.escape_debug()))
                 })?;
                 let last_modified = DateTime::<Utc>::from_timestamp_millis(pin.modified_ms).unwrap_or_default();
                 let meta = ObjectMeta { location: location.clone(), last_modified, size: pin.bytes, e_tag: None, version: None };
-                let known = footer.statistics_of(&schema);
-                of_files.push(PartitionedFile::new_from_meta(meta).with_statistics(Arc::clone(&known)));
-                statistics.push(known);
+                let file = PartitionedFile { partition_values: folders.scalars(at), ..PartitionedFile::new_from_meta(meta) };
+                of_files.push(file.with_statistics(footer.statistics_of(&of_rows)));
                 readers.add(location, pin, footer);
             }
-            let statistics = Statistics::try_merge_iter(statistics.iter().map(AsRef::as_ref), &schema).map_err(crate::failure_of)?;
-            Ok(Self { url, schema, element, files: of_files, statistics, readers: Arc::new(readers) })
+            let of_folders: Vec<FieldRef> = folders.fields.into_iter().map(Arc::new).collect();
+            let columns = TableSchema::builder(of_rows).with_table_partition_cols(of_folders).build();
+            let schema = Arc::clone(columns.table_schema());
+            of_files.iter_mut().for_each(|file| forget_nulls(file, &schema));
+            let known = of_files.iter().filter_map(|file| file.statistics.as_deref());
+            let statistics = Statistics::try_merge_iter(known, &schema).map_err(crate::failure_of)?;
+            Ok(Self { url, schema, columns, element, files: of_files, statistics, readers: Arc::new(readers) })
         }
     }
 
     /// What an element of it is.
     pub(crate) const fn element(&self) -> Element {
         self.element
+    }
+}
+
+/// DataFusion takes it that folders always name a value; where one names none, nothing is claimed.
+fn forget_nulls(file: &mut PartitionedFile, schema: &Schema) {
+    if file.partition_values.iter().any(ScalarValue::is_null) {
+        file.statistics = Some(Arc::new(Statistics::new_unknown(schema)));
     }
 }
 
@@ -152,7 +168,7 @@ impl TableProvider for ParquetTable {
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
         let options = TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..TableParquetOptions::default() };
-        let source = ParquetSource::new(Arc::clone(&self.schema)).with_table_parquet_options(options);
+        let source = ParquetSource::new(self.columns.clone()).with_table_parquet_options(options);
         let source = source.with_parquet_file_reader_factory(Arc::clone(&self.readers) as _);
         let whole = vec![FileGroup::new(self.files.clone())];
         let partitions = state.config().target_partitions();
