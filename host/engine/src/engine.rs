@@ -17,6 +17,7 @@ use crate::{Catalog, ContextOptions, DatasetEntry, Error, Options, Refused, RunC
 use azora_connect::{Finish, Receipt, Registry, Token};
 use azora_sandbox::Sandbox;
 use azora_spec::{Code, DatasetName, Digest, Failure, Input, JobId, JobSpec, OnError, Operation};
+use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::SchemaRef;
 use std::sync::Arc;
 
@@ -78,9 +79,12 @@ impl Engine {
         let session = inner.sessions.get(&inner.options, &inner.files, *context)?;
         let parallelism = match pins {
             Some(pins) => pins.parallelism,
-            None => input::parallelism(spec, context.parallelism),
+            None => input::parallelism(spec, &*inner.catalog, context.parallelism),
         };
-        let state = session.state(parallelism);
+        let mut state = session.state(parallelism);
+        let is_written = spec.operations.iter().any(|operation| matches!(operation, Operation::Sql(_) | Operation::Frame(_)));
+        let now_ms = pins.and_then(|pins| pins.now_ms).unwrap_or_else(|| Utc::now().timestamp_millis());
+        state.execution_props_mut().query_execution_start_time = DateTime::from_timestamp_millis(now_ms);
         let parts = (inner.sandbox.clone(), Arc::clone(&inner.catalog), Arc::clone(&inner.lambdas));
         let decided = pins.map(|pins| (pins.plugins.clone(), pins.samples.clone(), pins.grants.clone())).unwrap_or_default();
         let plan_context = PlanContext::new(parts, (state.clone(), session.cpu().clone()), spec.options.clone(), decided);
@@ -106,6 +110,7 @@ impl Engine {
         };
         let (applied, target) = if decided.is_left { (applied.nothing()?, target.left()) } else { (applied, target) };
         let keeper = self.keeper(spec, &plan_context, target.dataset.as_ref(), pins.is_none())?;
+        decided.now_ms = is_written.then_some(now_ms);
         let planned = planned::finish(session, plan_context, applied, (target, keeper), decided, spec.options.time_max).await?;
         match pins {
             // Tokens of an earlier attempt would name other rows.

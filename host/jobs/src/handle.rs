@@ -36,7 +36,7 @@ pub struct Handle {
 /// # Errors
 /// None today; what a later version must check before it starts would be one.
 pub async fn start(options: Options, store: Store, catalog: Catalog, engine: Engine, sandbox: Sandbox) -> Result<Handle, Failure> {
-    let shared = Arc::new(Shared::new(options, store, catalog, engine, sandbox));
+    let shared = Arc::new(Shared::new(options, store, catalog, engine, sandbox)?);
     let recovering = Arc::clone(&shared);
     // Rows and pins are read from the disk.
     blocking(move || recovering.clear_orphans()).await?;

@@ -122,13 +122,26 @@ impl Fixture {
 
     /// The answer to a request.
     pub(crate) fn run(&self, request: &Value, partitions: usize) -> Result<Value, Failure> {
-        let planned = self.plan(request, partitions)?;
+        self.run_planned(&self.plan(request, partitions)?)
+    }
+
+    /// How often operators of a query write what they hold to disk.
+    pub(crate) fn spills(&self, request: &Value, partitions: usize) -> u64 {
+        let mut request = request.clone();
+        request["sql"] = Value::from(format!("EXPLAIN ANALYZE {}", request["sql"].as_str().unwrap()));
+        let plan = self.run(&request, partitions).unwrap().to_string();
+        let counts = plan.split("spill_count=").skip(1);
+        counts.map(|rest| rest.split(|letter: char| !letter.is_ascii_digit()).next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
+    /// The answer of a plan.
+    pub(crate) fn run_planned(&self, planned: &Planned) -> Result<Value, Failure> {
         self.runtime.block_on(async {
             let job = JobId::generate();
             let context =
                 RunContext { job, attempt: 0, prepared: BTreeMap::new(), progress: Arc::new(Unheard), cancel: CancellationToken::new() };
-            let tokens = self.engine.run(&planned, context).await?;
-            self.engine.commit(&planned, job, &tokens).await?;
+            let tokens = self.engine.run(planned, context).await?;
+            self.engine.commit(planned, job, &tokens).await?;
             let result = self.engine.result(job, planned.description(), &tokens)?;
             format::to_json_value(&result, ANSWER_BYTES_MAX).await
         })
