@@ -2,7 +2,7 @@
 //! detail is tested with the connectors.
 
 use anyhow::{Result, bail};
-use azora_services::{Postgres, Redis, S3};
+use azora_services::{FerretDb, Postgres, Redis, S3};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ pub(crate) struct Neighbours {
     redis: Option<Redis>,
     postgres: Option<Postgres>,
     s3: Option<S3>,
+    mongodb: Option<FerretDb>,
 }
 
 impl Neighbours {
@@ -41,6 +42,13 @@ impl Neighbours {
                     known.insert("s3".to_owned(), s3.endpoint());
                     known.insert("s3_bucket".to_owned(), S3::BUCKET.to_owned());
                     started.s3 = Some(s3);
+                }
+                "mongodb" => {
+                    let server = FerretDb::start()?;
+                    let (user, port, database) = (FerretDb::USER, server.process.port(), FerretDb::DATABASE);
+                    known.insert("mongodb".to_owned(), format!("mongodb://{user}@127.0.0.1:{port}/{database}?authSource=admin"));
+                    known.insert("mongodb_password".to_owned(), FerretDb::PASSWORD.to_owned());
+                    started.mongodb = Some(server);
                 }
                 other => bail!("no server is called '{other}'"),
             }

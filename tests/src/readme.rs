@@ -1,5 +1,5 @@
-//! The README's tour, word for word: every `curl` of its five minutes is run by a shell against a real server, and an
-//! answer that the README shows must be the answer.
+//! The README's tour, word for word: every `curl` of its five minutes is run by a shell against a real server, its Python
+//! by the environment that `cargo xtask test` makes, and an answer that the README shows must be the answer.
 
 use crate::{Failed, Server, guests};
 use anyhow::{Context, Result, ensure};
@@ -21,6 +21,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// One command of the README, and the answer shown below it.
 #[derive(Debug)]
 struct Shown {
+    is_python: bool,
     command: String,
     answer: Option<String>,
 }
@@ -51,7 +52,8 @@ pub async fn run() -> Result<Tour> {
     for shown in &shown {
         let command = shown.command.replace(ADDRESS, &address).replace(GUESTS, &guests);
         let command = job.as_deref().map_or_else(|| command.clone(), |id| command.replace(&format!("/{ID}"), &format!("/{id}")));
-        match step(&command, shown).await {
+        let done = if shown.is_python { python(&command, shown).await.map(|()| None) } else { step(&command, shown).await };
+        match done {
             Ok(made) => job = made.or(job),
             Err(reason) => failed.push(Failed { step: shown.command.clone(), reason }),
         }
@@ -67,12 +69,21 @@ pub async fn run() -> Result<Tour> {
 fn commands(readme: &str) -> Result<Vec<Shown>> {
     let section = readme.split("## Five minutes").nth(1).and_then(|rest| rest.split("\n## ").next()).context("the README has a tour")?;
     let mut shown: Vec<Shown> = Vec::new();
-    for block in section.split("```sh\n").skip(1) {
-        let block = block.split("```").next().unwrap_or_default();
+    for block in section.split("```").skip(1).step_by(2) {
+        let (language, block) = block.split_once('\n').unwrap_or_default();
+        if language == "python" {
+            let (answers, lines): (Vec<&str>, Vec<&str>) = block.lines().partition(|line| line.starts_with("# "));
+            let answer = answers.first().and_then(|line| line.strip_prefix("# ")).map(str::to_owned);
+            shown.push(Shown { is_python: true, command: lines.join("\n"), answer });
+            continue;
+        }
+        if language != "sh" {
+            continue;
+        }
         let mut is_curl = false;
         for line in block.lines() {
             if line.starts_with("curl ") {
-                shown.push(Shown { command: line.to_owned(), answer: None });
+                shown.push(Shown { is_python: false, command: line.to_owned(), answer: None });
                 is_curl = true;
             } else if let (Some(answer), Some(last)) = (line.strip_prefix("# "), shown.last_mut()) {
                 last.answer = Some(answer.to_owned());
@@ -85,7 +96,22 @@ fn commands(readme: &str) -> Result<Vec<Shown>> {
         }
     }
     ensure!(shown.len() >= 5, "only {} commands were found", shown.len());
+    ensure!(shown.iter().any(|shown| shown.is_python), "no Python was found");
     Ok(shown)
+}
+
+/// Runs a Python program, which prints what the README shows.
+async fn python(program: &str, shown: &Shown) -> Result<()> {
+    let test = std::env::current_exe()?;
+    let target = test.ancestors().nth(3).context("a test lies below the target directory")?;
+    let python = target.join("services/polars/bin/python");
+    ensure!(python.exists(), "{} is missing: run `cargo xtask test` once", python.display());
+    let program = program.to_owned();
+    let output = tokio::task::spawn_blocking(move || Command::new(python).args(["-c", &program]).output()).await??;
+    ensure!(output.status.success(), "ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    ensure!(Some(&printed) == shown.answer.as_ref(), "printed {printed}, and the README shows {:?}", shown.answer);
+    Ok(())
 }
 
 /// Runs a command; the id of the job that it made, where it made one.

@@ -10,7 +10,7 @@ const SOURCES: &[&str] = &["/source/config", "/source", "/input/source/config", 
 /// Gives the failure of a job the pointer that it has in the job's request. Pointers that lead somewhere already stay.
 pub(crate) fn locate(request: &Value, failure: Failure) -> Failure {
     match &failure.pointer {
-        Some(pointer) if is_about_configuration(failure.code) && request.pointer(pointer).is_none() => {
+        Some(pointer) if is_inside(failure.code, pointer) && request.pointer(pointer).is_none() => {
             match rebased(request, pointer, &failure.message) {
                 Some(pointer) => failure.at(pointer),
                 None => failure,
@@ -30,9 +30,18 @@ pub(crate) fn outline(request: &Value) -> Value {
     let Some(members) = request.as_object() else { return Value::Null };
     let copied = members.iter().filter(|(name, _)| *name != "data").map(|(name, value)| match name.as_str() {
         "input" => (name.clone(), outline(value)),
+        "tables" => {
+            let tables = value.as_object().into_iter().flatten().map(|(name, table)| (name.clone(), outline(table)));
+            (name.clone(), Value::Object(tables.collect()))
+        }
         _ => (name.clone(), value.clone()),
     });
     Value::Object(copied.collect())
+}
+
+/// Whether a pointer leads into a configuration: those of tables say so themselves.
+fn is_inside(code: Code, pointer: &str) -> bool {
+    is_about_configuration(code) || pointer.starts_with("/tables/")
 }
 
 const fn is_about_configuration(code: Code) -> bool {
@@ -52,6 +61,11 @@ const fn is_about_configuration(code: Code) -> bool {
 /// The place of a pointer into a configuration. Where both source and sink have such a member, the one whose text the
 /// message repeats is meant, and before that a sink for a fault that only sinks have.
 fn rebased(request: &Value, pointer: &str, message: &str) -> Option<String> {
+    if let Some((name, below)) = pointer.strip_prefix("/tables/").map(|rest| rest.split_once('/').unwrap_or((rest, ""))) {
+        let table = format!("/tables/{name}");
+        let inner = SOURCES.iter().map(|place| format!("{table}{place}/{below}")).find(|place| request.pointer(place).is_some());
+        return inner.or_else(|| request.pointer(&table).is_some().then_some(table));
+    }
     let last = request["operations"].as_array().map_or(0, |operations| operations.len().saturating_sub(1));
     let sinks = ["/sink/config".to_owned(), "/sink".to_owned(), format!("/operations/{last}/sink"), format!("/operations/{last}")];
     let places = SOURCES.iter().map(|place| (*place).to_owned()).chain(sinks);

@@ -1,11 +1,11 @@
 //! The whole URL table, on one screen, and the layers around it.
 
-use crate::routes::{connectors, dataframe, datasets, health, jobs, lambda, plugins, problems, seed, sql};
+use crate::routes::{cache, connectors, dataframe, datasets, health, jobs, lambda, plugins, problems, seed, sql};
 use crate::{App, openapi, render};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 /// All routes over one [`App`].
@@ -39,6 +39,8 @@ pub fn router(app: App) -> Router {
         .route("/plugins/{name}/{version}", put(plugins::put).get(plugins::version).delete(plugins::delete_version))
         .route("/plugins/{name}/{version}/grants", get(plugins::grants).put(plugins::grant))
         .route("/plugins/{name}/{version}/try", post(plugins::attempt_version))
+        .route("/cache", get(cache::list).delete(cache::clear))
+        .route("/cache/{id}", delete(cache::delete))
         .route("/datasets", get(datasets::list))
         .route("/datasets/{name}", get(datasets::one).patch(datasets::change).delete(datasets::delete))
         .route("/datasets/{name}/preview", get(datasets::preview))

@@ -1,5 +1,6 @@
 //! Handlers, one file per family of routes. Each reads its request, asks the handle, and shapes the answer.
 
+pub(crate) mod cache;
 pub(crate) mod connectors;
 pub(crate) mod dataframe;
 pub(crate) mod datasets;

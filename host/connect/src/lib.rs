@@ -3,13 +3,17 @@
 //!
 //! No engine and no sandbox: a connector crate imports this one and `azora-spec`, and nothing else of ours.
 
+#[cfg(feature = "avro")]
+pub mod avro;
 pub mod bad;
+mod condition;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod connector;
 pub mod element;
 #[cfg(feature = "fetch")]
 pub mod fetch;
+pub mod hive;
 pub mod json;
 mod memory;
 pub mod network;
@@ -22,6 +26,7 @@ mod source;
 pub mod types;
 
 pub use bad::{Receive, Rejected, Rejects};
+pub use condition::{Compare, Condition, Constant};
 pub use connector::{Connector, ConnectorKind, Half};
 pub use memory::MemoryConnector;
 pub use network::Policy;

@@ -1,6 +1,6 @@
 //! The reading half of a connector: plan splits once, then read each from a position.
 
-use crate::Rejects;
+use crate::{Condition, Rejects};
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -26,6 +26,9 @@ pub struct Position(pub String);
 pub struct ReadRequest {
     /// Indices of the columns to read, in order; all where absent.
     pub projection: Option<Vec<usize>>,
+    /// Rows for which one of these is not true may be left out; they need not be. Positions belong to a request: what is
+    /// read on from one is read with the same conditions.
+    pub conditions: Vec<Condition>,
     /// Most rows in a batch.
     pub batch_rows: usize,
     /// Most bytes in a batch, where one row is not more already.
@@ -38,7 +41,7 @@ impl ReadRequest {
     /// All columns, in batches of at most so many rows and about so many bytes; a bad record fails.
     #[must_use]
     pub fn new(batch_rows: usize, batch_bytes: usize) -> Self {
-        Self { projection: None, batch_rows, batch_bytes, rejects: Rejects::default() }
+        Self { projection: None, conditions: Vec::new(), batch_rows, batch_bytes, rejects: Rejects::default() }
     }
 }
 
@@ -77,6 +80,11 @@ pub trait Source: Debug + Send + Sync {
     /// Whether the source ends.
     fn is_bounded(&self) -> bool {
         true
+    }
+
+    /// Whether its readers use conditions.
+    fn takes_conditions(&self) -> bool {
+        false
     }
 
     /// Cuts the source into about `parallelism` splits.

@@ -1,5 +1,6 @@
 //! The engine: plans a validated job, runs the plan through its runner, commits or aborts, and reads results.
 
+use crate::cache::{Cache, CacheScope, CacheView, Limits, Release};
 use crate::files::Files;
 use crate::input::Inputs;
 use crate::lambda::Lambdas;
@@ -15,7 +16,8 @@ use crate::sink::{self, Sinks, Target};
 use crate::{Catalog, ContextOptions, DatasetEntry, Error, Options, Refused, RunContext, Runner, input};
 use azora_connect::{Receipt, Registry, Token};
 use azora_sandbox::Sandbox;
-use azora_spec::{Code, DatasetName, Failure, Input, JobId, JobSpec, OnError, Operation};
+use azora_spec::{Code, DatasetName, Digest, Failure, Input, JobId, JobSpec, OnError, Operation};
+use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::SchemaRef;
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ struct Inner {
     lambdas: Arc<Lambdas>,
     files: Arc<Files>,
     sessions: Sessions,
+    cache: Arc<Cache>,
     runner: Arc<dyn Runner>,
 }
 
@@ -45,6 +48,8 @@ impl Engine {
     pub fn new(options: Options, sandbox: Sandbox, registry: Registry, catalog: Arc<dyn Catalog>) -> Result<Self, Failure> {
         let files = Arc::new(Files::new(&options)?);
         planned::clear_spill(&options.data_dir)?;
+        let limits = Limits { memory_bytes: options.cache_memory_bytes, disk_bytes: options.cache_disk_bytes };
+        let cache = Arc::new(Cache::new(&options.data_dir, limits)?);
         let inner = Inner {
             options,
             sandbox,
@@ -53,6 +58,7 @@ impl Engine {
             lambdas: Arc::default(),
             files,
             sessions: Sessions::default(),
+            cache,
             runner: Arc::new(LocalRunner::default()),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -95,9 +101,12 @@ impl Engine {
         let session = inner.sessions.get(&inner.options, &inner.files, *context)?;
         let parallelism = match pins {
             Some(pins) => pins.parallelism,
-            None => input::parallelism(spec, context.parallelism),
+            None => input::parallelism(spec, &*inner.catalog, context.parallelism),
         };
-        let state = session.state(parallelism);
+        let mut state = session.state(parallelism);
+        let is_written = spec.operations.iter().any(|operation| matches!(operation, Operation::Sql(_) | Operation::Frame(_)));
+        let now_ms = pins.and_then(|pins| pins.now_ms).unwrap_or_else(|| Utc::now().timestamp_millis());
+        state.execution_props_mut().query_execution_start_time = DateTime::from_timestamp_millis(now_ms);
         let parts = (inner.sandbox.clone(), Arc::clone(&inner.catalog), Arc::clone(&inner.lambdas));
         let decided = pins.map(|pins| (pins.plugins.clone(), pins.samples.clone(), pins.grants.clone())).unwrap_or_default();
         let plan_context = PlanContext::new(parts, (state.clone(), session.cpu().clone()), spec.options.clone(), decided);
@@ -110,6 +119,9 @@ impl Engine {
         };
         let (relation, input_pins) = inputs.of_job(spec, &state, pins.map(|pins| &pins.input)).await?;
         let (others, other_pins) = inputs.others(&spec.operations, &state, pins.map(|pins| pins.others.as_slice())).await?;
+        if let Some(scope) = CacheScope::of(&inner.cache, spec, &input_pins, &other_pins)? {
+            plan_context.set_cache(scope);
+        }
         let applied = plan::apply(&plan_context, relation, others, &spec.operations).await?;
         let sinks = Sinks { files: &inner.files, registry: &inner.registry, catalog: &inner.catalog, guests: &plan_context };
         let target = sinks.target(&spec.sink, &applied).await?;
@@ -120,6 +132,7 @@ impl Engine {
         };
         let (applied, target) = if decided.is_left { (applied.nothing()?, target.left()) } else { (applied, target) };
         let keeper = self.keeper(spec, &plan_context, target.dataset.as_ref(), pins.is_none())?;
+        decided.now_ms = is_written.then_some(now_ms);
         decided.widenings = pins.map(|pins| pins.widenings.clone()).unwrap_or_default();
         planned::finish(session, plan_context, applied, (target, keeper), decided, spec.options.time_max).await
     }
@@ -144,7 +157,33 @@ impl Engine {
     /// # Errors
     /// The first failure; everything of this run has stopped then. What was prepared stays until commit or abort.
     pub async fn run(&self, planned: &Planned, context: RunContext) -> Result<Vec<Token>, Failure> {
-        self.inner.runner.run(planned, context).await
+        // Before, so that this job computes; and after, since it may have kept them itself.
+        self.release(planned);
+        let tokens = self.inner.runner.run(planned, context).await;
+        self.release(planned);
+        tokens
+    }
+
+    fn release(&self, planned: &Planned) {
+        for what in planned.releases() {
+            let _sets = self.inner.cache.release(what);
+        }
+    }
+
+    /// The rows that `cache` and `persist` keep.
+    #[must_use]
+    pub fn cache(&self) -> CacheView {
+        self.inner.cache.view()
+    }
+
+    /// Lets go of rows that are kept, by their id or name, or of all of them, and answers how many sets there were.
+    #[must_use]
+    pub fn clear_cache(&self, which: Option<&str>) -> usize {
+        let what = match which {
+            None => Some(Release::All),
+            Some(text) => Digest::parse(text).map(Release::Key).or_else(|| text.parse().ok().map(Release::Name)),
+        };
+        what.map_or(0, |what| self.inner.cache.release(&what))
     }
 
     /// Makes the job's rows visible. May be called again after a crash with the same tokens. Commits to one dataset

@@ -86,6 +86,11 @@ pub fn failure_of(error: DataFusionError) -> Failure {
         }
         DataFusionError::ObjectStore(error) => store_failure(error),
         DataFusionError::IoError(error) => io_failure(error),
+        // What functions and operators say of values: engine faults are of other kinds.
+        DataFusionError::Execution(text) => {
+            tracing::info!(%text, "execution");
+            Failure::new(Code::DataInvalid, clipped(text.lines().next().unwrap_or_default()))
+        }
         DataFusionError::NotImplemented(text) => {
             tracing::warn!(%text, "not implemented");
             Failure::new(Code::OperationInvalid, "an operation is not supported for elements of this type")
@@ -108,6 +113,10 @@ pub(crate) fn arrow_failure(error: &ArrowError) -> Failure {
         ArrowError::ArithmeticOverflow(_) => Failure::new(Code::LambdaOverflow, "an integer left the range of 64 bits"),
         ArrowError::DivideByZero => Failure::new(Code::ArithmeticDivision, "an integer or decimal was divided by zero"),
         ArrowError::CastError(text) | ArrowError::ParseError(text) => Failure::new(Code::DataInvalid, clipped(text)),
+        // A decimal is said to have left its precision by no error of its own.
+        ArrowError::InvalidArgumentError(text) if text.contains("to store in a Decimal") => {
+            Failure::new(Code::ArithmeticOverflow, clipped(text)).hint("give the DECIMAL more digits")
+        }
         ArrowError::CsvError(text) | ArrowError::JsonError(text) => Failure::new(Code::DataInvalid, clipped(text)),
         ArrowError::IoError(_, error) => io_failure(error),
         _ => unexpected(error),

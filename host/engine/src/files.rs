@@ -7,9 +7,10 @@ mod store;
 /// The index of the engine's own directory in pins.
 pub(crate) const DATA_ROOT: usize = usize::MAX;
 
-pub(crate) use listing::{Found, list};
+pub(crate) use listing::{Found, base_of, list};
 pub(crate) use store::RootStore;
 
+use crate::input::Footers;
 use crate::{Error, Options};
 use azora_spec::{Code, Failure};
 use cap_std::ambient_authority;
@@ -47,6 +48,7 @@ pub(crate) struct Located {
 pub(crate) struct Files {
     roots: Vec<Root>,
     data: Root,
+    footers: Footers,
 }
 
 impl Root {
@@ -86,7 +88,12 @@ impl Root {
 impl Files {
     pub(crate) fn new(options: &Options) -> Result<Self, Failure> {
         let roots = options.roots.iter().enumerate().map(|(at, path)| Root::open(path, &format!("root-{at}"))).collect::<Result<_, _>>()?;
-        Ok(Self { roots, data: Root::open(&options.data_dir, "data")? })
+        Ok(Self { roots, data: Root::open(&options.data_dir, "data")?, footers: Footers::default() })
+    }
+
+    /// Footers of Parquet files below them.
+    pub(crate) const fn footers(&self) -> &Footers {
+        &self.footers
     }
 
     /// Makes the roots readable for plans.

@@ -27,7 +27,7 @@ pub(crate) struct Encoding {
     pub(crate) compression: Compression,
 }
 
-/// How bytes are compressed: inside of Parquet, around everything else.
+/// How bytes are compressed: inside of Parquet and Avro, around everything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compression {
     None,
@@ -39,7 +39,7 @@ pub(crate) enum Compression {
 impl Compression {
     /// The codec of a word, or the format's usual one.
     pub(crate) fn parse(word: Option<&str>, format: FileFormat) -> Result<Self, Failure> {
-        let is_parquet = format == FileFormat::Parquet;
+        let is_parquet = matches!(format, FileFormat::Parquet | FileFormat::Avro);
         match word.map(str::to_ascii_lowercase).as_deref() {
             None if is_parquet => Ok(Self::Snappy),
             None | Some("none" | "uncompressed") => Ok(Self::None),
@@ -65,10 +65,10 @@ impl Compression {
 }
 
 impl Encoding {
-    /// The same, as seen in file names: Parquet compresses inside.
+    /// The same, as seen in file names: Parquet and Avro compress inside.
     pub(crate) const fn suffix(self) -> &'static str {
         match self.format {
-            FileFormat::Parquet => "",
+            FileFormat::Parquet | FileFormat::Avro => "",
             _ => self.compression.suffix(),
         }
     }
@@ -84,8 +84,10 @@ pub(crate) trait Encode: Send {
 
 /// An encoder that writes to `out`.
 pub(crate) fn encoder<W: Write + Send + 'static>(encoding: Encoding, schema: &SchemaRef, out: W) -> Result<Box<dyn Encode>, Failure> {
-    if encoding.format == FileFormat::Parquet {
-        return binary::parquet(encoding.compression, schema, out);
+    match encoding.format {
+        FileFormat::Parquet => return binary::parquet(encoding.compression, schema, out),
+        FileFormat::Avro => return binary::avro(encoding.compression, schema, out),
+        _ => {}
     }
     let out: Box<dyn Finish> = match encoding.compression {
         Compression::None | Compression::Snappy => Box::new(Plain(out)),
@@ -93,7 +95,7 @@ pub(crate) fn encoder<W: Write + Send + 'static>(encoding: Encoding, schema: &Sc
         Compression::Zstd => Box::new(zstd::stream::write::Encoder::new(out, 0).map_err(|error| io_failure(&error))?),
     };
     match encoding.format {
-        FileFormat::Parquet | FileFormat::Arrow => binary::arrow(schema, out),
+        FileFormat::Parquet | FileFormat::Avro | FileFormat::Arrow => binary::arrow(schema, out),
         FileFormat::Csv => Ok(delimited::csv(schema, out)),
         FileFormat::Text => Ok(delimited::text(schema, out)),
         FileFormat::Json => Ok(json::array(schema, out)),
@@ -146,6 +148,7 @@ pub const fn media_type(format: FileFormat) -> &'static str {
         FileFormat::Text => "text/plain; charset=utf-8",
         FileFormat::Parquet => "application/vnd.apache.parquet",
         FileFormat::Arrow => "application/vnd.apache.arrow.stream",
+        FileFormat::Avro => "application/vnd.apache.avro",
     }
 }
 

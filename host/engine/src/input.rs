@@ -1,7 +1,10 @@
 //! Where a job's rows come from: inline JSON, a dataset, files below a root, or a connector.
 
 mod arrow_file;
+mod avro_file;
+mod conditions;
 mod file;
+mod folders;
 pub(crate) mod inline;
 mod json_type;
 mod others;
@@ -9,8 +12,11 @@ mod parquet;
 mod scan;
 mod text;
 
+pub(crate) use parquet::Footers;
+
 use crate::files::{DATA_ROOT, Files};
 use crate::pins::{DatasetPin, FilePin, InputPins, SplitPin};
+use crate::plan::sql;
 use crate::relation::{PlanContext, Relation};
 use crate::{Catalog, DatasetEntry, Error, Options, failure_of, guests};
 use azora_connect::element::Element;
@@ -23,6 +29,7 @@ use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlanBuilder;
+use folders::{Folders, WithFolders};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -45,19 +52,16 @@ pub(crate) struct Inputs<'a> {
 }
 
 /// Partitions that a job aims at.
-pub(crate) fn parallelism(spec: &JobSpec, default: usize) -> usize {
+pub(crate) fn parallelism(spec: &JobSpec, catalog: &dyn Catalog, default: usize) -> usize {
     let shows_partitions = |operation: &Operation| {
         matches!(operation, Operation::Glom | Operation::Repartition(_) | Operation::Coalesce(_) | Operation::MapPartitions(_))
     };
     let is_small = |input: &Input| matches!(input, Input::Inline(rows) if rows.len() <= ONE_PARTITION_ROWS_MAX);
     let is_easy = |operation: &Operation| match operation {
         Operation::Combine { other, .. } => is_small(&other.input) && !other.operations.iter().any(shows_partitions),
-        // Its tables are named in the text; the job's own rows are one more at most.
-        Operation::Sql(_) => false,
-        Operation::Frame(frame) => frame.steps.iter().all(|step| match step {
-            FrameStep::Join { other, .. } | FrameStep::Set { other, .. } => is_small(other),
-            _ => true,
-        }),
+        Operation::Frame(frame) => frame.steps.iter().filter_map(FrameStep::other).all(is_small),
+        // What is wrong with a text is said where it is planned.
+        Operation::Sql(query) => sql::inputs(query, catalog).is_ok_and(|inputs| inputs.iter().all(|(input, _)| is_small(input))),
         operation => !shows_partitions(operation),
     };
     match spec.options.parallelism {
@@ -221,7 +225,7 @@ impl Inputs<'_> {
             Some(InputPins::Dataset(pin)) => pin.clone(),
             _ => self.pin_dataset(&self.catalog.dataset(name)?)?,
         };
-        let relation = self.parquet(pin.files.clone(), state).await?;
+        let relation = self.parquet(pin.files.clone(), Folders::default(), state).await?;
         Ok((relation, InputPins::Dataset(pin)))
     }
 
@@ -237,16 +241,21 @@ impl Inputs<'_> {
         state: &SessionState,
     ) -> Result<Relation, Failure> {
         let format = config.format_of(&files)?;
+        let folders = Folders::of(self.files, config, &files)?;
         let read = match format {
-            FileFormat::Parquet => self.parquet(files, state).await?,
+            FileFormat::Parquet => self.parquet(files, folders, state).await?,
             FileFormat::Arrow => {
                 let source = blocking(arrow_file::ArrowSource::new(Arc::clone(self.files), files)).await?;
-                self.local(source, OnError::Fail, state).await?
+                self.local(WithFolders::new(source, folders)?, OnError::Fail, state).await?
+            }
+            FileFormat::Avro => {
+                let source = blocking(avro_file::AvroSource::new(Arc::clone(self.files), files)).await?;
+                self.local(WithFolders::new(source, folders)?, OnError::Fail, state).await?
             }
             FileFormat::Json | FileFormat::Ndjson | FileFormat::Csv | FileFormat::Text => {
-                let settings = text::Settings::new(config, format, self.options).with_bad_records(bad);
+                let settings = text::Settings::new(config, format, self.options).with_bad_records(bad).without(&folders.fields);
                 let source = blocking(text::TextSource::new(Arc::clone(self.files), files, settings)).await?;
-                self.local(source, bad, state).await?
+                self.local(WithFolders::new(source, folders)?, bad, state).await?
             }
         };
         config.select(read)
@@ -259,8 +268,8 @@ impl Inputs<'_> {
         scan::SourceTable::new(source, splits, parallelism, scan::Place::Local).with_bad_records(bad, "file").relation(state)
     }
 
-    async fn parquet(&self, files: Vec<FilePin>, state: &SessionState) -> Result<Relation, Failure> {
-        let table = blocking(parquet::ParquetTable::new(Arc::clone(self.files), files)).await?;
+    async fn parquet(&self, files: Vec<FilePin>, folders: Folders, state: &SessionState) -> Result<Relation, Failure> {
+        let table = blocking(parquet::ParquetTable::new(Arc::clone(self.files), files, folders)).await?;
         let element = table.element();
         relation(state, Arc::new(table), element)
     }

@@ -3,6 +3,7 @@
 //! No HTTP, no sled, no cluster and no knowledge of any connector but files: those are other crates. The sandbox runs
 //! every function; no plan holds plugin bytes, only digests.
 
+mod cache;
 mod catalog;
 mod concat;
 mod engine;
@@ -35,6 +36,7 @@ mod stages;
 mod testing;
 mod udf;
 
+pub use cache::{CacheEntryView, CacheView};
 pub use catalog::{Catalog, DatasetEntry, PluginEntry};
 pub use engine::Engine;
 pub use error::{Error, failure_of};

@@ -21,6 +21,10 @@ pub struct Options {
     pub files_max: usize,
     /// Longest record of a text file, in bytes.
     pub record_bytes_max: usize,
+    /// Memory of the rows that `cache` and `persist` keep, of all contexts together, in bytes.
+    pub cache_memory_bytes: u64,
+    /// Disk space of those rows, in bytes.
+    pub cache_disk_bytes: u64,
     /// Most contexts with different settings that stay set up at the same time.
     pub sessions_max: usize,
     /// Most dead letters of one job.
@@ -40,6 +44,8 @@ impl Options {
             sample_rows: 10_000,
             files_max: 10_000,
             record_bytes_max: 16 << 20,
+            cache_memory_bytes: 256 << 20,
+            cache_disk_bytes: 4 << 30,
             sessions_max: 8,
             dead_letters_max: azora_spec::limits::DEAD_LETTERS_MAX,
         }

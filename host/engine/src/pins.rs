@@ -43,6 +43,9 @@ pub struct Pins {
     /// Connector of a plugin → what it was granted.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) grants: BTreeMap<String, serde_json::Value>,
+    /// What `now()` answers in frames and SQL: when the job was planned first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) now_ms: Option<i64>,
 }
 
 /// What was decided about the input.
@@ -85,7 +88,7 @@ pub(crate) struct DatasetPin {
 }
 
 /// One file as it was when the job was planned.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct FilePin {
     /// Index of the root, in the order of the engine's options.
     pub(crate) root: usize,
@@ -100,7 +103,7 @@ impl Pins {
         let version = if others.is_empty() { VERSION_ONE_INPUT } else { VERSION };
         let (plugins, samples, lambdas, grants) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), BTreeMap::new());
         let widenings = BTreeMap::new();
-        Self { version, parallelism, partitions: 0, input, others, plugins, samples, widenings, lambdas, is_left: false, grants }
+        Self { version, parallelism, partitions: 0, input, others, plugins, samples, widenings, lambdas, is_left: false, grants, now_ms: None }
     }
 
     /// The digests of the plugins that the job uses.

@@ -17,13 +17,14 @@ mod statistics;
 mod tiers;
 mod unify;
 
+use crate::cache::{Known, Release, is_repeatable};
 use crate::fuse::{Chain, known};
 use crate::input::inline::wants_pairs;
-use crate::node::{Exchange, Gather, Glom, IndexMode, Meeting, NodePlanner, Project, SortKey, Source, Total};
+use crate::node::{Exchange, Gather, Glom, IndexMode, Keep, Meeting, NodePlanner, Project, SortKey, Source, Total};
 use crate::relation::{Applied, PlanContext, Relation, Shape};
 use azora_connect::element::{self, Element};
 use azora_expression::{End, Lambda, Step};
-use azora_spec::{Code, Failure, Function, OnError, Operation, SortOrder};
+use azora_spec::{Cached, Code, DatasetName, Digest, Failure, Function, OnError, Operation, SortOrder};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::memory_pool::MemoryLimit;
@@ -37,6 +38,8 @@ use std::sync::Arc;
 /// Memory for each of the sorts that run at the same time: below it one in a dozen found none for its merge.
 const SORTER_BYTES: usize = 8 << 20;
 
+/// Where the operations on a job's first input stand in the request.
+const FIRST: &str = "/operations";
 /// Columns that an operation adds and drops again start with this.
 pub(crate) const HIDDEN: &str = "__azora_";
 /// The place of a row, see [`IndexMode::Ordinal`].
@@ -48,7 +51,7 @@ pub(crate) async fn apply(ctx: &PlanContext, input: Relation, others: Vec<Relati
     loop {
         ctx.forget_notes();
         let mut builder = Builder::new(ctx, input.clone(), others.clone());
-        match apply_all(&mut builder, operations, "/operations") {
+        match apply_all(&mut builder, operations, FIRST) {
             Ok(answer) => {
                 let Rows { plan, schema, .. } = builder.rows;
                 let frame = DataFrame::new(ctx.state.clone(), plan);
@@ -86,8 +89,18 @@ fn apply_all(builder: &mut Builder<'_>, operations: &[Operation], pointer: &str)
         let rest = operations.get(at + 1..).unwrap_or_default();
         builder.wants_pairs = wants_pairs(operations.get(at..).unwrap_or_default());
         let step = OperationAt { operation, pointer: format!("{pointer}/{at}"), is_order_seen: is_order_seen(rest) };
-        if let Some(given) = builder.operation(&step)? {
-            answer = given;
+        // Second inputs keep nothing: which input they are is not in what rows are known by.
+        let is_first = pointer == FIRST;
+        let before = operations.get(..at).unwrap_or_default();
+        match operation {
+            Operation::Cache(cached) if is_first => builder.keep(cached, before)?,
+            Operation::Unpersist(name) if is_first => builder.release(name.as_ref(), before),
+            _ => {
+                builder.before = if is_first && matches!(operation, Operation::Frame(_)) { before.to_vec() } else { Vec::new() };
+                if let Some(given) = builder.operation(&step)? {
+                    answer = given;
+                }
+            }
         }
     }
     builder.wants_pairs = false;
@@ -119,8 +132,9 @@ fn is_order_seen(rest: &[Operation]) -> bool {
             | Operation::KeyBy(_)
             | Operation::Keys
             | Operation::Values
-            | Operation::Cache(_)
             | Operation::Unpersist(_) => {}
+            // What is kept has its order, whoever reads it.
+            Operation::Cache(_) => return true,
             Operation::Count
             | Operation::CountDistinct
             | Operation::Min
@@ -204,13 +218,17 @@ struct Builder<'a> {
     wants_pairs: bool,
     /// Second inputs of the operations that are to come.
     others: std::vec::IntoIter<Relation>,
+    /// The operations before a frame.
+    before: Vec<Operation>,
+    /// What the rows of the last `cache` are known by.
+    kept: Option<Digest>,
 }
 
 impl<'a> Builder<'a> {
     fn new(ctx: &'a PlanContext, input: Relation, others: Vec<Relation>) -> Self {
         let (_, plan) = input.frame.into_parts();
         let rows = Rows { plan, schema: input.schema, sorters_max: sorters_max(ctx) };
-        Self { ctx, rows, chain: Chain::default(), wants_pairs: false, others: others.into_iter() }
+        Self { ctx, rows, chain: Chain::default(), wants_pairs: false, others: others.into_iter(), before: Vec::new(), kept: None }
     }
 }
 
@@ -235,6 +253,34 @@ impl Builder<'_> {
         self.ctx.options.on_error != OnError::Fail
     }
 
+    /// What the rows behind some operations are known by; none where they cannot be kept.
+    fn key(&self, operations: &[Operation]) -> Option<Digest> {
+        let scope = self.ctx.cache()?;
+        is_repeatable(&self.rows.plan)
+            .then(|| scope.key(operations, (self.ctx.partitions, self.rows.sorters_max), &self.ctx.known_plugins()))
+    }
+
+    /// `cache`, `persist`.
+    fn keep(&mut self, cached: &Cached, before: &[Operation]) -> Result<(), Failure> {
+        self.flush()?;
+        let (Some(key), Some(scope)) = (self.key(before), self.ctx.cache()) else { return Ok(()) };
+        self.kept = Some(key);
+        let known = Known { key, name: cached.name.clone(), level: cached.level };
+        self.rows.pass_through(Keep::new(Arc::clone(&scope.cache), known))
+    }
+
+    /// `unpersist`: what is kept under a name, else what is kept of the rows here, and what this job keeps.
+    fn release(&mut self, name: Option<&DatasetName>, before: &[Operation]) {
+        match name {
+            Some(name) => self.ctx.release(Release::Name(name.clone())),
+            None => {
+                for key in self.key(before).into_iter().chain(self.kept.take()) {
+                    self.ctx.release(Release::Key(key));
+                }
+            }
+        }
+    }
+
     /// Applies one operation; an action gives the shape of its answer.
     fn operation(&mut self, step: &OperationAt<'_>) -> Result<Option<Answer>, Failure> {
         if self.chain.push(step.operation, &step.pointer) {
@@ -247,6 +293,7 @@ impl Builder<'_> {
         match step.operation {
             Operation::Keys => self.chain.push_part(Step::Keys),
             Operation::Values => self.chain.push_part(Step::Values),
+            // Of a second input; those of the first are `keep` and `release`.
             Operation::Cache(_) | Operation::Unpersist(_) => {}
             Operation::Reduce(_) | Operation::Fold { .. } | Operation::Aggregate { .. } => return self.fold(step).map(Some),
             Operation::Count | Operation::Sum | Operation::Min | Operation::Max => return self.total(step).map(Some),

@@ -1,10 +1,12 @@
 //! A job that is ready to run: its physical plan, its sink, and what a restart needs to plan it the same way again.
 
+use crate::cache::Release;
 use crate::concat::ConcatExec;
 use crate::explain::Explained;
 use crate::letters::Keeper;
 use crate::pins::Pins;
 use crate::plan::sorters_max;
+use crate::plan::sql::built;
 use crate::relation::{Applied, Bound, CurrentRun, PlanContext, Shape, Typed};
 use crate::session::Session;
 use crate::sink::{Kind, Target, description, folders};
@@ -12,8 +14,13 @@ use crate::{Error, failure_of};
 use azora_connect::Sink;
 use azora_spec::{DatasetName, Failure, limits};
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Distinct, LogicalPlan};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::limit::GlobalLimitExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, displayable};
 use datafusion::prelude::SessionConfig;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +47,7 @@ struct Inner {
     run: Arc<CurrentRun>,
     chains: Vec<Bound>,
     typed: Vec<Typed>,
+    releases: BTreeSet<Release>,
 }
 
 impl Planned {
@@ -137,6 +145,10 @@ impl Planned {
         self.inner.pins.widened(self.inner.run.take_misfits(), &self.inner.typed)
     }
 
+    pub(crate) fn releases(&self) -> &BTreeSet<Release> {
+        &self.inner.releases
+    }
+
     pub(crate) fn time_max(&self) -> Duration {
         self.inner.time_max
     }
@@ -154,13 +166,19 @@ pub(crate) async fn finish(
     let Applied { relation, shape, on_empty } = applied;
     let (state, logical) = relation.frame.into_parts();
     let config = state.config().clone();
-    let plan = state.create_physical_plan(&logical).await.map_err(failure_of)?;
+    let is_picking = is_picking(&logical).map_err(failure_of)?;
+    let plan = state.create_physical_plan(&logical).await;
+    // Constants are computed while plans are optimized, so what is wrong with a text may come out here.
+    let plan = if pins.now_ms.is_some() { built(plan)? } else { plan.map_err(failure_of)? };
     let mut plan = crate::node::settle(plan).map_err(failure_of)?;
+    if is_picking {
+        plan = first_rows(plan).map_err(failure_of)?;
+    }
     if !target.sorted_by.is_empty() {
         plan = folders::sorted(plan, &target.sorted_by, sorters_max(&context)).map_err(failure_of)?;
     }
     check_columns(&plan.schema(), &relation.schema)?;
-    if (target.is_single || shape == Shape::Single) && plan.output_partitioning().partition_count() > 1 {
+    if (target.is_single || shape == Shape::Single || is_picking) && plan.output_partitioning().partition_count() > 1 {
         plan = Arc::new(ConcatExec::new(plan));
     }
     pins.partitions = plan.output_partitioning().partition_count();
@@ -171,6 +189,7 @@ pub(crate) async fn finish(
         ));
     }
     let run = Arc::clone(&context.run);
+    let releases = context.take_releases();
     let (chains, typed);
     (pins.plugins, (pins.samples, typed), chains, pins.grants) = context.into_pins();
     pins.lambdas = chains.iter().map(|chain| chain.used.clone()).collect();
@@ -192,8 +211,31 @@ pub(crate) async fn finish(
             run,
             chains,
             typed,
+            releases,
         }),
     })
+}
+
+/// Whether which rows there are may depend on the order in which they happen to come: `LIMIT`, numbers of rows with equal
+/// keys. Such rows are one partition in the end, so that a job that goes on after a crash has all of them or none.
+fn is_picking(plan: &LogicalPlan) -> datafusion::error::Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::Limit(_) | LogicalPlan::Window(_) | LogicalPlan::Distinct(Distinct::On(_)));
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+/// Limits over several partitions take the rows of the first ones, and not of those that happen to be ready.
+fn first_rows(plan: Arc<dyn ExecutionPlan>) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+    let replaced = plan.transform_up(|node| {
+        let Some(coalesce) = node.downcast_ref::<CoalescePartitionsExec>() else { return Ok(Transformed::no(node)) };
+        let Some(rows) = coalesce.fetch() else { return Ok(Transformed::no(node)) };
+        let all = Arc::new(ConcatExec::new(Arc::clone(coalesce.input())));
+        Ok(Transformed::yes(Arc::new(GlobalLimitExec::new(all, 0, Some(rows))) as Arc<dyn ExecutionPlan>))
+    });
+    replaced.data()
 }
 
 /// The plan's columns must be the ones that the relation promises, up to metadata and nullability.

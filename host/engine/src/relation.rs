@@ -1,5 +1,6 @@
 //! What input, operations and sink hand to one another while a job is planned.
 
+use crate::cache::{CacheScope, Release};
 use crate::lambda::{Came, Found, Lambdas, Wanted};
 use crate::letters::{Ledger, Tolerance};
 use crate::node::Kernel;
@@ -13,8 +14,8 @@ use datafusion::dataframe::DataFrame;
 use datafusion::execution::session_state::SessionState;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 /// Elements and the plan that makes them.
@@ -75,6 +76,8 @@ pub(crate) struct PlanContext {
     pub(crate) run: Arc<CurrentRun>,
     /// Where samples are computed.
     pub(crate) cpu: tokio::runtime::Handle,
+    cache: OnceLock<CacheScope>,
+    releases: Mutex<BTreeSet<Release>>,
     plugins: Mutex<BTreeMap<String, String>>,
     grants: Mutex<Grants>,
     samples: Mutex<Samples>,
@@ -142,7 +145,33 @@ impl PlanContext {
         let samples = Mutex::new(Samples { found, ..Samples::default() });
         let (plugins, grants, run, uses) = (Mutex::new(plugins), Mutex::new(grants), Arc::default(), Mutex::default());
         let tolerance = Mutex::default();
-        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, plugins, grants, samples, uses, tolerance }
+        let (cache, releases) = (OnceLock::new(), Mutex::default());
+        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, cache, releases, plugins, grants, samples, uses, tolerance }
+    }
+
+    /// Says what rows of this job are known by. Once for a job.
+    pub(crate) fn set_cache(&self, scope: CacheScope) {
+        let _is_first = self.cache.set(scope).is_ok();
+    }
+
+    /// Where rows are kept; none where nothing of this job can be.
+    pub(crate) fn cache(&self) -> Option<&CacheScope> {
+        self.cache.get()
+    }
+
+    /// Notes that rows are to be let go.
+    pub(crate) fn release(&self, what: Release) {
+        self.releases.lock().insert(what);
+    }
+
+    /// Which rows are to be let go.
+    pub(crate) fn take_releases(&self) -> BTreeSet<Release> {
+        std::mem::take(&mut self.releases.lock())
+    }
+
+    /// What references to plugins mean, as far as they were asked for.
+    pub(crate) fn known_plugins(&self) -> BTreeMap<String, String> {
+        self.plugins.lock().clone()
     }
 
     /// What a sample decided; none where it was not taken yet.

@@ -110,6 +110,7 @@ pub(crate) const fn extension(format: FileFormat) -> &'static str {
         FileFormat::Text => "txt",
         FileFormat::Parquet => "parquet",
         FileFormat::Arrow => "arrow",
+        FileFormat::Avro => "avro",
     }
 }
 

@@ -6,10 +6,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
 
+#[path = "operations/deep.rs"]
+mod deep;
 #[path = "support/interpreted.rs"]
 mod interpreted;
 #[path = "support/fixture.rs"]
 mod support;
+#[path = "operations/tpch.rs"]
+mod tpch;
 
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

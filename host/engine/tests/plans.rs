@@ -165,3 +165,65 @@ fn a_failure_while_running_points_to_its_operation() {
     assert_eq!(failure.code.as_str(), "lambda.threw");
     assert_eq!(failure.pointer.as_deref(), Some("/operations/1/function"));
 }
+
+#[test]
+fn what_footers_say_is_not_read() {
+    let fixture = Fixture::new();
+    let path = rows(&fixture);
+    let ask = |sql: &str| json!({"sql": sql, "tables": {"t": {"source": {"type": "parquet", "path": path}}, "u": {"source": {"type": "parquet", "path": path}}}});
+    let plan = |sql: &str| fixture.plan(&ask(sql), 2).unwrap().explain();
+    let known = "SELECT count(*) AS n, min(id) AS least, max(key) AS most FROM t";
+    assert!(!plan(known).contains("DataSourceExec"), "{}", plan(known));
+    assert_eq!(fixture.run(&ask(known), 2).unwrap(), json!([{"n": ROWS, "least": 0, "most": 999}]));
+    // Writers leave NaN out of the extremes of fractions.
+    assert!(plan("SELECT max(price) FROM t").contains("DataSourceExec"));
+    // The small side of a join is held in memory, on whichever side it is written.
+    for sql in ["SELECT t.id FROM t JOIN u ON t.id = u.key WHERE u.id < 10", "SELECT t.id FROM u JOIN t ON t.id = u.key WHERE u.id < 10"] {
+        assert!(plan(sql).contains("CollectLeft"), "{}", plan(sql));
+    }
+    // Row groups whose extremes do not fit are left out, and what is left out of an answer is right.
+    let some = "SELECT count(*) AS n FROM t WHERE id BETWEEN 12000 AND 12009 AND name > 'name 012005'";
+    assert_eq!(fixture.run(&ask(some), 2).unwrap(), json!([{"n": 4}]));
+}
+
+#[test]
+fn a_file_that_changes_between_two_jobs_is_read_anew() {
+    let fixture = Fixture::new();
+    let path = rows(&fixture);
+    let ask = json!({"sql": "SELECT count(*) AS n, sum(key) AS s FROM t", "tables": {"t": {"source": {"type": "parquet", "path": path}}}});
+    let before = fixture.run(&ask, 2).unwrap();
+    assert_eq!(before[0]["n"], json!(ROWS));
+    let planned = fixture.plan(&ask, 2).unwrap();
+    let schema = Arc::new(Schema::new(vec![Field::new("key", DataType::Int64, true)]));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(Int64Array::from_iter_values([7, 8]))]).unwrap();
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), schema, None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    assert_eq!(fixture.run(&ask, 2).unwrap(), json!([{"n": 2, "s": 15}]));
+    // A job that was planned over the old file does not read the new one.
+    let failure = fixture.run_planned(&planned).unwrap_err();
+    assert_eq!(failure.code.as_str(), "data.invalid", "{failure:?}");
+}
+
+#[test]
+fn a_million_groups_spill() {
+    const KEYS: i64 = 1_000_000;
+    // The rows alone are three times the memory, and the groups' keys and sums more than twice.
+    let fixture = Fixture::with_memory(24 << 20);
+    let path = fixture.files.path().join("keys.parquet");
+    let schema = Arc::new(Schema::new(vec![Field::new("k", DataType::Int64, false), Field::new("x", DataType::Int64, false)]));
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), Arc::clone(&schema), None).unwrap();
+    for round in 0..3 {
+        for start in (0..KEYS).step_by(100_000) {
+            let keys = Int64Array::from_iter_values((start..start + 100_000).map(|row| row * 7919 % KEYS));
+            let values = Int64Array::from_iter_values((start..start + 100_000).map(|row| (row * 7919 % KEYS) * 10 + round));
+            writer.write(&RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(keys), Arc::new(values)]).unwrap()).unwrap();
+        }
+    }
+    writer.close().unwrap();
+    let sql = "SELECT count(*) AS keys, sum(n) AS rows, sum(CASE WHEN s = 30 * k + 3 AND n = 3 AND least = 10 * k THEN 1 ELSE 0 END) AS right_ones
+               FROM (SELECT k, count(*) AS n, sum(x) AS s, min(x) AS least FROM t GROUP BY k)";
+    let ask = json!({"sql": sql, "tables": {"t": {"source": {"type": "parquet", "path": path}}}});
+    assert_eq!(fixture.run(&ask, 2).unwrap(), json!([{"keys": KEYS, "rows": 3 * KEYS, "right_ones": KEYS}]));
+    assert!(fixture.spills(&ask, 2) > 0, "nothing was spilled: the test shows nothing");
+}

@@ -227,3 +227,93 @@ fn rows_that_fail_or_trap_are_left_out() {
     let failure = fixture.run(&job(json!(data), shout), 2).unwrap_err();
     assert_eq!(failure.blame(), azora_spec::Blame::Plugin);
 }
+
+#[test]
+fn an_aggregate_in_sql_is_what_it_is_natively() {
+    let fixture = textkit();
+    let data: Vec<Value> = pairs(5_000, 37).map(|(key, x)| json!({"k": key, "x": x})).collect();
+    let check = |sql: &str| {
+        for partitions in [1, 3, 16] {
+            let rows = fixture.run(&json!({"data": data, "sql": sql}), partitions).unwrap_or_else(|failure| panic!("{sql}: {failure:?}"));
+            let answer: Vec<Value> = rows.as_array().unwrap().iter().map(|row| json!([row["k"], row["m"]])).collect();
+            check_means(&json!(answer), 5_000, 37);
+        }
+    };
+    check("SELECT k, textkit.geometric_mean(x) AS m FROM input GROUP BY k ORDER BY k");
+    check("CREATE FUNCTION gm USING 'textkit@1.0.0' FUNCTION 'geometric_mean'; SELECT k, gm(x) AS m FROM input GROUP BY k ORDER BY k");
+    check("SELECT DISTINCT k, textkit.geometric_mean(x) OVER (PARTITION BY k) AS m FROM input ORDER BY k");
+    let four = json!({"data": [{"x": 2}, {"x": 8}, {"x": null}], "sql": "SELECT textkit.geometric_mean(x) AS m, textkit.geometric_mean(x) FILTER (WHERE x > 3) AS n FROM input"});
+    assert!(is_close(&json!([[4.0, 8.0]]), &json!([fixture.run(&four, 2).unwrap()[0].as_object().unwrap().values().collect::<Vec<_>>()])));
+    let wrong = |sql: &str, code: &str, part: &str| {
+        let failure = fixture.run(&json!({"data": data, "sql": sql}), 2).unwrap_err();
+        let text = format!("{} {}", failure.message, failure.hint.clone().unwrap_or_default());
+        assert_eq!(failure.code.as_str(), code, "{sql}: {failure:?}");
+        assert!(text.contains(part), "{text}");
+    };
+    wrong("SELECT textkit.geometric_men(x) FROM input", "plugin.function_unknown", "geometric_mean");
+    wrong("SELECT textkit.geometric_mean('a') FROM input", "sql.type", "Float64");
+    // A name that is not there is blamed, not the aggregate before it.
+    wrong("SELECT k, textkit.geometric_mean(x) AS m, nothing FROM input GROUP BY k", "column.unknown", "nothing");
+    wrong("SELECT textkit.geometric_mean(x - 100) FROM input", "plugin.failed", "");
+}
+
+#[test]
+fn an_aggregate_in_sql_spills() {
+    const ROWS: i64 = 300_000;
+    const KEYS: i64 = 120_000;
+    let fixture = Fixture::with_plugin_and_memory(guest("textkit"), 16 << 20);
+    let path = fixture.files.path().join("pairs.parquet");
+    let schema = Arc::new(Schema::new(vec![Field::new("k", DataType::Int64, false), Field::new("x", DataType::Float64, false)]));
+    let (keys, values): (Vec<i64>, Vec<f64>) = pairs(ROWS, KEYS).unzip();
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(Int64Array::from(keys)), Arc::new(Float64Array::from(values))]);
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), schema, None).unwrap();
+    writer.write(&batch.unwrap()).unwrap();
+    writer.close().unwrap();
+    let sql = "SELECT count(*) AS keys, sum(ln(m)) AS logs FROM (SELECT k, textkit.geometric_mean(x) AS m FROM t GROUP BY k)";
+    let request = json!({"sql": sql, "tables": {"t": {"source": {"type": "parquet", "path": path}}}});
+    let expect: f64 = geometric_means(ROWS, KEYS).values().map(|mean| mean.ln()).sum();
+    let answer = fixture.run(&request, 2).unwrap();
+    assert_eq!(answer[0]["keys"], json!(KEYS));
+    let logs = answer[0]["logs"].as_f64().unwrap();
+    assert!((logs - expect).abs() < 1e-6 * expect.abs(), "{logs} is not {expect}");
+    assert!(fixture.spills(&request, 2) > 0, "nothing was spilled: the test shows nothing");
+}
+
+#[test]
+fn functions_that_make_rows_stand_in_from() {
+    let fixture = textkit();
+    let lines = json!([{"id": 1, "line": "to be"}, {"id": 2, "line": "or NOT to"}]);
+    let check = |sql: &str, expect: Value| {
+        for partitions in [1, 3] {
+            let answer = fixture.run(&json!({"data": lines, "sql": sql}), partitions);
+            assert_eq!(answer, Ok(expect.clone()), "{sql}, {partitions} partitions");
+        }
+    };
+    let tokens = fixture.run(&json!({"data": [], "sql": "SELECT * FROM textkit.tokens('to be or')"}), 1).unwrap();
+    let column = tokens[0].as_object().unwrap().keys().next().unwrap().clone();
+    assert_eq!(tokens.as_array().unwrap().len(), 3);
+    check(
+        &format!(
+            "SELECT \"{column}\" AS word, count(*) AS n FROM textkit.tokens((SELECT line FROM input WHERE id > 0)) GROUP BY 1 ORDER BY n DESC, word LIMIT 2"
+        ),
+        json!([{"word": "to", "n": 2}, {"word": "be", "n": 1}]),
+    );
+    check(
+        "CREATE FUNCTION words USING 'textkit' FUNCTION 'tokens'; SELECT count(*) AS n FROM words((SELECT line FROM input)) AS w",
+        json!([{"n": 5}]),
+    );
+    check("SELECT count(*) AS n FROM textkit.clean((SELECT line FROM input))", json!([{"n": 2}]));
+    check("SELECT longest FROM textkit.profile((SELECT line FROM input)) ORDER BY longest", json!([{"longest": "NOT"}, {"longest": "to"}]));
+    let wrong = |sql: &str, code: &str, part: &str| {
+        let failure = fixture.run(&json!({"data": lines, "sql": sql}), 2).unwrap_err();
+        let text = format!("{} {}", failure.message, failure.hint.clone().unwrap_or_default());
+        assert_eq!((failure.code.as_str(), failure.pointer.as_deref()), (code, Some("/sql")), "{sql}: {failure:?}");
+        assert!(text.contains(part), "{text}");
+    };
+    wrong("SELECT * FROM textkit.tokns((SELECT line FROM input))", "plugin.function_unknown", "tokens");
+    wrong("SELECT textkit.tokens(line) FROM input", "sql.invalid", "FROM");
+    wrong("SELECT * FROM textkit.geometric_mean((SELECT id FROM input))", "sql.invalid", "SELECT");
+    wrong("SELECT * FROM textkit.tokens((SELECT id FROM input))", "plugin.refused", "Utf8");
+    wrong("SELECT * FROM textkit.tokens((SELECT id, line FROM input))", "operation.invalid", "takes 1 columns");
+    wrong("SELECT * FROM nowhere.tokens('a')", "plugin.unknown", "nowhere");
+}

@@ -36,7 +36,7 @@ pub struct Handle {
 /// # Errors
 /// None today; what a later version must check before it starts would be one.
 pub async fn start(options: Options, store: Store, catalog: Catalog, engine: Engine, sandbox: Sandbox) -> Result<Handle, Failure> {
-    let shared = Arc::new(Shared::new(options, store, catalog, engine, sandbox));
+    let shared = Arc::new(Shared::new(options, store, catalog, engine, sandbox)?);
     let recovering = Arc::clone(&shared);
     // Rows and pins are read from the disk.
     blocking(move || recovering.clear_orphans()).await?;
@@ -249,6 +249,18 @@ impl Handle {
     /// [`azora_spec::Code::DatasetUnknown`].
     pub async fn delete_dataset(&self, name: &DatasetName) -> Result<(), Failure> {
         self.shared.delete_dataset(name).await
+    }
+
+    /// The rows that `cache` and `persist` keep.
+    #[must_use]
+    pub fn cache(&self) -> azora_engine::CacheView {
+        self.shared.engine.cache()
+    }
+
+    /// Lets go of kept rows by their id or name, or of all, and answers how many sets of them there were.
+    #[must_use]
+    pub fn clear_cache(&self, which: Option<&str>) -> usize {
+        self.shared.engine.clear_cache(which)
     }
 
     /// Opens a context in place of the one that is open.

@@ -159,12 +159,12 @@ impl Shared {
         }
     }
 
-    /// The request as it was submitted.
+    /// The request as it was submitted, without secrets.
     pub(crate) fn request(&self, id: JobId) -> Result<Value, Failure> {
         let row = self.store.job(id).ok_or(Error::JobUnknown(id))?;
         let text = self.store.request(&row)?.ok_or(Error::NoResult(id, "its request was not kept, because its caller waited for it"))?;
-        let record: Value = serde_json::from_str(&text).map_err(|_| Error::RecordDamaged)?;
-        Ok(float::thaw(record.get("body").cloned().unwrap_or_default()))
+        let record = self.seal.open(id, &text)?;
+        Ok(self.masked(float::thaw(record.get("body").cloned().unwrap_or_default())))
     }
 }
 

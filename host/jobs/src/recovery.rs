@@ -90,7 +90,7 @@ impl Shared {
         let (shared_store, read_row) = (self.store.clone(), row.clone());
         let (request, pins) = blocking(move || (shared_store.request(&read_row), shared_store.pins(&read_row))).await?;
         let request = request?.ok_or(Error::RecordDamaged)?;
-        let spec = self.spec_of(&request)?;
+        let spec = self.spec_of(live.id, &request)?;
         let pins = pins?.map(|text| Pins::from_json(&text)).transpose()?;
         let planned = self.engine.plan(&spec, &context_options(&live.context), pins.as_ref()).await?;
         *live.uses.lock() = Uses::of(&planned, &spec)?;
@@ -103,8 +103,8 @@ impl Shared {
         Ok((spec, planned))
     }
 
-    fn spec_of(&self, request: &str) -> Result<JobSpec, Failure> {
-        let record: Value = serde_json::from_str(request).map_err(|_| Error::RecordDamaged)?;
+    fn spec_of(&self, job: JobId, request: &str) -> Result<JobSpec, Failure> {
+        let record: Value = self.seal.open(job, request)?;
         let body = float::thaw(record.get("body").cloned().ok_or(Error::RecordDamaged)?);
         match record.get("from").and_then(Value::as_str) {
             Some(from) if from == Origin::Request.as_str() => (self.options.decode)(&body),

@@ -6,6 +6,7 @@ use crate::datasets::Retired;
 use crate::error::Error;
 use crate::live::Live;
 use crate::options::Options;
+use crate::seal::Seal;
 use crate::turns::Turns;
 use azora_engine::Engine;
 use azora_sandbox::Sandbox;
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) retired: Retired,
     /// Number of the next commit of a dataset.
     pub(crate) ordinal: AtomicU64,
+    /// Keeps the secrets of recorded requests.
+    pub(crate) seal: Seal,
     /// One permit per job that may be alive.
     pub(crate) places: Arc<Semaphore>,
     /// Who may run.
@@ -59,9 +62,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(options: Options, store: Store, catalog: Catalog, engine: Engine, sandbox: Sandbox) -> Self {
+    pub(crate) fn new(options: Options, store: Store, catalog: Catalog, engine: Engine, sandbox: Sandbox) -> Result<Self, Failure> {
         let stripes = || (0..STRIPES).map(|_| Arc::default()).collect();
-        Self {
+        let seal = Seal::of(store.data_dir())?;
+        Ok(Self {
+            seal,
             places: Arc::new(Semaphore::new(options.queue_max + options.running_max)),
             turns: Turns::new(options.running_max),
             uploads: Arc::new(Semaphore::new(options.uploads_max)),
@@ -82,7 +87,7 @@ impl Shared {
             catalog,
             engine,
             sandbox,
-        }
+        })
     }
 
     /// A place among the jobs that have not ended, or a refusal.

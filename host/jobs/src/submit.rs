@@ -167,7 +167,7 @@ impl Shared {
             None
         } else {
             let body = json!({"from": incoming.origin.as_str(), "body": float::freeze(&incoming.body)});
-            Some(keep(&self.store, live.id, "request", body.to_string()).await?)
+            Some(keep(&self.store, live.id, "request", self.seal.seal(live.id, &body)?).await?)
         };
         let pins = keep(&self.store, live.id, "pins", planned.pins().to_json()?).await?;
         let (job, at_ms) = (live.id, live.accepted_at_ms);

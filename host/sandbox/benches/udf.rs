@@ -4,7 +4,7 @@
 //! `cargo xtask guests` makes the component of `examples/transform-rust`, whose functions these are.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that cannot start has nothing to say")]
 
-use arrow::array::{ArrayRef, AsArray as _, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::Float64Type;
 use azora_sandbox::{CompilerCommand, Component, Options, Sandbox};
 use azora_spec::limits::GuestLimits;

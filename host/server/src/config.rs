@@ -41,6 +41,10 @@ pub struct Config {
     pub threads: usize,
     /// Memory of the operators of a context that does not say, in bytes.
     pub memory_bytes: usize,
+    /// Memory of the rows that `cache` and `persist` keep, in bytes.
+    pub cache_memory_bytes: usize,
+    /// Disk space of those rows, in bytes.
+    pub cache_disk_bytes: usize,
     /// Jobs that run at the same time.
     pub running_jobs_max: usize,
     /// Jobs that wait for a runner.
@@ -111,6 +115,8 @@ impl Config {
             layers.read("threads", &threads_default().to_string(), "a number from 1 to 1024", |text| value::between(text, 1, 1024))?;
         let memory_bytes =
             layers.read("memory", "2g", value::BYTES, |text| value::bytes(text).filter(|bytes| *bytes >= MEMORY_BYTES_MIN))?;
+        let cache_memory_bytes = layers.read("cache_memory", "256m", value::BYTES, value::bytes)?;
+        let cache_disk_bytes = layers.read("cache_disk", "4g", value::BYTES, value::bytes)?;
         let positive = |text: &str| value::between(text, 1, 1_000_000);
         let running_jobs_max = layers.read("running_jobs", &RUNNING_JOBS_MAX.to_string(), value::POSITIVE, positive)?;
         let queue_jobs_max = layers.read("queued_jobs", &QUEUE_JOBS_MAX.to_string(), value::POSITIVE, positive)?;
@@ -142,6 +148,8 @@ impl Config {
             file_roots,
             threads,
             memory_bytes,
+            cache_memory_bytes,
+            cache_disk_bytes,
             running_jobs_max,
             queue_jobs_max,
             json_bytes_max,

@@ -16,6 +16,9 @@ pub fn init(config: &Config) -> Result<()> {
         value: config.log_filter.clone(),
         expected: "a filter such as info or azora_jobs=debug".to_owned(),
     })?;
+    // These write whole requests at their most talkative, tokens and all.
+    let quiet = ["tungstenite=info", "tokio_tungstenite=info"].into_iter().filter_map(|directive| directive.parse().ok());
+    let filter = quiet.fold(filter, EnvFilter::add_directive);
     let lines = fmt().with_env_filter(filter).with_writer(stderr);
     let is_first = match config.log_format {
         LogFormat::Text => lines.with_ansi(stderr().is_terminal()).try_init(),

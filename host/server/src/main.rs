@@ -75,6 +75,12 @@ struct Settings {
     /// Memory of operators, such as 2g; beyond it they spill [AZORA_MEMORY, 2g]
     #[arg(long)]
     memory: Option<String>,
+    /// Memory of rows that cache and persist keep [AZORA_CACHE_MEMORY, 256m]
+    #[arg(long)]
+    cache_memory: Option<String>,
+    /// Disk space of those rows [AZORA_CACHE_DISK, 4g]
+    #[arg(long)]
+    cache_disk: Option<String>,
     /// Jobs that run at the same time [AZORA_RUNNING_JOBS]
     #[arg(long)]
     running_jobs: Option<String>,
@@ -122,6 +128,8 @@ impl Settings {
         put("file_roots", (!self.file_roots.is_empty()).then(|| self.file_roots.join(":")));
         put("threads", self.threads);
         put("memory", self.memory);
+        put("cache_memory", self.cache_memory);
+        put("cache_disk", self.cache_disk);
         put("running_jobs", self.running_jobs);
         put("queued_jobs", self.queued_jobs);
         put("json_body", self.json_body);

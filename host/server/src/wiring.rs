@@ -69,6 +69,8 @@ fn engine(config: &Config, data_dir: &Path, roots: Vec<PathBuf>, parts: (Sandbox
     options.roots = roots;
     options.threads = config.threads;
     options.memory_bytes = config.memory_bytes;
+    options.cache_memory_bytes = config.cache_memory_bytes as u64;
+    options.cache_disk_bytes = config.cache_disk_bytes as u64;
     Engine::new(options, sandbox, registry, Arc::new(catalog)).map_err(|failure| part("the engine", failure))
 }
 

@@ -42,6 +42,8 @@ pub struct Query {
     pub params: Params,
     /// Functions that the query may call, by name.
     pub functions: BTreeMap<String, Function>,
+    /// Tables besides datasets and files, by name.
+    pub tables: BTreeMap<DatasetName, Input>,
 }
 
 /// Parameters of a query.

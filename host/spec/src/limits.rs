@@ -28,13 +28,17 @@ pub const SQL_BYTES_MAX: usize = 1 << 20;
 /// Deepest nesting of brackets and `CASE` in SQL; counted before parsing.
 pub const SQL_DEPTH_MAX: usize = 64;
 /// Most operators one upon the other in a SQL expression; counted before parsing.
-pub const SQL_CHAIN_MAX: usize = 100;
+pub const SQL_CHAIN_MAX: usize = 500;
+/// Most places of all operators of a SQL text in their chains, added up: what planning takes grows with it.
+pub const SQL_CHAIN_SUM_MAX: usize = 1_000_000;
 /// Most set operations in a SQL statement.
 pub const SQL_UNIONS_MAX: usize = 200;
 /// Most joins in a SQL statement, and in a frame.
 pub const SQL_JOINS_MAX: usize = 64;
 /// Most parameters of a query, and most functions that a job or a context names.
 pub const SQL_NAMES_MAX: usize = 1000;
+/// Most tables that a query's request names beside datasets and files.
+pub const SQL_TABLES_MAX: usize = 64;
 /// Longest dataset name.
 pub const DATASET_NAME_BYTES_MAX: usize = 128;
 /// Longest plugin name.

@@ -48,6 +48,8 @@ pub enum FileFormat {
     Parquet,
     /// Arrow IPC stream or file.
     Arrow,
+    /// Avro object container file.
+    Avro,
 }
 
 impl FileFormat {
@@ -61,6 +63,7 @@ impl FileFormat {
             Self::Text => "text",
             Self::Parquet => "parquet",
             Self::Arrow => "arrow",
+            Self::Avro => "avro",
         }
     }
 
@@ -76,8 +79,9 @@ impl FileFormat {
             "text" | "txt" => Ok(Self::Text),
             "parquet" => Ok(Self::Parquet),
             "arrow" | "ipc" => Ok(Self::Arrow),
+            "avro" => Ok(Self::Avro),
             _ => Err(Failure::new(Code::RequestField, format!("unknown format '{}'", text.escape_debug()))
-                .hint("formats are json, ndjson, csv, text, parquet and arrow")),
+                .hint("formats are json, ndjson, csv, text, parquet, arrow and avro")),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! there, is asked by the engines.
 
 mod address;
+pub(crate) mod document;
 mod fields;
 pub(crate) mod file;
 
@@ -109,6 +110,8 @@ pub(crate) struct Connection {
     pub(crate) authority: Option<String>,
     pub(crate) connect_time: Duration,
     pub(crate) statement_time: Duration,
+    /// Of MongoDB: the database in which the user is kept.
+    pub(crate) auth_source: Option<String>,
 }
 
 /// What is read.
@@ -164,7 +167,7 @@ const OTHERS: &[&str] = &["parallelism", "batchSize", "enableStreaming", "databa
 pub(crate) fn connection(config: &Map<String, Value>, engine: Engine, secrets: &Secrets) -> Result<Connection, Failure> {
     let mut fields = Fields::connection(config)?;
     let parts = match fields.secret("url", secrets)? {
-        Some(url) => address::parse(url.expose()).map_err(|reason| fields.wrong("url", reason))?,
+        Some(url) => address::parse(url.expose(), engine).map_err(|reason| fields.wrong("url", reason))?,
         None => address::Address::default(),
     };
     let host = fields.text("host")?.map(str::to_owned).or(parts.host).unwrap_or_else(|| "localhost".to_owned());
@@ -172,10 +175,24 @@ pub(crate) fn connection(config: &Map<String, Value>, engine: Engine, secrets: &
         return Err(fields.wrong("host", "a host is a name or an address; sockets of this machine are not reached"));
     }
     let port = fields.number("port", 1, u64::from(u16::MAX))?.and_then(|port| u16::try_from(port).ok());
+    let is_document = engine == Engine::MongoDb;
     let user = fields.one_of(&["user", "username"])?.map(str::to_owned).or(parts.user);
+    let user = user.or_else(|| is_document.then(String::new)).ok_or_else(|| fields.missing("user"))?;
     let password = fields.secret("password", secrets)?.or(parts.password);
+    // Where nothing else is said, MongoDB's users are kept in the database that the URL names.
+    let told = if is_document { fields.text("authSource")?.map(str::to_owned) } else { None };
+    let auth_source = told.or(parts.auth_source).or_else(|| parts.database.clone());
     let database = fields.one_of(&["database", "db", "dbname"])?.map(str::to_owned).or(parts.database);
+    let database = match database {
+        None if is_document => Fields::top(config).name("database")?.map(str::to_owned),
+        other => other,
+    };
     let tls = match fields.text("tls")?.or(parts.tls.as_deref()) {
+        // Its servers speak either the one or the other on a port.
+        None if is_document => Tls::Disable,
+        Some("prefer") if is_document => {
+            return Err(fields.wrong("tls", "a connection to MongoDB is encrypted or not: tls is 'disable' or 'require'"));
+        }
         None | Some("prefer") => Tls::Prefer,
         Some("disable") => Tls::Disable,
         Some("require" | "verify-full") => Tls::Require,
@@ -184,13 +201,14 @@ pub(crate) fn connection(config: &Map<String, Value>, engine: Engine, secrets: &
     let connection = Connection {
         host,
         port: port.or(parts.port).unwrap_or(engine.port()),
-        user: user.ok_or_else(|| fields.missing("user"))?,
+        user,
         password,
         database: database.ok_or_else(|| fields.missing("database"))?,
         tls,
         authority: fields.text("caCertificate")?.map(str::to_owned),
         connect_time: fields.duration("connectTimeoutMs", CONNECT_MAX)?.unwrap_or(CONNECT_DEFAULT),
         statement_time: fields.duration("statementTimeoutMs", STATEMENT_MAX)?.unwrap_or(STATEMENT_DEFAULT),
+        auth_source,
     };
     fields.finish()?;
     Ok(connection)
@@ -228,21 +246,27 @@ pub(crate) fn writing(config: &Map<String, Value>, more: &[&str]) -> Result<Writ
     fields.skip(more);
     let schema = fields.name("schema")?;
     let table = fields.name("table")?.ok_or_else(|| fields.missing("table"))?;
+    let (mode, keys) = mode(&mut fields)?;
+    let writing = Writing { table: Table::new(schema, table), mode, keys, create: fields.flag("create")?.unwrap_or(false) };
+    fields.finish()?;
+    Ok(writing)
+}
+
+/// What becomes of rows that are there, and the columns by which they are found.
+fn mode(fields: &mut Fields<'_>) -> Result<(Mode, Vec<String>), Failure> {
     let keys = fields.names("keys")?;
     let mode = match fields.text("mode")? {
         None if !keys.is_empty() => Mode::Upsert,
         None | Some("append" | "insert") => Mode::Append,
         Some("upsert") => Mode::Upsert,
-        Some("overwrite") => Mode::Overwrite,
-        Some(_) => return Err(fields.wrong("mode", "mode is 'append' (or 'insert'), 'upsert' or 'overwrite'")),
+        Some("overwrite" | "replace") => Mode::Overwrite,
+        Some(_) => return Err(fields.wrong("mode", "mode is 'append' (or 'insert'), 'upsert' or 'overwrite' (or 'replace')")),
     };
     if (mode == Mode::Upsert) == keys.is_empty() {
         let message = if keys.is_empty() { "an upsert needs the columns of a unique key" } else { "only an upsert has keys" };
         return Err(fields.wrong("keys", message));
     }
-    let writing = Writing { table: Table::new(schema, table), mode, keys, create: fields.flag("create")?.unwrap_or(false) };
-    fields.finish()?;
-    Ok(writing)
+    Ok((mode, keys))
 }
 
 /// Columns and their types as a request tells them in a member.

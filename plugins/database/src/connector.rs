@@ -2,6 +2,7 @@
 
 use crate::config::{self, Connection, Engine, What};
 use crate::dial;
+use crate::document::{self, MongoSink, MongoSource};
 use crate::error::Site;
 use crate::mysql::{self, MySqlSink, MySqlSource};
 use crate::postgres::{self, PostgresSink, PostgresSource};
@@ -32,7 +33,7 @@ pub fn connectors(setup: &Setup, files: &Files) -> Vec<Arc<dyn Connector>> {
         let (setup, roots, staging) = (setup.clone(), roots.clone(), staging.clone());
         Arc::new(Database { engine, setup, roots, staging }) as Arc<dyn Connector>
     };
-    vec![one(None), one(Some(Engine::Postgres)), one(Some(Engine::MySql)), one(Some(Engine::Sqlite))]
+    vec![one(None), one(Some(Engine::Postgres)), one(Some(Engine::MySql)), one(Some(Engine::Sqlite)), one(Some(Engine::MongoDb))]
 }
 
 #[derive(Debug)]
@@ -72,6 +73,11 @@ impl Database {
         Ok(mysql::Server { site, connection, addresses })
     }
 
+    async fn mongodb(&self, config: &Map<String, Value>) -> Result<document::Server, Failure> {
+        let (site, connection, addresses) = self.place(Engine::MongoDb, config).await?;
+        Ok(document::Server { site, connection, addresses })
+    }
+
     fn sqlite(&self, config: &Map<String, Value>) -> Result<sqlite::Server, Failure> {
         let place = config::file::place(config)?;
         let site = Site::new(Engine::Sqlite.product(), &place.path);
@@ -89,7 +95,13 @@ impl Database {
                 config::file::types(config)?;
                 config::file::MEMBERS
             }
-            other => return Err(absent(other)),
+            Engine::MongoDb => {
+                config::connection(config, Engine::MongoDb, &self.setup.secrets)?;
+                return match half {
+                    Half::Source => config::document::reading(config).map(|_| ()),
+                    Half::Sink => config::document::writing(config).map(|_| ()),
+                };
+            }
         };
         match half {
             Half::Source => config::reading(config, more).map(|_| ()),
@@ -108,6 +120,7 @@ impl Connector for Database {
         match self.engine {
             Some(Engine::Postgres) => &["postgres"],
             Some(Engine::MySql) => &["mariadb"],
+            Some(Engine::MongoDb) => &["mongo"],
             _ => &[],
         }
     }
@@ -127,6 +140,9 @@ impl Connector for Database {
     fn label(&self, config: &Map<String, Value>) -> String {
         let Ok(engine) = self.engine(config) else { return "database://".to_owned() };
         let what = match config::reading(config, config::file::MEMBERS).map(|reading| reading.what) {
+            _ if engine == Engine::MongoDb => {
+                config.get("collection").and_then(Value::as_str).map(|name| format!("/{}", name.escape_debug())).unwrap_or_default()
+            }
             Ok(What::Table(table)) => format!("/{}", table.shown()),
             _ => String::new(),
         };
@@ -154,7 +170,10 @@ impl Connector for Database {
                 let reading = config::reading(config, config::file::MEMBERS)?;
                 Ok(Arc::new(SqliteSource::connect(self.sqlite(config)?, reading, config::file::types(config)?).await?))
             }
-            other => Err(absent(other)),
+            Engine::MongoDb => {
+                let reading = config::document::reading(config)?;
+                Ok(Arc::new(MongoSource::connect(&self.mongodb(config).await?, reading).await?))
+            }
         }
     }
 
@@ -172,13 +191,10 @@ impl Connector for Database {
                 let writing = config::writing(config, config::file::MEMBERS)?;
                 Ok(Arc::new(SqliteSink::new(self.sqlite(config)?, writing, self.staging.clone())))
             }
-            other => Err(absent(other)),
+            Engine::MongoDb => {
+                let writing = config::document::writing(config)?;
+                Ok(Arc::new(MongoSink::new(self.mongodb(config).await?, writing)))
+            }
         }
     }
-}
-
-fn absent(engine: Engine) -> Failure {
-    Failure::new(Code::ConnectorConfig, format!("{} is not there yet", engine.product()))
-        .hint("databases are PostgreSQL, MySQL, MariaDB and SQLite")
-        .at("/databaseType")
 }

@@ -44,6 +44,9 @@ pub(crate) enum Error {
     /// Wrong user or password.
     #[error("{site} refused the user '{user}'")]
     Login { site: Site, user: String },
+    /// The user may not do this.
+    #[error("{site} does not allow the {what}: {reason}")]
+    Forbidden { site: Site, what: &'static str, reason: String },
     /// A database, schema, table, collection or column is not there.
     #[error("{site} has no {what} '{name}'")]
     Missing { site: Site, what: &'static str, name: String, pointer: &'static str },
@@ -91,6 +94,9 @@ impl From<Error> for Failure {
                 )
                 .at("/connection/tls"),
             Error::Login { .. } => Self::new(Code::ConnectorDenied, message).hint("check user and password").at("/connection/password"),
+            Error::Forbidden { .. } => {
+                Self::new(Code::ConnectorDenied, message).hint("check the user and what it may do").at("/connection")
+            }
             Error::Missing { pointer, .. } => Self::new(Code::ConnectorMissing, message).at(pointer),
             Error::Refused { pointer: "", .. } => Self::new(Code::ConnectorConfig, message),
             Error::Refused { pointer, .. } => Self::new(Code::ConnectorConfig, message).at(pointer),

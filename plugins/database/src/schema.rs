@@ -15,18 +15,26 @@ pub(crate) fn config(engine: Option<Engine>) -> Value {
         "columns": names,
         "filter": {"type": "string", "description": "a condition in SQL on the rows to read"},
         "partitionColumn": {"type": "string", "description": "a column of whole numbers, dates or timestamps to cut the rows by"},
-        "mode": {"enum": ["append", "insert", "upsert", "overwrite"], "description": "of a sink"},
+        "mode": {"enum": ["append", "insert", "upsert", "overwrite", "replace"], "description": "of a sink"},
         "keys": names,
         "create": {"type": "boolean", "description": "of a sink: make the table where it is not there"},
     });
     if let Some(map) = properties.as_object_mut() {
+        if engine == Some(Engine::MongoDb) {
+            for member in ["table", "schema", "partitionColumn"] {
+                map.remove(member);
+            }
+        }
+        if matches!(engine, None | Some(Engine::MongoDb)) {
+            documents(map, engine.is_none());
+        }
         if engine.is_none() {
-            let words = ["postgresql", "postgres", "mysql", "mariadb", "sqlite"];
+            let words = ["postgresql", "postgres", "mysql", "mariadb", "sqlite", "mongodb", "mongo"];
             map.insert("databaseType".to_owned(), json!({"enum": words, "default": "postgresql"}));
         }
         if matches!(engine, None | Some(Engine::Sqlite)) {
             map.insert("path".to_owned(), json!({"type": "string", "description": "of SQLite: the file below a configured root"}));
-            let about = "of SQLite: columns and their types, in place of the declared ones";
+            let about = "of SQLite and MongoDB: columns and their types, in place of those that are found";
             map.insert("types".to_owned(), json!({"type": "object", "additionalProperties": {"type": "string"}, "description": about}));
         }
         if engine == Some(Engine::Sqlite) {
@@ -34,6 +42,20 @@ pub(crate) fn config(engine: Option<Engine>) -> Value {
         }
     }
     json!({"type": "object", "properties": properties})
+}
+
+/// What collections of documents have beside or instead of what tables have.
+fn documents(map: &mut serde_json::Map<String, Value>, is_any: bool) {
+    let text = if is_any { "a SELECT to read instead of a table; of MongoDB: the same as filter" } else { "the same as filter" };
+    let document = |about: &str| json!({"type": ["object", "string"], "description": about});
+    map.insert("query".to_owned(), document(text));
+    let text =
+        if is_any { "a condition in SQL on the rows to read; of MongoDB: a document" } else { "which documents to read, in extended JSON" };
+    map.insert("filter".to_owned(), document(text));
+    map.insert("collection".to_owned(), json!({"type": "string", "description": "of MongoDB: a collection"}));
+    map.insert("database".to_owned(), json!({"type": "string", "description": "of MongoDB: the database, where the connection has none"}));
+    map.insert("projection".to_owned(), json!({"type": "object", "description": "of MongoDB: members to send or to leave out"}));
+    map.insert("types".to_owned(), json!({"type": "object", "additionalProperties": {"type": "string"}, "description": "columns and their types, in place of those that are found"}));
 }
 
 /// The `connection` of a database that is a file.
@@ -67,6 +89,7 @@ fn connection() -> Value {
                     "user": {"type": "string"},
                     "password": {"type": "string", "writeOnly": true},
                     "database": {"type": "string"},
+                    "authSource": {"type": "string", "description": "of MongoDB: the database in which the user is kept"},
                     "tls": {"enum": ["disable", "prefer", "require"], "default": "prefer"},
                     "caCertificate": {"type": "string", "description": "an authority's certificate in PEM"},
                     "connectTimeoutMs": {"type": "integer", "default": 10000, "maximum": 60000},

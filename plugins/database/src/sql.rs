@@ -3,6 +3,10 @@
 
 use crate::error::Error;
 use crate::source::{Bound, Part};
+use arrow::datatypes::Schema;
+use arrow::temporal_conversions::date32_to_datetime;
+use azora_connect::{Condition, Constant};
+use chrono::Datelike;
 
 /// Whose SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +38,28 @@ impl Dialect {
             Self::MySql => format!("'{}'", doubled.replace('\\', "\\\\")),
             Self::Postgres | Self::Sqlite => format!("'{doubled}'"),
         }
+    }
+
+    /// What of conditions the server may be asked to look at, as SQL: those whose constants `is_fit` lets through.
+    pub(crate) fn conditions(self, schema: &Schema, conditions: &[Condition], is_fit: impl Fn(&Condition) -> bool) -> Vec<String> {
+        let mut made = Vec::new();
+        for condition in conditions.iter().filter(|condition| is_fit(condition)) {
+            let Some(field) = schema.fields().get(condition.column) else { continue };
+            let value = match &condition.value {
+                Constant::Integer(number) => number.to_string(),
+                Constant::Text(text) if !text.contains('\0') => self.text(text),
+                Constant::Boolean(true) => "TRUE".to_owned(),
+                Constant::Boolean(false) => "FALSE".to_owned(),
+                Constant::Day(day) => match date32_to_datetime(*day) {
+                    // Years of four digits are written the same everywhere.
+                    Some(at) if (1000..=9999).contains(&at.year()) => format!("DATE '{}'", at.date()),
+                    _ => continue,
+                },
+                Constant::Text(_) => continue,
+            };
+            made.push(format!("{} {} {value}", self.name(field.name()), condition.compare.sql()));
+        }
+        made
     }
 
     /// A bound as a literal: numbers plain, so that the server compares numbers.

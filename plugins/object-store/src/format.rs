@@ -1,6 +1,5 @@
 //! The formats of objects and their compression. What each looks like in bytes is in the modules below.
 
-pub(crate) mod avro;
 pub(crate) mod csv;
 pub(crate) mod encode;
 pub(crate) mod inflate;

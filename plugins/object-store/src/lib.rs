@@ -10,7 +10,6 @@ mod config;
 mod connector;
 mod error;
 mod format;
-mod hive;
 mod listing;
 mod manifest;
 mod provider;

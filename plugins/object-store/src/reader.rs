@@ -1,18 +1,19 @@
 //! One split being read. A position counts records of the object, good and bad ones, or rows where there are no bad ones.
 
 use crate::error;
-use crate::format::avro::Batches;
 use crate::format::parquet::Groups;
 use crate::format::records::Records;
 use crate::format::{Format, csv};
-use crate::hive;
 use crate::source::{Part, Shared, values};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
+use azora_connect::avro::Batches;
+use azora_connect::hive;
 use azora_connect::json::Decoder;
 use azora_connect::{Outcome, Position, ReadRequest, Reader, rows_within};
 use azora_spec::Failure;
+use std::io::Cursor;
 use std::sync::Arc;
 
 /// Groups of rows that no file has more of.
@@ -35,7 +36,7 @@ enum Body {
     Lines(Box<Records>),
     Values(std::vec::IntoIter<Vec<u8>>),
     Parquet(Box<Groups>, Rest),
-    Avro(Box<Batches>, Rest),
+    Avro(Box<Batches<Cursor<Vec<u8>>>>, Rest),
 }
 
 /// The rest of a batch that was larger than asked for.
@@ -71,7 +72,7 @@ impl ObjectReader {
                 Body::Parquet(Box::new(Groups::open(ranges, wanted, groups, rows_skipped, request.batch_rows).await?), Rest::default())
             }
             Format::Avro => {
-                let batches = Batches::open(shared.document(&part.object).await?, request.batch_rows, &key)?;
+                let batches = Batches::open(Cursor::new(shared.document(&part.object).await?), request.batch_rows, &key)?;
                 Body::Avro(Box::new(batches), Rest::default())
             }
         };
@@ -100,7 +101,7 @@ impl ObjectReader {
             Body::Parquet(..) => self.at = skip,
             Body::Avro(batches, rest) => {
                 while self.at < skip {
-                    let Some(batch) = batches.next()? else { break };
+                    let Some(batch) = batches.next_batch()? else { break };
                     let passed = batch.num_rows().min(usize::try_from(skip - self.at).unwrap_or(usize::MAX));
                     self.at += passed as u64;
                     if passed < batch.num_rows() {
@@ -126,7 +127,7 @@ impl ObjectReader {
             }
             Body::Avro(batches, rest) => {
                 if rest.0.is_none() {
-                    rest.0 = batches.next()?.map(|batch| (batch, 0));
+                    rest.0 = batches.next_batch()?.map(|batch| (batch, 0));
                 }
                 let Some(batch) = rest.take(rows_max, bytes_max) else { return Ok(None) };
                 self.at += batch.num_rows() as u64;

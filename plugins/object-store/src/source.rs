@@ -6,8 +6,7 @@ use crate::error;
 use crate::format::inflate::Inflate;
 use crate::format::parquet::{self, Ranges};
 use crate::format::records::{Chunks, Records, document};
-use crate::format::{Compression, Format, avro, csv};
-use crate::hive;
+use crate::format::{Compression, Format, csv};
 use crate::listing::{self, Object};
 use crate::reader::ObjectReader;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -15,12 +14,14 @@ use async_trait::async_trait;
 use azora_connect::element::{ELEMENT_KEY, Element};
 use azora_connect::json::{self, SAMPLE_BYTES_MAX};
 use azora_connect::{Position, ReadRequest, Reader, Source, Split};
+use azora_connect::{avro, hive};
 use azora_spec::{Code, Failure};
 use futures::StreamExt;
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore};
 use serde::{Deserialize, Serialize};
 use serde_json::{Deserializer, Value};
+use std::io::Cursor;
 use std::sync::Arc;
 
 /// Objects that are looked at to find a schema.
@@ -142,7 +143,7 @@ impl Shared {
             Format::Text => Ok(Element::Object.schema(vec![Field::new("text", DataType::Utf8, true)])),
             Format::Parquet => Ok(parquet::footer(self.ranges(first)).await?.0),
             Format::Avro => {
-                let batches = avro::Batches::open(self.document(first).await?, 1, &first.key)?;
+                let batches = avro::Batches::open(Cursor::new(self.document(first).await?), 1, &first.key)?;
                 Ok(Arc::new(Schema::new(batches.schema().fields().clone())))
             }
             Format::Csv => self.csv_columns(first).await,

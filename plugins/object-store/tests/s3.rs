@@ -3,15 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use async_trait::async_trait;
 use azora_connect::conformance::{self, Expect, Promise, SinkCase, sample};
 use azora_connect::{Connector, Outcome, Policy, ReadRequest, Rejects, Secrets, Setup, Sink, Source, WriterId};
 use azora_services::S3;
 use azora_spec::{Code, Failure, JobId, OnError, Secret};
 use serde_json::{Map, Value, json};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn connector(setup: &Setup) -> Arc<dyn Connector> {
     azora_object_store::connectors(setup).into_iter().find(|connector| connector.name() == "s3").expect("s3")
@@ -80,6 +82,78 @@ async fn sources_of_every_format_conform() {
     write(&server, "all/csv", "csv", &flat).await;
     let read = source(&server, json!({"key": "all/csv/"})).await.expect("csv");
     conformance::source(&read, &Expect::of(&flat)).await.unwrap_or_else(|faults| panic!("csv: {faults}"));
+}
+
+/// Counts the bytes that a server sends, on the way to its client.
+struct Meter {
+    port: u16,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Meter {
+    fn before(server: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let meter = Self { port: listener.local_addr().expect("an address").port(), bytes: Arc::default() };
+        let bytes = Arc::clone(&meter.bytes);
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let upstream = TcpStream::connect(&server).expect("the server");
+                let (mut from, mut to) = (client.try_clone().expect("a handle"), upstream.try_clone().expect("a handle"));
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to).map(|_| to.shutdown(std::net::Shutdown::Write)));
+                let (mut from, mut to, bytes) = (upstream, client, Arc::clone(&bytes));
+                std::thread::spawn(move || {
+                    let mut buffer = vec![0; 64 << 10];
+                    while let Ok(read @ 1..) = from.read(&mut buffer) {
+                        bytes.fetch_add(read as u64, Ordering::Relaxed);
+                        if to.write_all(&buffer[..read]).is_err() {
+                            return;
+                        }
+                    }
+                    to.shutdown(std::net::Shutdown::Both).ok();
+                });
+            }
+        });
+        meter
+    }
+
+    /// What was sent since the last time.
+    fn take(&self) -> u64 {
+        self.bytes.swap(0, Ordering::Relaxed)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_parquet_only_the_wanted_columns_are_fetched() {
+    let server = S3::start().expect("a server");
+    let rows = 40_000;
+    // Texts that do not compress beside small numbers.
+    let random = |row: u64| (0..20).map(|at| format!("{:x}", (row * 31 + at).wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect::<String>();
+    let columns: [(&str, ArrayRef); 2] = [
+        ("id", Arc::new(Int64Array::from_iter_values(0..rows))),
+        ("wide", Arc::new(StringArray::from_iter_values((0..rows).map(|row| random(row as u64))))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+    write(&server, "wide", "parquet", &[batch.slice(0, 20_000), batch.slice(20_000, 20_000)]).await;
+    let meter = Meter::before(server.process.address().to_string());
+    let through = json!({"key": "wide/", "endpoint": format!("http://127.0.0.1:{}", meter.port)});
+    let read = source(&server, through).await.expect("a source");
+    let mut fetched = Vec::new();
+    for projection in [vec![0, 1], vec![0], vec![]] {
+        meter.take();
+        let mut count = 0;
+        for split in read.plan(1).await.expect("splits") {
+            let request = ReadRequest { projection: Some(projection.clone()), ..ReadRequest::new(8192, 8 << 20) };
+            let mut reader = read.open(&split, None, request).await.expect("a reader");
+            while let Outcome::Batch(batch, _) = reader.read().await.expect("rows") {
+                count += batch.num_rows();
+            }
+        }
+        assert_eq!(count, 40_000);
+        fetched.push(meter.take());
+    }
+    println!("bytes fetched of both columns, the numbers, none: {fetched:?}");
+    assert!(fetched[0] > 5_000_000, "{fetched:?}");
+    assert!(fetched[1] * 8 < fetched[0] && fetched[2] * 20 < fetched[0], "{fetched:?}");
 }
 
 struct Case {

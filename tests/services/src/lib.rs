@@ -4,6 +4,7 @@
 //! A server that cannot be had is an error that names it and its packages, never a silent skip.
 
 mod account;
+mod ferretdb;
 mod kafka;
 mod mariadb;
 mod postgres;
@@ -11,6 +12,7 @@ mod process;
 mod redis;
 mod s3;
 
+pub use ferretdb::FerretDb;
 pub use kafka::Kafka;
 pub use mariadb::MariaDb;
 pub use postgres::Postgres;

@@ -3,7 +3,6 @@
 use crate::{guests, services, steps};
 use anyhow::Result;
 use std::path::PathBuf;
-use std::process::Command;
 
 /// Builds the guests that the tests upload, then runs every test of the workspace.
 pub(crate) fn test(rest: &[String]) -> Result<()> {
@@ -16,7 +15,9 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
     services::redis()?;
     services::databases()?;
     services::kafka()?;
+    services::ferretdb()?;
     moto()?;
+    polars()?;
     let built = build_guests()?;
     steps::run(
         "Testing the workspace",
@@ -24,19 +25,27 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
     )
 }
 
-/// The S3 server of the tests, in a virtual environment beside what cargo builds.
+/// The S3 server of the tests.
 fn moto() -> Result<()> {
-    const PACKAGE: &str = "moto[server]==5.2.5";
-    let folder = steps::target_dir().join("services/moto");
-    if folder.join("bin/moto_server").exists() {
+    environment("moto", "bin/moto_server", "moto[server]==5.2.5", "the S3 server of the tests is a Python program")
+}
+
+/// What the README's tour reads an Arrow stream with.
+fn polars() -> Result<()> {
+    environment("polars", "lib/polars-2.1.0", "polars==2.1.0", "the README's Python is run")
+}
+
+/// A virtual environment with one Python package, beside what cargo builds. `proof` is there once it is complete.
+fn environment(name: &str, proof: &str, package: &str, why: &str) -> Result<()> {
+    let folder = steps::target_dir().join("services").join(name);
+    if folder.join(proof).exists() {
         return Ok(());
     }
-    let has_venv = Command::new("python3").args(["-c", "import ensurepip, venv"]).output().is_ok_and(|output| output.status.success());
-    if !has_venv {
-        steps::install("the S3 server of the tests is a Python program", &["python3", "python3-venv"])?;
+    steps::virtual_environment(why, &folder, package)?;
+    if !folder.join(proof).exists() {
+        std::fs::write(folder.join(proof), "")?;
     }
-    steps::run("Making a virtual environment", Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    steps::run("Installing the S3 server", Command::new(folder.join("bin/pip")).args(["install", "--quiet", PACKAGE]))
+    Ok(())
 }
 
 /// What a change must pass before review.

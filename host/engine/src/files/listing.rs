@@ -106,6 +106,13 @@ fn is_pattern(path: &str) -> bool {
     path.contains(['*', '?', '['])
 }
 
+/// The directory below which folders may name columns, with the slash behind it: a directory itself, or what stands in front
+/// of a pattern. Nothing lies below a file.
+pub(crate) fn base_of(path: &str) -> String {
+    let base = if is_pattern(path) { base(path) } else { path };
+    if base.is_empty() { String::new() } else { format!("{base}/") }
+}
+
 /// The directories in front of the first part that is a pattern.
 fn base(path: &str) -> &str {
     let end = path.find(['*', '?', '[']).unwrap_or(path.len());

@@ -1,7 +1,8 @@
-//! Parquet and Arrow IPC. Both keep what an element is in the schema's metadata.
+//! Parquet, Avro and Arrow IPC. The first and the last keep what an element is in the schema's metadata.
 
 use super::{Compression, Encode, Finish};
 use crate::error::{arrow_failure, io_failure};
+use azora_connect::avro;
 use azora_spec::{Code, Failure};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -65,6 +66,30 @@ fn failure(error: &ParquetError) -> Failure {
     }
     tracing::warn!(%error, "Parquet cannot be written");
     Failure::new(Code::OperationInvalid, "these rows cannot be written as Parquet")
+}
+
+/// An Avro object container file.
+pub(super) fn avro<W: Write + Send + 'static>(compression: Compression, schema: &SchemaRef, out: W) -> Result<Box<dyn Encode>, Failure> {
+    let codec = match compression {
+        Compression::None => avro::Codec::None,
+        Compression::Zstd | Compression::Gzip => avro::Codec::Zstd,
+        Compression::Snappy => avro::Codec::Snappy,
+    };
+    Ok(Box::new(Avro { writer: avro::Writer::new(schema, codec, out)? }))
+}
+
+struct Avro<W: Write + Send> {
+    writer: avro::Writer<W>,
+}
+
+impl<W: Write + Send> Encode for Avro<W> {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
+        self.writer.write(batch)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), Failure> {
+        self.writer.finish()?.flush().map_err(|error| io_failure(&error))
+    }
 }
 
 /// An Arrow IPC stream.

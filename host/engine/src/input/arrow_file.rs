@@ -2,6 +2,7 @@
 //! forged ones: here every length is checked against the file before anything is decoded.
 
 use super::file;
+use super::folders::OfFiles;
 use crate::error::{arrow_failure, io_failure};
 use crate::files::Files;
 use crate::pins::FilePin;
@@ -55,6 +56,12 @@ impl ArrowSource {
             let schema = schema.ok_or_else(|| Failure::new(Code::PathMissing, "there is no file"))?;
             Ok(Self { files, pins, schema })
         }
+    }
+}
+
+impl OfFiles for ArrowSource {
+    fn file_of(&self, split: &Split) -> Option<usize> {
+        split.payload.parse().ok()
     }
 }
 

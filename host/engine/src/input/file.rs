@@ -52,7 +52,7 @@ pub(crate) fn schema() -> Value {
         "properties": {
             "path": { "type": "string", "description": "a file, a directory or a glob below a configured root" },
             "paths": texts,
-            "format": { "enum": ["json", "ndjson", "csv", "text", "parquet", "arrow"] },
+            "format": { "enum": ["json", "ndjson", "csv", "text", "parquet", "arrow", "avro"] },
             "columns": texts,
             "types": { "type": ["array", "object"] },
             "schema": { "type": "object", "additionalProperties": { "type": "string" } },
@@ -121,7 +121,7 @@ impl Config {
         for file in files {
             let format = by_extension(&file.path).ok_or_else(|| {
                 wrong("format", format!("the name '{}' does not tell a format", file.path.escape_debug()))
-                    .hint("give 'format': json, ndjson, csv, text, parquet or arrow")
+                    .hint("give 'format': json, ndjson, csv, text, parquet, arrow or avro")
             })?;
             if one.is_some_and(|one| one != format) {
                 return Err(
@@ -196,10 +196,16 @@ pub(crate) fn pin(files: &Files, root: usize, path: &str) -> Result<FilePin, Fai
 /// Opens a pinned file, if it is still the one that was planned with.
 pub(crate) fn open(files: &Files, pin: &FilePin) -> Result<std::fs::File, Failure> {
     let file = files.root(pin.root)?.open_file(&pin.path)?;
-    if measure(&file)? != (pin.bytes, pin.modified_ms) {
-        return Err(Failure::new(Code::DataInvalid, format!("'{}' was changed after the job had been planned", pin.path.escape_debug())));
-    }
+    check(&file, pin)?;
     Ok(file)
+}
+
+/// Refuses a file that is not the one that was planned with any more.
+pub(crate) fn check(file: &std::fs::File, pin: &FilePin) -> Result<(), Failure> {
+    if measure(file)? == (pin.bytes, pin.modified_ms) {
+        return Ok(());
+    }
+    Err(Failure::new(Code::DataInvalid, format!("'{}' was changed after the job had been planned", pin.path.escape_debug())))
 }
 
 fn measure(file: &std::fs::File) -> Result<(u64, i64), Failure> {

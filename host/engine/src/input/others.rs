@@ -20,10 +20,7 @@ impl Inputs<'_> {
         for (at, operation) in operations.iter().enumerate() {
             let tables = match operation {
                 Operation::Sql(query) => sql::inputs(query, self.catalog)
-                    .map_err(|failure| if failure.pointer.is_none() { failure.at("/sql") } else { failure })?
-                    .into_iter()
-                    .map(|input| (input, "/sql".to_owned()))
-                    .collect(),
+                    .map_err(|failure| if failure.pointer.is_none() { failure.at("/sql") } else { failure })?,
                 Operation::Frame(frame) => of_frame(frame),
                 _ => Vec::new(),
             };
@@ -33,7 +30,7 @@ impl Inputs<'_> {
                     None => None,
                 };
                 let relation = self.relation(&input, false, state, pinned).await;
-                let (relation, pin) = relation.map_err(|failure| failure.at(pointer))?;
+                let (relation, pin) = relation.map_err(|failure| inside(failure, &pointer))?;
                 relations.push(relation);
                 decided.push(pin);
             }
@@ -57,6 +54,12 @@ impl Inputs<'_> {
 fn of_frame(frame: &Frame) -> Vec<(Input, String)> {
     let other = |(at, step): (usize, &FrameStep)| step.other().map(|input| (input.clone(), format!("/frame/{at}")));
     frame.steps.iter().enumerate().filter_map(other).collect()
+}
+
+/// A failure of an input that stands at a pointer. What is below a table of the request is found there; a text has no parts.
+fn inside(failure: Failure, pointer: &str) -> Failure {
+    let below = failure.pointer.clone().filter(|_| pointer.starts_with("/tables/")).unwrap_or_default();
+    failure.at(format!("{pointer}{below}"))
 }
 
 /// A failure whose pointer starts at the second input of an operation. Connectors point into their configuration.

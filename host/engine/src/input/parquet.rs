@@ -1,18 +1,27 @@
-//! Parquet files as a table: DataFusion's own reader, over a fixed list of files in a fixed order.
+//! Parquet files as a table: DataFusion's own reader, over a fixed list of files in a fixed order, with what their footers
+//! say of the values. How the bytes are read lies in `reader`, how long footers are kept in `footers`.
 
+mod footers;
+mod reader;
+
+pub(crate) use footers::Footers;
+
+use super::folders::Folders;
 use crate::files::{DATA_ROOT, Files};
 use crate::pins::FilePin;
 use async_trait::async_trait;
 use azora_connect::element::{ELEMENT_KEY, Element};
 use azora_spec::{Code, Failure};
 use chrono::{DateTime, Utc};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{ScalarValue, Statistics};
 use datafusion::common::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileGroupPartitioner, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
@@ -20,7 +29,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
 use object_store::path::Path;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use reader::PinnedReaders;
 use std::sync::Arc;
 
 /// Files below this size are not cut into ranges.
@@ -31,34 +40,54 @@ const CUT_BYTES_MIN: usize = 4 << 20;
 pub(crate) struct ParquetTable {
     url: ObjectStoreUrl,
     schema: SchemaRef,
+    /// The same, with what of it is in the files and what in their folders.
+    columns: TableSchema,
     element: Element,
     files: Vec<PartitionedFile>,
+    statistics: Statistics,
+    readers: Arc<PinnedReaders>,
 }
 
 impl ParquetTable {
     /// Reads the footers. The work is returned, to be done where waiting is allowed.
-    pub(crate) fn new(files: Arc<Files>, pins: Vec<FilePin>) -> impl FnOnce() -> Result<Self, Failure> + Send + 'static {
+    pub(crate) fn new(files: Arc<Files>, pins: Vec<FilePin>, folders: Folders) -> impl FnOnce() -> Result<Self, Failure> + Send + 'static {
         move || {
             let root = files.root(pins.first().map_or(DATA_ROOT, |pin| pin.root))?;
             let mut schema: Option<Schema> = None;
-            let mut of_files = Vec::with_capacity(pins.len());
+            let mut footers = Vec::with_capacity(pins.len());
             for pin in &pins {
-                let footer = footer(&files, pin)?;
+                let footer = files.footers().of(&files, pin)?;
                 schema = Some(match schema {
-                    None => footer,
-                    Some(schema) => merged(schema, &footer, &pin.path)?,
+                    None => footer.schema.as_ref().clone(),
+                    Some(schema) => merged(schema, &footer.schema, &pin.path)?,
                 });
+                footers.push(footer);
+            }
+            let schema = schema.unwrap_or_else(Schema::empty);
+            let whole = folders.beside(&schema)?;
+            let element = Element::of(&whole);
+            let fields: Vec<Field> = schema.fields().iter().map(|field| readable(field)).collect();
+            let of_rows = Arc::new(Schema::new(fields));
+            let url = root.url.clone();
+            let mut readers = PinnedReaders::new(Arc::clone(&files));
+            let mut of_files = Vec::with_capacity(pins.len());
+            for (at, (pin, footer)) in pins.into_iter().zip(footers).enumerate() {
                 let location = Path::parse(&pin.path).map_err(|_| {
                     Failure::new(Code::PathUnusable, format!("'{}' has a name that cannot be used", pin.path.escape_debug()))
                 })?;
                 let last_modified = DateTime::<Utc>::from_timestamp_millis(pin.modified_ms).unwrap_or_default();
-                let meta = ObjectMeta { location, last_modified, size: pin.bytes, e_tag: None, version: None };
-                of_files.push(PartitionedFile::new_from_meta(meta));
+                let meta = ObjectMeta { location: location.clone(), last_modified, size: pin.bytes, e_tag: None, version: None };
+                let file = PartitionedFile { partition_values: folders.scalars(at), ..PartitionedFile::new_from_meta(meta) };
+                of_files.push(file.with_statistics(footer.statistics_of(&of_rows)));
+                readers.add(location, pin, footer);
             }
-            let schema = schema.unwrap_or_else(Schema::empty);
-            let element = Element::of(&schema);
-            let fields: Vec<Field> = schema.fields().iter().map(|field| readable(field)).collect();
-            Ok(Self { url: root.url.clone(), schema: Arc::new(Schema::new(fields)), element, files: of_files })
+            let of_folders: Vec<FieldRef> = folders.fields.into_iter().map(Arc::new).collect();
+            let columns = TableSchema::builder(of_rows).with_table_partition_cols(of_folders).build();
+            let schema = Arc::clone(columns.table_schema());
+            of_files.iter_mut().for_each(|file| forget_nulls(file, &schema));
+            let known = of_files.iter().filter_map(|file| file.statistics.as_deref());
+            let statistics = Statistics::try_merge_iter(known, &schema).map_err(crate::failure_of)?;
+            Ok(Self { url, schema, columns, element, files: of_files, statistics, readers: Arc::new(readers) })
         }
     }
 
@@ -68,16 +97,16 @@ impl ParquetTable {
     }
 }
 
+/// DataFusion takes it that folders always name a value; where one names none, nothing is claimed.
+fn forget_nulls(file: &mut PartitionedFile, schema: &Schema) {
+    if file.partition_values.iter().any(ScalarValue::is_null) {
+        file.statistics = Some(Arc::new(Statistics::new_unknown(schema)));
+    }
+}
+
 /// The schema that a file says of itself.
 pub(super) fn footer(files: &Files, pin: &FilePin) -> Result<Schema, Failure> {
-    let file = super::file::open(files, pin)?;
-    let broken = |reason: &str| {
-        tracing::info!(reason, "a Parquet footer cannot be read");
-        Failure::new(Code::FileFormat, format!("'{}' is not a readable Parquet file", pin.path.escape_debug())).at("/path")
-    };
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|error| broken(&error.to_string()))?;
-    // The Arrow schema is kept by writers such as this engine's own and pyarrow; with it comes what an element is.
-    Ok(metadata.schema().as_ref().clone())
+    Ok(files.footers().of(files, pin)?.schema.as_ref().clone())
 }
 
 /// One schema for files that may differ in nullability and in the order of appearance, but not in types.
@@ -139,7 +168,8 @@ impl TableProvider for ParquetTable {
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
         let options = TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..TableParquetOptions::default() };
-        let source = ParquetSource::new(Arc::clone(&self.schema)).with_table_parquet_options(options);
+        let source = ParquetSource::new(self.columns.clone()).with_table_parquet_options(options);
+        let source = source.with_parquet_file_reader_factory(Arc::clone(&self.readers) as _);
         let whole = vec![FileGroup::new(self.files.clone())];
         let partitions = state.config().target_partitions();
         let groups = FileGroupPartitioner::new()
@@ -150,11 +180,16 @@ impl TableProvider for ParquetTable {
         // Keeping the order also keeps partitions from taking one another's files while they run.
         let config = FileScanConfigBuilder::new(self.url.clone(), Arc::new(source))
             .with_file_groups(groups)
+            .with_statistics(self.statistics.clone())
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .with_preserve_order(true)
             .build();
         Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        Some(self.statistics.clone())
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {

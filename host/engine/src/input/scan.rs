@@ -1,12 +1,13 @@
 //! A connector's source as a table: every partition reads its splits one after the other, no faster than the plan above
 //! takes the rows.
 
+use super::conditions::condition;
 use crate::letters::Records;
 use crate::relation::{Relation, RunScope};
 use crate::{Error, failure_of};
 use async_trait::async_trait;
 use azora_connect::element::Element;
-use azora_connect::{Outcome, ReadRequest, Reader, Rejects, Source, Split};
+use azora_connect::{Condition, Outcome, ReadRequest, Reader, Rejects, Source, Split};
 use azora_spec::{Failure, OnError, limits};
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
@@ -17,7 +18,7 @@ use datafusion::datasource::{TableType, provider_as_source};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
@@ -85,6 +86,15 @@ impl SourceTable {
     }
 }
 
+impl SourceTable {
+    fn conditions(&self, filters: &[Expr]) -> Vec<Condition> {
+        if !self.source.takes_conditions() {
+            return Vec::new();
+        }
+        filters.iter().filter_map(|filter| condition(filter, &self.schema)).collect()
+    }
+}
+
 /// Neighbouring splits together, in at most so many partitions of about equal weight.
 fn group(splits: Vec<Split>, parallelism: usize) -> Vec<Vec<Split>> {
     let weight = |split: &Split| split.rows.unwrap_or(1).max(1);
@@ -117,7 +127,7 @@ impl TableProvider for SourceTable {
         &self,
         _: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _: &[Expr],
+        filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = match projection {
@@ -134,6 +144,7 @@ impl TableProvider for SourceTable {
             source: Arc::clone(&self.source),
             partitions: Arc::clone(&self.partitions),
             projection: projection.cloned(),
+            conditions: self.conditions(filters),
             limit,
             place: self.place,
             bad_records: self.bad_records,
@@ -141,6 +152,15 @@ impl TableProvider for SourceTable {
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         }))
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let takes = |filter: &&Expr| match self.source.takes_conditions() && condition(filter, &self.schema).is_some() {
+            // Servers compare by rules of their own: rows are filtered again.
+            true => TableProviderFilterPushDown::Inexact,
+            false => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(takes).collect())
     }
 }
 
@@ -150,6 +170,7 @@ struct SourceExec {
     source: Arc<dyn Source>,
     partitions: Arc<[Vec<Split>]>,
     projection: Option<Vec<usize>>,
+    conditions: Vec<Condition>,
     /// Rows after which a partition may stop.
     limit: Option<usize>,
     place: Place,
@@ -164,6 +185,14 @@ impl DisplayAs for SourceExec {
         let schema = self.schema();
         let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         write!(f, "SourceExec: partitions={}, columns=[{}]", self.partitions.len(), columns.join(", "))?;
+        if !self.conditions.is_empty() {
+            let all = self.source.schema();
+            let shown = |condition: &Condition| {
+                let name = all.fields().get(condition.column).map_or("", |field| field.name());
+                format!("{name} {} {}", condition.compare.sql(), condition.value)
+            };
+            write!(f, ", conditions=[{}]", self.conditions.iter().map(shown).collect::<Vec<_>>().join(", "))?;
+        }
         self.limit.map_or(Ok(()), |limit| write!(f, ", limit={limit}"))
     }
 }
@@ -199,6 +228,7 @@ impl ExecutionPlan for SourceExec {
         let scope = context.session_config().get_extension::<RunScope>();
         let request = ReadRequest {
             projection: self.projection.clone(),
+            conditions: self.conditions.clone(),
             batch_rows: context.session_config().batch_size().clamp(1, limits::BATCH_ROWS),
             batch_bytes: BATCH_BYTES,
             rejects: self.rejects(partition, scope.as_deref()),

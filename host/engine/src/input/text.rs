@@ -8,6 +8,7 @@ mod lines;
 mod sift;
 
 use super::file::{self, Config};
+use super::folders::OfFiles;
 use crate::Options;
 use crate::files::Files;
 use crate::pins::FilePin;
@@ -16,7 +17,7 @@ use azora_connect::{Outcome, Position, ReadRequest, Reader, Source, Split};
 use azora_spec::{Code, Failure, FileFormat, OnError};
 use blocks::Blocks;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
-use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -60,6 +61,17 @@ impl Settings {
     /// The same, with what happens to records that are no rows.
     pub(crate) fn with_bad_records(self, policy: OnError) -> Self {
         Self { bad_records: policy, ..self }
+    }
+
+    /// The same over files whose folders name these columns: they are not looked for in the files.
+    pub(crate) fn without(mut self, folders: &[Field]) -> Self {
+        let is_own = |name: &str| !folders.iter().any(|folder| folder.name() == name);
+        self.types.retain(|(name, _)| is_own(name));
+        if let Some(columns) = &mut self.columns {
+            columns.retain(|name| is_own(name));
+        }
+        self.columns = self.columns.filter(|columns| !columns.is_empty());
+        self
     }
 
     /// Whether records that are no rows are left out.
@@ -188,6 +200,12 @@ impl Inner {
         let starts = std::iter::once(0).chain(cuts.iter().copied());
         let ends = cuts.iter().copied().map(Some).chain(std::iter::once(None));
         Ok(starts.zip(ends).map(|(start, end)| Part { file, start, end }).collect())
+    }
+}
+
+impl OfFiles for TextSource {
+    fn file_of(&self, split: &Split) -> Option<usize> {
+        serde_json::from_str::<Part>(&split.payload).ok().map(|part| part.file)
     }
 }
 

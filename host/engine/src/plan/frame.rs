@@ -30,6 +30,8 @@ const PLACE: &str = "__azora_place";
 /// One step and its surroundings.
 struct At<'a> {
     frame: &'a Frame,
+    /// Its place among the frame's.
+    place: usize,
     pointer: String,
     /// Whether the step before it was a sort, so that a limit is the engine's own top-k.
     is_sorted: bool,
@@ -55,7 +57,7 @@ impl Builder<'_> {
         let mut answer = Answer::rows();
         for (at, step) in frame.steps.iter().enumerate() {
             let before = at.checked_sub(1).and_then(|before| frame.steps.get(before));
-            let at = At { frame, pointer: format!("/frame/{at}"), is_sorted: matches!(before, Some(FrameStep::Sort(_))) };
+            let at = At { frame, place: at, pointer: format!("/frame/{at}"), is_sorted: matches!(before, Some(FrameStep::Sort(_))) };
             let done = self.frame_step(&at, step);
             if let Some(given) = at.located(done)? {
                 answer = given;
@@ -103,7 +105,14 @@ impl Builder<'_> {
             FrameStep::Unpivot { ids, values, variable, value } => self.unpivot(at, (ids, values.as_deref()), (variable, value))?,
             FrameStep::Describe(columns) => self.describe(columns, &DESCRIBED)?,
             FrameStep::Summary(columns) => self.describe(columns, &SUMMARIZED)?,
-            FrameStep::Cache(_) | FrameStep::Unpersist(_) => {}
+            FrameStep::Cache(cached) => {
+                let before = self.before_step(at);
+                self.keep(cached, &before)?;
+            }
+            FrameStep::Unpersist(name) => {
+                let before = self.before_step(at);
+                self.release(name.as_ref(), &before);
+            }
             FrameStep::Show(n) => self.first_rows(at, *n)?,
             FrameStep::First => {
                 self.first_rows(at, 1)?;
@@ -116,6 +125,13 @@ impl Builder<'_> {
             FrameStep::Collect | FrameStep::Write => {}
         }
         Ok(None)
+    }
+
+    /// All operations before a step.
+    fn before_step(&self, at: &At<'_>) -> Vec<Operation> {
+        let steps = at.frame.steps.get(..at.place).unwrap_or_default().to_vec();
+        let frame = Frame { schema: at.frame.schema.clone(), steps, functions: at.frame.functions.clone() };
+        self.before.iter().cloned().chain([Operation::Frame(Box::new(frame))]).collect()
     }
 
     /// Elements as rows of named columns without qualifiers.

@@ -4,9 +4,11 @@
 mod checked;
 mod fault;
 mod names;
+mod sets;
 mod sum;
+mod tables;
 
-pub(super) use fault::built;
+pub(crate) use fault::built;
 pub(super) use names::Names;
 pub(crate) use names::known_column;
 pub(super) use sum::checked_sum;
@@ -15,7 +17,7 @@ use super::{Answer, Builder};
 use crate::catalog::Catalog;
 use crate::failure_of;
 use azora_connect::element::Element;
-use azora_spec::{Code, Failure, Input, Params, Query};
+use azora_spec::{Code, DatasetName, Failure, Input, Params, Query};
 use checked::CheckedArithmetic;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{ParamValues, ScalarValue};
@@ -26,8 +28,8 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
-    Expr as SqlExpr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Query as SqlQuery, SetExpr, SetOperator, SetQuantifier,
-    Statement as SqlStatement, TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut,
+    Expr as SqlExpr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Query as SqlQuery, Statement as SqlStatement, TableFactor, Value,
+    ValueWithSpan, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use serde_json::Value as Json;
@@ -46,13 +48,22 @@ fn parser_options() -> ParserOptions {
     ParserOptions { enable_ident_normalization: false, collect_spans: true, ..ParserOptions::default() }
 }
 
-/// The tables of a query besides the job's own rows, in a fixed order.
+/// The tables of a query besides the job's own rows, in a fixed order, and where in the request each stands.
 ///
 /// # Errors
 /// What is wrong with the text.
-pub(crate) fn inputs(query: &Query, catalog: &dyn Catalog) -> Result<Vec<Input>, Failure> {
-    let parsed = Parsed::of(&query.text, catalog)?;
-    Ok(parsed.tables.into_iter().filter_map(|(_, input)| input).collect())
+pub(crate) fn inputs(query: &Query, catalog: &dyn Catalog) -> Result<Vec<(Input, String)>, Failure> {
+    let place = |name: &str| match named(query, name) {
+        Some(_) => format!("/tables/{name}"),
+        None => "/sql".to_owned(),
+    };
+    let parsed = Parsed::of(query, catalog)?;
+    Ok(parsed.tables.into_iter().filter_map(|(name, input)| Some((input?, place(&name)))).collect())
+}
+
+/// A table that the request names.
+fn named<'a>(query: &'a Query, name: &str) -> Option<&'a Input> {
+    query.tables.iter().find(|(known, _)| known.as_str() == name).map(|(_, input)| input)
 }
 
 /// A text that was parsed, and the tables that it names.
@@ -60,10 +71,13 @@ struct Parsed {
     statement: Statement,
     /// The name, and where its rows come from; none for the job's own.
     tables: Vec<(String, Option<Input>)>,
+    /// Whether there are marks to replace, see `sets`.
+    has_marks: bool,
 }
 
 impl Parsed {
-    fn of(text: &str, catalog: &dyn Catalog) -> Result<Self, Failure> {
+    fn of(query: &Query, catalog: &dyn Catalog) -> Result<Self, Failure> {
+        let text = query.text.as_str();
         let wrong = |error| fault::of_sql(error, text, &[]);
         let mut parser =
             DFParserBuilder::new(text).with_dialect(&GenericDialect {}).with_recursion_limit(RECURSION_MAX).build().map_err(wrong)?;
@@ -76,17 +90,20 @@ impl Parsed {
             return Err(*failure);
         }
         if matches!(&statement, Statement::Statement(inner) if matches!(inner.as_ref(), SqlStatement::ShowTables { .. })) {
-            return Ok(Self { statement, tables: Vec::new() });
+            return Ok(Self { statement, tables: Vec::new(), has_marks: false });
         }
         let (references, _) = resolve_table_references(&statement, false).map_err(wrong)?;
         let mut tables = Vec::with_capacity(references.len());
         for reference in references {
             let name = reference.to_string();
             let name = if reference.schema().is_none() { reference.table().to_owned() } else { name };
-            let input = if name == OWN_ROWS { None } else { Some(table(&name, text, catalog)?) };
+            if name.starts_with(tables::CALL) {
+                continue;
+            }
+            let input = if name == OWN_ROWS { None } else { Some(table(&name, query, catalog)?) };
             tables.push((name, input));
         }
-        Ok(Self { statement, tables })
+        Ok(Self { statement, tables, has_marks: rewrite.counted > 0 })
     }
 }
 
@@ -124,13 +141,17 @@ fn is_reading(statement: &SqlStatement) -> bool {
     }
 }
 
-/// Where the rows of a table come from: a name with a slash or the ending of a format is a file's, any other a dataset's.
-fn table(name: &str, text: &str, catalog: &dyn Catalog) -> Result<Input, Failure> {
+/// Where the rows of a table come from: what the request says, else a name with a slash or the ending of a format is a file's,
+/// and any other a dataset's.
+fn table(name: &str, query: &Query, catalog: &dyn Catalog) -> Result<Input, Failure> {
+    if let Some(input) = named(query, name) {
+        return Ok(input.clone());
+    }
     if name.contains('/') || crate::input::has_format(name) {
         let config = serde_json::Map::from_iter([("path".to_owned(), Json::from(name))]);
         return Ok(Input::Source { connector: FILE.to_owned(), config });
     }
-    let unknown = || fault::unknown_table(name, text, &catalog.datasets());
+    let unknown = || fault::unknown_table(name, &query.text, &known_tables(query, catalog));
     let dataset = name.parse().map_err(|_| unknown())?;
     match catalog.dataset(&dataset) {
         Ok(_) => Ok(Input::Dataset(dataset)),
@@ -139,30 +160,41 @@ fn table(name: &str, text: &str, catalog: &dyn Catalog) -> Result<Input, Failure
     }
 }
 
-/// Spellings that DataFusion does not know become ones that it does, and what it would answer wrongly is refused.
+/// The names that a query may mean, besides files and the job's own rows.
+fn known_tables(query: &Query, catalog: &dyn Catalog) -> Vec<DatasetName> {
+    let mut known: Vec<DatasetName> = query.tables.keys().cloned().chain(catalog.datasets()).collect();
+    known.sort_unstable();
+    known.dedup();
+    known
+}
+
+/// Spellings that DataFusion does not know become ones that it does, and what it would answer wrongly is put right.
 #[derive(Default)]
 struct Rewrite {
     marks: usize,
+    /// Set operations that count equal rows.
+    counted: usize,
 }
 
 impl VisitorMut for Rewrite {
     type Break = Box<Failure>;
 
     fn pre_visit_query(&mut self, query: &mut SqlQuery) -> ControlFlow<Self::Break> {
-        match repeated_set(&query.body) {
-            Some(word) => ControlFlow::Break(Box::new(
-                Failure::new(Code::SqlUnsupported, format!("{word} ALL is not available"))
-                    .hint("number equal rows with row_number() over them, and compare without ALL"),
-            )),
-            None => ControlFlow::Continue(()),
+        match sets::counted(&mut query.body, &mut self.counted) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(failure) => ControlFlow::Break(Box::new(failure)),
         }
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
         let TableFactor::Table { name, args, .. } = factor else { return ControlFlow::Continue(()) };
+        let Some(given) = args.as_mut() else { return ControlFlow::Continue(()) };
         let is_file = name.0.len() == 1
             && name.0.first().and_then(|part| part.as_ident()).is_some_and(|ident| ident.value.eq_ignore_ascii_case(FILE));
-        let Some(given) = args.as_ref().filter(|_| is_file) else { return ControlFlow::Continue(()) };
+        if !is_file {
+            tables::rewritten(name, given);
+            return ControlFlow::Continue(());
+        }
         let path = match given.args.as_slice() {
             [
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(SqlExpr::Value(ValueWithSpan {
@@ -193,25 +225,6 @@ impl VisitorMut for Rewrite {
     }
 }
 
-/// `INTERSECT ALL` and `EXCEPT ALL`: DataFusion does not count how often a row occurs.
-fn repeated_set(body: &SetExpr) -> Option<&'static str> {
-    let mut at = body;
-    loop {
-        let SetExpr::SetOperation { op, set_quantifier, left, right } = at else { return None };
-        if matches!(set_quantifier, SetQuantifier::All | SetQuantifier::AllByName) {
-            match op {
-                SetOperator::Intersect => return Some("INTERSECT"),
-                SetOperator::Except | SetOperator::Minus => return Some("EXCEPT"),
-                SetOperator::Union => {}
-            }
-        }
-        if let Some(word) = repeated_set(right) {
-            return Some(word);
-        }
-        at = left;
-    }
-}
-
 impl Builder<'_> {
     /// Rows become what a query makes of them and of other tables.
     pub(super) fn query(&mut self, query: &Query) -> Result<Answer, Failure> {
@@ -221,11 +234,11 @@ impl Builder<'_> {
 
     fn queried(&mut self, query: &Query) -> Result<Answer, Failure> {
         let text = &query.text;
-        let Parsed { statement, tables } = Parsed::of(text, &*self.ctx.catalog)?;
+        let Parsed { statement, tables, has_marks } = Parsed::of(query, &*self.ctx.catalog)?;
         if let Statement::Statement(statement) = &statement
             && matches!(statement.as_ref(), SqlStatement::ShowTables { .. })
         {
-            let rows = self.ctx.catalog.datasets().into_iter().map(|name| vec![lit(name.to_string())]).collect();
+            let rows = known_tables(query, &*self.ctx.catalog).into_iter().map(|name| vec![lit(name.to_string())]).collect();
             return self.listed(&["name"], rows);
         }
         let mut names = Names::new(self.ctx, &query.functions, "/sql");
@@ -244,11 +257,12 @@ impl Builder<'_> {
             _ => None,
         };
         if let Some(name) = described {
-            let columns = names.columns_of(&name, text, &*self.ctx.catalog)?;
+            let columns = names.columns_of(&name, text, &known_tables(query, &*self.ctx.catalog))?;
             return self.listed(&["column_name", "data_type", "is_nullable"], columns);
         }
         let planned = SqlToRel::new_with_options(&names, parser_options()).statement_to_plan(statement);
-        let plan = planned.map_err(|error| names.blame(error, text))?;
+        let plan = planned.and_then(|plan| if has_marks { sets::numbered(plan) } else { Ok(plan) });
+        let plan = plan.map_err(|error| names.blame(error, text))?;
         let plan = with_params(plan, &query.params, text)?;
         let is_explaining = matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
         let plan = if is_explaining { plan } else { names.named_once(plan).map_err(|error| names.blame(error, text))? };

@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Largest answer in a test.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// How often a job may be planned again.
+const REPLANS_MAX: usize = 12;
 
 /// No datasets, and one plugin at most.
 #[derive(Debug, Default)]
@@ -129,26 +131,38 @@ impl Fixture {
         let mut spec = job_spec(request, Unknown::Refuse)?;
         spec.options.parallelism = Some(partitions);
         let context = ContextOptions { parallelism: partitions, threads: 2, memory_bytes: self.memory_bytes };
+        for _ in 0..REPLANS_MAX {
+            let failure = match self.run_planned(&planned) {
+                Err(failure) if failure.code == Code::LambdaResultType => failure,
+                ended => return ended,
+            };
+            // As the jobs do it.
+            match self.runtime.block_on(self.engine.replan(&spec, &context, &planned)) {
+                Ok(Some(wider)) => planned = wider,
+                _ => return Err(failure),
+            }
+            self.replans.fetch_add(1, Ordering::Relaxed);
+        }
+        panic!("a job is planned again and again");
+    }
+
+    /// How often operators of a query write what they hold to disk.
+    pub(crate) fn spills(&self, request: &Value, partitions: usize) -> u64 {
+        let mut request = request.clone();
+        request["sql"] = Value::from(format!("EXPLAIN ANALYZE {}", request["sql"].as_str().unwrap()));
+        let plan = self.run(&request, partitions).unwrap().to_string();
+        let counts = plan.split("spill_count=").skip(1);
+        counts.map(|rest| rest.split(|letter: char| !letter.is_ascii_digit()).next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
+    /// The answer of a plan.
+    pub(crate) fn run_planned(&self, planned: &Planned) -> Result<Value, Failure> {
         self.runtime.block_on(async {
             let job = JobId::generate();
-            let mut attempt = 0;
-            let tokens = loop {
-                let cancel = CancellationToken::new();
-                let run = RunContext { job, attempt, prepared: BTreeMap::new(), progress: Arc::new(Unheard), cancel };
-                let failure = match self.engine.run(&planned, run).await {
-                    Ok(tokens) => break tokens,
-                    Err(failure) => failure,
-                };
-                // As the jobs do it.
-                match self.engine.replan(&spec, &context, &planned).await {
-                    Ok(Some(wider)) if failure.code == Code::LambdaResultType => planned = wider,
-                    _ => return Err(failure),
-                }
-                self.replans.fetch_add(1, Ordering::Relaxed);
-                attempt += 1;
-                assert!(attempt < 12, "a job is planned again and again");
-            };
-            self.engine.commit(&planned, job, &tokens).await?;
+            let context =
+                RunContext { job, attempt: 0, prepared: BTreeMap::new(), progress: Arc::new(Unheard), cancel: CancellationToken::new() };
+            let tokens = self.engine.run(planned, context).await?;
+            self.engine.commit(planned, job, &tokens).await?;
             let result = self.engine.result(job, planned.description(), &tokens)?;
             format::to_json_value(&result, ANSWER_BYTES_MAX).await
         })

@@ -4,7 +4,7 @@
 //! Parsers, optimizers and evaluators walk expressions by recursion, and a chain such as `1 + 1 + 1 …` is as deep as it is
 //! long. The limits here are far below what any of them was seen to bear.
 
-use crate::limits::{SQL_BYTES_MAX, SQL_CHAIN_MAX, SQL_DEPTH_MAX, SQL_JOINS_MAX, SQL_UNIONS_MAX};
+use crate::limits::{SQL_BYTES_MAX, SQL_CHAIN_MAX, SQL_CHAIN_SUM_MAX, SQL_DEPTH_MAX, SQL_JOINS_MAX, SQL_UNIONS_MAX};
 use crate::{Code, Failure, Position};
 
 /// What a token is.
@@ -185,7 +185,7 @@ pub(super) fn guard(text: &str, tokens: &[Token<'_>]) -> Result<(), Failure> {
         Err(Failure::new(Code::SqlTooDeep, message).hint(hint).position(place(text, token.at)))
     };
     let mut levels = vec![Level::default()];
-    let (mut unions, mut joins) = (0_usize, 0_usize);
+    let (mut unions, mut joins, mut sum) = (0_usize, 0_usize, 0_usize);
     for token in tokens {
         let is_word = token.kind == Kind::Word;
         if is_word && ["union", "intersect", "except", "minus"].iter().any(|word| token.is(word)) {
@@ -210,6 +210,7 @@ pub(super) fn guard(text: &str, tokens: &[Token<'_>]) -> Result<(), Failure> {
             };
             if is_operator {
                 level.now += 1;
+                sum += level.now;
             } else if token.kind == Kind::Symbol && token.text != "." {
                 *level = Level { now: 0, most: level.most.max(level.now) };
             }
@@ -223,6 +224,10 @@ pub(super) fn guard(text: &str, tokens: &[Token<'_>]) -> Result<(), Failure> {
         }
         if levels.last().is_some_and(|level| level.now > SQL_CHAIN_MAX) {
             let message = format!("an expression has more than {SQL_CHAIN_MAX} operators one upon the other");
+            return deep(token, message, "compare with a list by IN, or put the values into a dataset and join with it");
+        }
+        if sum > SQL_CHAIN_SUM_MAX {
+            let message = "there are too many operators in long chains".to_owned();
             return deep(token, message, "compare with a list by IN, or put the values into a dataset and join with it");
         }
         if unions > SQL_UNIONS_MAX {
@@ -274,7 +279,10 @@ mod tests {
         assert_eq!(code(&format!("SELECT {}", "CASE WHEN a THEN ".repeat(10_000))), Some(Code::SqlTooDeep));
         assert_eq!(code(&format!("SELECT 1{}", " UNION SELECT 1".repeat(5_000))), Some(Code::SqlTooDeep));
         assert_eq!(code(&format!("SELECT 1 FROM a{}", " JOIN a".repeat(5_000))), Some(Code::SqlTooDeep));
-        assert_eq!(code(&format!("SELECT {}(1)", "(1 + ".repeat(60) + &"1 + ".repeat(400))), Some(Code::SqlTooDeep));
+        assert_eq!(code(&format!("SELECT {}(1)", "(1 + ".repeat(60) + &"1 + ".repeat(1000))), Some(Code::SqlTooDeep));
+        let long = format!("1{}, ", " + 1".repeat(450));
+        assert_eq!(code(&format!("SELECT {}1", long.repeat(9))), None);
+        assert_eq!(code(&format!("SELECT {}1", long.repeat(11))), Some(Code::SqlTooDeep));
         assert_eq!(code(&format!("SELECT a IN ({}0)", "-1, ".repeat(10_000))), None);
         assert_eq!(code(&" ".repeat(2 << 20)), Some(Code::SqlTooLarge));
     }

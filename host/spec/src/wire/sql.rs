@@ -4,13 +4,13 @@
 //! its rows become a dataset through the job's sink. Whatever would write, read other files or change settings otherwise
 //! is refused by name.
 
-use crate::limits::SQL_NAMES_MAX;
+use crate::limits::{SQL_NAMES_MAX, SQL_TABLES_MAX};
 use crate::wire::fields::{Fields, Unknown, child, expected, shown};
 use crate::wire::function;
-use crate::wire::input::parse_name;
+use crate::wire::input::{self, parse_name};
 use crate::wire::scan::{Kind, Token, guard, place, tokens};
 use crate::wire::suggest::closest;
-use crate::{Code, DatasetName, Expression, Failure, Function, Params, PluginRef, Query, Sink, WriteMode};
+use crate::{Code, DatasetName, Expression, Failure, Function, Input, Params, PluginRef, Query, Sink, WriteMode};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -30,7 +30,10 @@ pub struct Statements {
     pub table: Option<(DatasetName, WriteMode)>,
 }
 
-/// Reads `sql` (or `query`), `params` and `functions`. The sink is that of a `CREATE TABLE … AS`.
+/// The table of the job's own rows.
+const OWN_ROWS: &str = "input";
+
+/// Reads `sql` (or `query`), `params`, `functions` and `tables`. The sink is that of a `CREATE TABLE … AS`.
 pub(super) fn read(fields: &mut Fields<'_>) -> Result<Option<(Query, Option<Sink>)>, Failure> {
     let name = fields.name_of(&["sql", "query"])?;
     let Some(text) = fields.text(name)? else { return Ok(None) };
@@ -39,13 +42,33 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Option<(Query, Option<Sink
     let mut functions = functions(fields)?;
     functions.extend(statements.functions);
     let params = params(fields)?;
+    let tables = tables(fields)?;
     let Some(text) = statements.query else {
         return Err(Failure::new(Code::SqlUnsupported, "the SQL makes functions and asks nothing")
             .at(pointer)
             .hint("put a SELECT behind them"));
     };
     let sink = statements.table.map(|(name, mode)| Sink::Dataset { name, mode, ttl: None });
-    Ok(Some((Query { text, params, functions }, sink)))
+    Ok(Some((Query { text, params, functions, tables }, sink)))
+}
+
+/// Tables by name: each `{"data"}`, `{"dataset"}`, `{"source"}`, or a source itself.
+fn tables(fields: &mut Fields<'_>) -> Result<BTreeMap<DatasetName, Input>, Failure> {
+    let pointer = fields.pointer("tables");
+    let Some(named) = fields.object("tables")? else { return Ok(BTreeMap::new()) };
+    if named.len() > SQL_TABLES_MAX {
+        return Err(Failure::new(Code::RequestField, format!("more than {SQL_TABLES_MAX} tables")).at(pointer));
+    }
+    let mut tables = BTreeMap::new();
+    for (name, value) in &named {
+        let pointer = child(&pointer, name);
+        if name == OWN_ROWS {
+            let failure = Failure::new(Code::RequestField, format!("'{OWN_ROWS}' is the table of the job's own rows"));
+            return Err(failure.at(pointer).hint("give the table another name, or its rows as 'data', 'dataset' or 'source' of the job"));
+        }
+        tables.insert(parse_name(name, pointer.clone())?, input::inside(value, pointer)?);
+    }
+    Ok(tables)
 }
 
 /// Functions by name: a lambda's text or a plugin's function each.
@@ -311,7 +334,7 @@ pub struct SqlRequest {
 }
 
 impl SqlRequest {
-    /// Reads `{query, params?, functions?, data? | dataset? | source?, options?, schema?}`.
+    /// Reads `{query, params?, functions?, tables?, data? | dataset? | source?, options?, schema?}`.
     ///
     /// # Errors
     /// Those of a job's request.
@@ -323,7 +346,7 @@ impl SqlRequest {
         let statements = statements(text).map_err(|failure| failure.at(pointer))?;
         let wants_schema = fields.flag("schema")?.unwrap_or(false);
         let mut job = serde_json::Map::from_iter([("sql".to_owned(), Value::from(text))]);
-        for name in ["params", "functions", "data", "dataset", "source", "options", "name"] {
+        for name in ["params", "functions", "tables", "data", "dataset", "source", "options", "name"] {
             if let Some(value) = fields.value(name) {
                 job.insert(name.to_owned(), value.clone());
             }

@@ -13,7 +13,7 @@ use arrow::datatypes::{Field, SchemaRef};
 use arrow::temporal_conversions::{date32_to_datetime, timestamp_us_to_datetime};
 use async_trait::async_trait;
 use azora_connect::element::Element;
-use azora_connect::{Outcome, Position, ReadRequest, Reader, Source, Split};
+use azora_connect::{Condition, Constant, Outcome, Position, ReadRequest, Reader, Source, Split};
 use azora_spec::Failure;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Value};
@@ -154,6 +154,10 @@ impl Source for MySqlSource {
         Arc::clone(&self.schema)
     }
 
+    fn takes_conditions(&self) -> bool {
+        true
+    }
+
     async fn plan(&self, parallelism: usize) -> Result<Vec<Split>, Failure> {
         let parts = match &self.partition {
             None => vec![Part::All],
@@ -183,7 +187,7 @@ impl Source for MySqlSource {
                 (outputs, Arc::new(self.schema.project(indices).map_err(|_| broken())?))
             }
         };
-        let (sql, has_key) = self.select(&part, &place, &outputs)?;
+        let (sql, has_key) = self.select(&part, &place, &outputs, &request.conditions)?;
         let (sender, batches) = mpsc::channel(AHEAD_BATCHES);
         let pump = Pump { session, columns: outputs, has_key, pointer: self.reading.what.pointer(), place, request, schema };
         let task = tokio::spawn(pump.run(sql, sender));
@@ -220,10 +224,13 @@ impl MySqlSource {
     }
 
     /// The rows of a part behind a place, and whether the key comes as a last column.
-    fn select(&self, part: &Part, place: &Place, outputs: &[(String, Kind)]) -> Result<(String, bool), Error> {
+    fn select(&self, part: &Part, place: &Place, outputs: &[(String, Kind)], conditions: &[Condition]) -> Result<(String, bool), Error> {
         let mut list: Vec<String> = outputs.iter().map(|(name, _)| DIALECT.name(name)).collect();
         let mut select = Select { from: from(&self.reading.what), ..Select::default() };
         select.conditions.extend(self.reading.filter.clone());
+        // What is read as text may be JSON, which the server compares as values.
+        let is_fit = |condition: &Condition| matches!(condition.value, Constant::Integer(_) | Constant::Day(_));
+        select.conditions.extend(DIALECT.conditions(&self.schema, conditions, is_fit));
         let partition = self.partition.as_ref();
         select.conditions.extend(condition(DIALECT, part, partition.map(|partition| partition.name.as_str()))?);
         let key = partition.filter(|partition| partition.is_key);

@@ -15,7 +15,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use azora_connect::element::Element;
-use azora_connect::{Outcome, Position, ReadRequest, Reader, Source, Split};
+use azora_connect::{Condition, Outcome, Position, ReadRequest, Reader, Source, Split};
 use azora_spec::Failure;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -96,6 +96,10 @@ impl Source for PostgresSource {
         Arc::clone(&self.schema)
     }
 
+    fn takes_conditions(&self) -> bool {
+        true
+    }
+
     async fn plan(&self, parallelism: usize) -> Result<Vec<Split>, Failure> {
         let session = self.server.session().await?;
         session.run(BEGIN).await?;
@@ -121,7 +125,7 @@ impl Source for PostgresSource {
             None => Arc::clone(&self.schema),
             Some(indices) => Arc::new(self.schema.project(indices).map_err(|_| Error::Broken("a projected column"))?),
         };
-        let (sql, key) = self.select(&part, &place, &outputs)?;
+        let (sql, key) = self.select(&part, &place, &outputs, &request)?;
         let pointer = self.reading.what.pointer();
         let copy = format!("COPY ({sql}) TO STDOUT (FORMAT BINARY)");
         let stream = session.client.copy_out(&copy).await.map_err(|error| session.blame(&error, "query", pointer))?;
@@ -133,7 +137,7 @@ impl Source for PostgresSource {
 
 impl PostgresSource {
     /// The rows of a part behind a place, and whether the key comes as a last column.
-    fn select(&self, part: &Part, place: &Place, outputs: &[&Output]) -> Result<(String, bool), Error> {
+    fn select(&self, part: &Part, place: &Place, outputs: &[&Output], request: &ReadRequest) -> Result<(String, bool), Error> {
         let column = |output: &&Output| {
             let name = DIALECT.name(&output.name);
             output.cast.map_or_else(|| name.clone(), |cast| format!("{name}::{cast}"))
@@ -141,6 +145,9 @@ impl PostgresSource {
         let mut list: Vec<String> = outputs.iter().map(column).collect();
         let mut select = Select { from: from(&self.reading.what), ..Select::default() };
         select.conditions.extend(self.reading.filter.clone());
+        // A column that is read as text need not be one.
+        let is_fit = |condition: &Condition| self.columns.get(condition.column).is_some_and(|column| column.cast.is_none());
+        select.conditions.extend(DIALECT.conditions(&self.schema, &request.conditions, is_fit));
         let partition = self.reading.partition_column.as_deref();
         select.conditions.extend(condition(DIALECT, part, partition)?);
         let key = partition.filter(|_| self.origin.cut == Cut::Key);

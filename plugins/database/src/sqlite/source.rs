@@ -15,7 +15,7 @@ use arrow::temporal_conversions::date32_to_datetime;
 use async_trait::async_trait;
 use azora_connect::element::Element;
 use azora_connect::json::{SAMPLE_BYTES_MAX, SAMPLE_ROWS};
-use azora_connect::{Outcome, Position, ReadRequest, Reader, Source, Split};
+use azora_connect::{Condition, Constant, Outcome, Position, ReadRequest, Reader, Source, Split};
 use azora_spec::Failure;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
@@ -122,10 +122,13 @@ impl Shared {
     }
 
     /// The rows of a part behind a place. The number of the row, where it has one, comes as a last column.
-    fn select(&self, part: &Part, place: &Place, names: &[String]) -> Result<(String, bool), Error> {
+    fn select(&self, part: &Part, place: &Place, names: &[String], conditions: &[Condition]) -> Result<(String, bool), Error> {
         let mut list: Vec<String> = names.iter().map(|name| DIALECT.name(name)).collect();
         let mut select = Select { from: from(&self.reading.what), ..Select::default() };
         select.conditions.extend(self.reading.filter.clone());
+        // Dates and truth are whatever the writer made of them; whole numbers are compared as such.
+        let is_fit = |condition: &Condition| matches!(condition.value, Constant::Integer(_));
+        select.conditions.extend(DIALECT.conditions(&self.schema, conditions, is_fit));
         let partition = self.partition.as_ref();
         select.conditions.extend(condition(DIALECT, part, partition.map(|partition| partition.name.as_str()))?);
         let is_key = partition.is_some_and(|partition| partition.is_key);
@@ -291,6 +294,10 @@ impl Source for SqliteSource {
         Arc::clone(&self.shared.schema)
     }
 
+    fn takes_conditions(&self) -> bool {
+        true
+    }
+
     async fn plan(&self, parallelism: usize) -> Result<Vec<Split>, Failure> {
         let shared = Arc::clone(&self.shared);
         blocking(move || {
@@ -315,7 +322,7 @@ impl Source for SqliteSource {
         let schema = Arc::new(shared.schema.project(&picked).map_err(|_| broken())?);
         let pick = |at: &usize| Some((shared.declared.get(*at)?.0.clone(), shared.kinds.get(*at)?.clone()));
         let (names, kinds) = picked.iter().map(pick).collect::<Option<(Vec<_>, Vec<_>)>>().ok_or_else(broken)?;
-        let (sql, has_key) = shared.select(&part, &place, &names)?;
+        let (sql, has_key) = shared.select(&part, &place, &names, &request.conditions)?;
         let session = {
             let shared = Arc::clone(&shared);
             blocking(move || shared.snapshot()).await?

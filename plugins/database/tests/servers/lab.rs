@@ -1,11 +1,12 @@
 //! What the tests of all engines share: servers that live as long as a test needs them, reading and writing.
 
 use arrow::array::RecordBatch;
-use azora_connect::conformance::texts;
+use async_trait::async_trait;
+use azora_connect::conformance::{Promise, SinkCase, texts};
 use azora_connect::{Connector, Outcome, ReadRequest, Setup, Sink, Source, Token, WriterId};
 use azora_database::Files;
-use azora_spec::{Failure, JobId};
-use serde_json::{Map, Value};
+use azora_spec::{Code, Failure, JobId};
+use serde_json::{Map, Value, json};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
@@ -102,4 +103,70 @@ pub(crate) fn batch(values: Value) -> RecordBatch {
     let values = values.as_array().unwrap().clone();
     let schema = azora_connect::json::infer(&values, azora_connect::json::MixedTypes::Refuse).unwrap();
     azora_connect::json::batch(&schema, &values).unwrap()
+}
+
+/// A place that a connector's tests read from and write to.
+pub(crate) trait Place: Send + Sync {
+    /// The connector.
+    const CONNECTOR: &'static str;
+    /// What its configuration calls a table.
+    const TABLE: &'static str = "table";
+
+    /// How to reach it.
+    fn connection(&self) -> Value;
+
+    /// A configuration with these members.
+    fn config(&self, mut more: Value) -> Value {
+        more["connection"] = self.connection();
+        more
+    }
+}
+
+/// The suite of sinks over a place.
+pub(crate) struct Case<'a, P> {
+    pub(crate) place: &'a P,
+    /// Members of every configuration.
+    pub(crate) inside: Value,
+    pub(crate) batches: Vec<RecordBatch>,
+}
+
+impl<P: Place> Case<'_, P> {
+    fn config(&self, target: &str, more: Value) -> Value {
+        let mut config = self.place.config(more);
+        for (name, value) in map(self.inside.clone()) {
+            match (&mut config[name.as_str()], value) {
+                (Value::Object(known), Value::Object(more)) => known.extend(more),
+                (member, value) => *member = value,
+            }
+        }
+        config[P::TABLE] = target.into();
+        config
+    }
+}
+
+#[async_trait]
+impl<P: Place> SinkCase for Case<'_, P> {
+    async fn sink(&self, target: &str) -> Arc<dyn Sink> {
+        sink(P::CONNECTOR, self.config(target, json!({"create": true}))).await.unwrap()
+    }
+
+    async fn rows(&self, target: &str) -> Vec<String> {
+        let schema = self.batches[0].schema();
+        let columns: Vec<&String> = schema.fields().iter().map(|field| field.name()).collect();
+        match source(P::CONNECTOR, self.config(target, json!({"columns": columns}))).await {
+            Ok(source) => texts(&read(&source, 2).await.unwrap()),
+            Err(failure) => {
+                assert!(matches!(failure.code, Code::ConnectorMissing | Code::PathMissing), "{failure}");
+                Vec::new()
+            }
+        }
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::ExactlyOnce
+    }
+
+    fn batches(&self) -> Vec<RecordBatch> {
+        self.batches.clone()
+    }
 }

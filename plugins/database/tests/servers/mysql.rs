@@ -1,12 +1,10 @@
 //! MySQL's protocol, spoken by MariaDB.
 
-use crate::lab::{self, Shared, batch, read, sink, source, write};
+use crate::lab::{self, Case, Place, Shared, batch, read, sink, source, write};
 use arrow::datatypes::{DataType, TimeUnit};
-use async_trait::async_trait;
-use azora_connect::conformance::{self, Expect, Promise, SinkCase, sample, texts};
-use azora_connect::{Outcome, ReadRequest, Sink};
+use azora_connect::conformance::{self, Expect, sample, texts};
 use azora_services::MariaDb;
-use azora_spec::{Blame, Code};
+use azora_spec::Code;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,40 +15,25 @@ fn server() -> Arc<MariaDb> {
     SERVER.get(MariaDb::start)
 }
 
-fn config(server: &MariaDb, mut more: Value) -> Value {
-    more["connection"] = json!({"host": "127.0.0.1", "port": server.process.port(), "user": MariaDb::USER,
-        "password": MariaDb::PASSWORD, "database": MariaDb::DATABASE});
-    more
+impl Place for MariaDb {
+    const CONNECTOR: &'static str = "mysql";
+
+    fn connection(&self) -> Value {
+        json!({"host": "127.0.0.1", "port": self.process.port(), "user": MariaDb::USER, "password": MariaDb::PASSWORD,
+            "database": MariaDb::DATABASE})
+    }
 }
 
-struct Case(Arc<MariaDb>);
-
-#[async_trait]
-impl SinkCase for Case {
-    async fn sink(&self, target: &str) -> Arc<dyn Sink> {
-        sink("mysql", config(&self.0, json!({"schema": "sinks", "table": target, "create": true}))).await.unwrap()
-    }
-
-    async fn rows(&self, target: &str) -> Vec<String> {
-        match source("mysql", config(&self.0, json!({"schema": "sinks", "table": target}))).await {
-            Ok(source) => texts(&read(&source, 2).await.unwrap()),
-            Err(failure) => {
-                assert_eq!(failure.code, Code::ConnectorMissing, "{failure}");
-                Vec::new()
-            }
-        }
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::ExactlyOnce
-    }
+fn config(server: &MariaDb, more: Value) -> Value {
+    server.config(more)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sink_does_what_every_sink_must() {
     let server = server();
     server.run("CREATE DATABASE sinks").unwrap();
-    conformance::sink(&Case(Arc::clone(&server))).await.unwrap_or_else(|faults| panic!("{faults}"));
+    let case = Case { place: &*server, inside: json!({"schema": "sinks"}), batches: sample::flat() };
+    conformance::sink(&case).await.unwrap_or_else(|faults| panic!("{faults}"));
     let left =
         server.run("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'sinks' AND table_name LIKE 'azs\\_%'").unwrap();
     assert_eq!(left, "0", "staging tables are left");
@@ -200,38 +183,4 @@ async fn a_source_cannot_write() {
     let failure = read(&source, 1).await.unwrap_err();
     assert!(failure.message.contains("only reads"), "{failure}");
     assert_eq!(server.run("SELECT COUNT(*) FROM kept").unwrap(), "1");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_goes_away_is_a_failure_worth_a_retry() {
-    let mut server = MariaDb::start().unwrap();
-    server.run("CREATE TABLE t (id INT PRIMARY KEY, pad TEXT) AS SELECT seq AS id, REPEAT('x', 1000) AS pad FROM seq_1_to_60000").unwrap();
-    let table = source("mysql", config(&server, json!({"table": "t"}))).await.unwrap();
-    let splits = table.plan(1).await.unwrap();
-    let request = ReadRequest::new(1000, 8 << 20);
-    let mut reader = table.open(&splits[0], None, request.clone()).await.unwrap();
-    let Outcome::Batch(first, position) = reader.read().await.unwrap() else { panic!("no rows") };
-    let target = sink("mysql", config(&server, json!({"table": "copy", "create": true}))).await.unwrap();
-    let job = azora_spec::JobId::generate();
-    let tokens = lab::prepare(&target, job, &[first.clone()]).await.unwrap();
-    server.process.kill().unwrap();
-    let failure = loop {
-        match reader.read().await {
-            Ok(Outcome::End) => panic!("the rows ended as if all were there"),
-            Ok(_) => {}
-            Err(failure) => break failure,
-        }
-    };
-    assert_eq!((failure.code, failure.blame()), (Code::ConnectorUnavailable, Blame::System), "{failure}");
-    assert_eq!(target.commit(job, 0, first.schema(), &tokens).await.unwrap_err().blame(), Blame::System);
-    server.process.again().unwrap();
-    assert_eq!(target.commit(job, 0, first.schema(), &tokens).await.unwrap().rows, 1000);
-    assert_eq!(target.commit(job, 0, first.schema(), &tokens).await.unwrap().rows, 1000);
-    assert_eq!(server.run("SELECT COUNT(*) FROM copy").unwrap(), "1000");
-    let mut reader = table.open(&splits[0], Some(&position), request).await.unwrap();
-    let mut rest = 0;
-    while let Outcome::Batch(batch, _) = reader.read().await.unwrap() {
-        rest += batch.num_rows();
-    }
-    assert_eq!(rest, 59_000);
 }

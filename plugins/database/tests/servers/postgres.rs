@@ -1,12 +1,10 @@
 //! PostgreSQL.
 
-use crate::lab::{self, Shared, batch, read, rows, sink, source, write};
+use crate::lab::{self, Case, Place, Shared, batch, read, rows, sink, source, write};
 use arrow::datatypes::{DataType, TimeUnit};
-use async_trait::async_trait;
-use azora_connect::conformance::{self, Expect, Promise, SinkCase, sample, texts};
-use azora_connect::{Outcome, ReadRequest, Sink};
+use azora_connect::conformance::{self, Expect, sample, texts};
 use azora_services::Postgres;
-use azora_spec::{Blame, Code};
+use azora_spec::Code;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,42 +15,25 @@ fn server() -> Arc<Postgres> {
     SERVER.get(Postgres::start)
 }
 
-fn config(server: &Postgres, mut more: Value) -> Value {
-    more["connection"] = json!({"host": "127.0.0.1", "port": server.process.port(), "user": Postgres::USER,
-        "password": Postgres::PASSWORD, "database": "postgres"});
-    more
+impl Place for Postgres {
+    const CONNECTOR: &'static str = "postgresql";
+
+    fn connection(&self) -> Value {
+        json!({"host": "127.0.0.1", "port": self.process.port(), "user": Postgres::USER, "password": Postgres::PASSWORD,
+            "database": "postgres"})
+    }
 }
 
-struct Case(Arc<Postgres>);
-
-#[async_trait]
-impl SinkCase for Case {
-    async fn sink(&self, target: &str) -> Arc<dyn Sink> {
-        sink("postgresql", config(&self.0, json!({"schema": "sinks", "table": target, "create": true}))).await.unwrap()
-    }
-
-    async fn rows(&self, target: &str) -> Vec<String> {
-        match source("postgresql", config(&self.0, json!({"schema": "sinks", "table": target, "columns": ["id", "name", "price", "ok"]})))
-            .await
-        {
-            Ok(source) => texts(&read(&source, 2).await.unwrap()),
-            Err(failure) => {
-                assert_eq!(failure.code, Code::ConnectorMissing, "{failure}");
-                Vec::new()
-            }
-        }
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::ExactlyOnce
-    }
+fn config(server: &Postgres, more: Value) -> Value {
+    server.config(more)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sink_does_what_every_sink_must() {
     let server = server();
     server.run("CREATE SCHEMA sinks").unwrap();
-    conformance::sink(&Case(Arc::clone(&server))).await.unwrap_or_else(|faults| panic!("{faults}"));
+    let case = Case { place: &*server, inside: json!({"schema": "sinks"}), batches: sample::flat() };
+    conformance::sink(&case).await.unwrap_or_else(|faults| panic!("{faults}"));
     let left = server.run("SELECT count(*) FROM pg_class WHERE relnamespace = 'sinks'::regnamespace AND relname LIKE 'azs\\_%'").unwrap();
     assert_eq!(left, "0", "staging tables are left");
 }
@@ -248,40 +229,4 @@ async fn the_seeds_request_is_read() {
     config["connection"] =
         json!(format!("postgres://azora:{}@127.0.0.1:{}/postgres", Postgres::PASSWORD.replace(' ', "%20"), server.process.port()));
     assert_eq!(rows("database", config).await, ["{\"a\":1}"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_goes_away_is_a_failure_worth_a_retry() {
-    let mut server = Postgres::start().unwrap();
-    server.run("CREATE TABLE t AS SELECT g AS id, repeat('x', 1000) AS pad FROM generate_series(1, 100000) g").unwrap();
-    let table = source("postgresql", config(&server, json!({"table": "t"}))).await.unwrap();
-    let splits = table.plan(1).await.unwrap();
-    let request = ReadRequest::new(1000, 8 << 20);
-    let mut reader = table.open(&splits[0], None, request.clone()).await.unwrap();
-    let Outcome::Batch(first, position) = reader.read().await.unwrap() else { panic!("no rows") };
-    let target = sink("postgresql", config(&server, json!({"table": "copy", "create": true}))).await.unwrap();
-    let job = azora_spec::JobId::generate();
-    let tokens = lab::prepare(&target, job, &[first.clone()]).await.unwrap();
-    server.process.kill().unwrap();
-    let failure = loop {
-        match reader.read().await {
-            Ok(Outcome::End) => panic!("the rows ended as if all were there"),
-            Ok(_) => {}
-            Err(failure) => break failure,
-        }
-    };
-    assert_eq!((failure.code, failure.blame()), (Code::ConnectorUnavailable, Blame::System), "{failure}");
-    let failure = target.commit(job, 0, first.schema(), &tokens).await.unwrap_err();
-    assert_eq!(failure.blame(), Blame::System, "{failure}");
-    server.again().unwrap();
-    // What was prepared is still there, and reading goes on where it stopped.
-    assert_eq!(target.commit(job, 0, first.schema(), &tokens).await.unwrap().rows, 1000);
-    assert_eq!(target.commit(job, 0, first.schema(), &tokens).await.unwrap().rows, 1000);
-    assert_eq!(server.run("SELECT count(*) FROM copy").unwrap(), "1000");
-    let mut reader = table.open(&splits[0], Some(&position), request).await.unwrap();
-    let mut rest = 0;
-    while let Outcome::Batch(batch, _) = reader.read().await.unwrap() {
-        rest += batch.num_rows();
-    }
-    assert_eq!(rest, 99_000);
 }

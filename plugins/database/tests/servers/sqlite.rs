@@ -1,10 +1,9 @@
 //! SQLite: real files, written by the library itself.
 
-use crate::lab::{self, batch, files, prepare, read, sink, source, write};
+use crate::lab::{self, Case, Place, batch, files, prepare, read, sink, source, write};
 use arrow::datatypes::{DataType, TimeUnit};
-use async_trait::async_trait;
-use azora_connect::conformance::{self, Expect, Promise, SinkCase, sample, texts};
-use azora_connect::{Outcome, ReadRequest, Rejects, Sink};
+use azora_connect::conformance::{self, Expect, sample, texts};
+use azora_connect::{Outcome, ReadRequest, Rejects};
 use azora_spec::{Blame, Code, JobId, OnError};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -32,32 +31,20 @@ fn config(name: &str, mut more: Value) -> Value {
     more
 }
 
-struct Case;
+struct File(&'static str);
 
-#[async_trait]
-impl SinkCase for Case {
-    async fn sink(&self, target: &str) -> Arc<dyn Sink> {
-        sink("sqlite", config("sinks.db", json!({"table": target, "create": true}))).await.unwrap()
-    }
+impl Place for File {
+    const CONNECTOR: &'static str = "sqlite";
 
-    async fn rows(&self, target: &str) -> Vec<String> {
-        match source("sqlite", config("sinks.db", json!({"table": target}))).await {
-            Ok(source) => texts(&read(&source, 2).await.unwrap()),
-            Err(failure) => {
-                assert!(matches!(failure.code, Code::ConnectorMissing | Code::PathMissing), "{failure}");
-                Vec::new()
-            }
-        }
-    }
-
-    fn promise(&self) -> Promise {
-        Promise::ExactlyOnce
+    fn connection(&self) -> Value {
+        json!({"path": self.0})
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sink_does_what_every_sink_must() {
-    conformance::sink(&Case).await.unwrap_or_else(|faults| panic!("{faults}"));
+    let case = Case { place: &File("sinks.db"), inside: json!({}), batches: sample::flat() };
+    conformance::sink(&case).await.unwrap_or_else(|faults| panic!("{faults}"));
     let left = std::fs::read_dir(&files().staging).unwrap().count();
     // Other tests have rows of their own there, and none of them leaves as many.
     assert!(left < 3, "{left} staged files are left");

@@ -4,8 +4,7 @@ use super::{Compression, Format};
 use crate::error;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow_avro::compression::CompressionCodec;
-use arrow_avro::writer::{AvroWriter, WriterBuilder, format::AvroOcfFormat};
+use azora_connect::avro;
 use azora_connect::element::{self, VALUE};
 use azora_connect::json::{Elements, texts};
 use azora_spec::{Code, Failure};
@@ -80,7 +79,7 @@ impl Around {
 pub(crate) enum Encoder {
     Text { around: Around, format: Format, schema: SchemaRef, has_rows: bool },
     Parquet(Box<ArrowWriter<Shared>>),
-    Avro(Box<AvroWriter<Shared>>, SchemaRef),
+    Avro(Box<avro::Writer<Shared>>),
 }
 
 impl std::fmt::Debug for Encoder {
@@ -108,19 +107,11 @@ impl Encoder {
             }
             Format::Avro => {
                 let codec = match compression {
-                    Compression::Snappy => Some(CompressionCodec::Snappy),
-                    Compression::Zstd => Some(CompressionCodec::ZStandard),
-                    Compression::None | Compression::Gzip => None,
+                    Compression::Snappy => avro::Codec::Snappy,
+                    Compression::Zstd => avro::Codec::Zstd,
+                    Compression::None | Compression::Gzip => avro::Codec::None,
                 };
-                // The schema's metadata would be taken for the Avro schema's own.
-                let bare = Arc::new(Schema::new(schema.fields().clone()));
-                let refused = |error: arrow_avro::errors::AvroError| {
-                    tracing::info!(%error, "a schema does not fit into Avro");
-                    Failure::new(Code::OperationInvalid, "Avro cannot hold columns of these types").at("/format")
-                };
-                let writer =
-                    WriterBuilder::new(bare.as_ref().clone()).with_compression(codec).build::<_, AvroOcfFormat>(out).map_err(refused)?;
-                Ok(Self::Avro(Box::new(writer), bare))
+                Ok(Self::Avro(Box::new(avro::Writer::new(schema, codec, out)?)))
             }
             Format::Text if !is_one_text(schema) => {
                 Err(Failure::new(Code::OperationInvalid, "text holds rows of one column").at("/format"))
@@ -144,10 +135,7 @@ impl Encoder {
                 writer.write(batch).map_err(failed)?;
                 if writer.in_progress_size() > GROUP_BYTES_MAX { writer.flush().map_err(failed) } else { Ok(()) }
             }
-            Self::Avro(writer, schema) => {
-                let batch = RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec()).map_err(failed)?;
-                writer.write(&batch).map_err(failed)
-            }
+            Self::Avro(writer) => writer.write(batch),
             Self::Text { around, format, schema, has_rows } => {
                 let bytes = match format {
                     Format::Csv => csv(schema, batch)?,
@@ -164,7 +152,7 @@ impl Encoder {
     pub(crate) fn finish(self) -> Result<(), Failure> {
         match self {
             Self::Parquet(writer) => writer.close().map(|_| ()).map_err(failed),
-            Self::Avro(mut writer, _) => writer.finish().map_err(failed),
+            Self::Avro(writer) => writer.finish().map(drop),
             Self::Text { mut around, format, .. } => {
                 if format == Format::Json {
                     around.write_all(b"]\n").map_err(failed)?;

@@ -143,7 +143,7 @@ fn clipped(message: &str) -> String {
 }
 
 /// Where a name stands in a text for the first time.
-fn word(text: &str, name: &str) -> Option<Position> {
+pub(super) fn word(text: &str, name: &str) -> Option<Position> {
     let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
     let found = text.match_indices(name).find(|(at, _)| {
         let before = text.get(..*at).unwrap_or_default().chars().next_back();
@@ -174,6 +174,6 @@ fn byte(text: &str, line: u64, column: u64) -> usize {
 }
 
 /// Failures of plans that were built, not written: without a place.
-pub(in crate::plan) fn built<T>(result: Result<T>) -> std::result::Result<T, Failure> {
+pub(crate) fn built<T>(result: Result<T>) -> std::result::Result<T, Failure> {
     result.map_err(|error| of_sql(error, "", &[]))
 }

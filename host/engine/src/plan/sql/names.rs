@@ -1,14 +1,13 @@
 //! What the names in SQL mean: tables, DataFusion's functions, functions of the job, and `plugin.function`.
 
-use super::fault;
-use crate::catalog::Catalog;
+use super::{fault, sets};
 use crate::plan::HIDDEN;
 use crate::relation::PlanContext;
 use crate::udf::aggregate::{aggregate_udf, bind_aggregate};
 use crate::udf::scalar::scalar_udf;
 use azora_sandbox::FunctionKind;
 use azora_spec::wire::closest;
-use azora_spec::{Code, Failure, Function, PluginRef};
+use azora_spec::{Code, DatasetName, Failure, Function, PluginRef};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -18,7 +17,7 @@ use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF, lit,
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, Volatility, WindowUDF, lit,
 };
 use datafusion::sql::sqlparser::ast::ObjectName;
 use parking_lot::Mutex;
@@ -60,13 +59,20 @@ static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| {
 
 /// The names that one text may use.
 pub(in crate::plan) struct Names<'a> {
-    ctx: &'a PlanContext,
+    pub(super) ctx: &'a PlanContext,
     functions: &'a BTreeMap<String, Function>,
     tables: HashMap<String, Arc<dyn TableSource>>,
     made: Mutex<HashMap<String, Arc<ScalarUDF>>>,
-    /// Why a function could not be made.
-    failure: Mutex<Option<Failure>>,
-    pointer: String,
+    /// A function that could not be made, and why.
+    failure: Mutex<Option<(String, Failure)>>,
+    pub(super) pointer: String,
+}
+
+/// What a function does with rows.
+pub(super) struct Kind {
+    pub(super) kind: FunctionKind,
+    /// Whether it says which arguments it takes.
+    pub(super) takes_arguments: bool,
 }
 
 impl<'a> Names<'a> {
@@ -81,17 +87,20 @@ impl<'a> Names<'a> {
 
     /// The failure that a caller sees: why a function could not be made, where that was the reason.
     pub(in crate::plan) fn blame(&self, error: DataFusionError, text: &str) -> Failure {
-        if let Some(failure) = self.failure.lock().take() {
-            return failure;
+        if let Some((name, failure)) = self.failure.lock().take() {
+            return match fault::word(text, &name) {
+                Some(position) if failure.position.is_none() => failure.position(position),
+                _ => failure,
+            };
         }
         let known: Vec<String> = self.udf_names().into_iter().chain(self.udaf_names()).chain(self.udwf_names()).collect();
         fault::of_sql(error, text, &known)
     }
 
     /// Name, type and nullability of a table's columns, as rows.
-    pub(super) fn columns_of(&self, name: &ObjectName, text: &str, catalog: &dyn Catalog) -> std::result::Result<Vec<Vec<Expr>>, Failure> {
+    pub(super) fn columns_of(&self, name: &ObjectName, text: &str, known: &[DatasetName]) -> std::result::Result<Vec<Vec<Expr>>, Failure> {
         let plain = name.0.iter().filter_map(|part| part.as_ident()).map(|ident| ident.value.as_str()).collect::<Vec<_>>().join(".");
-        let table = self.tables.get(&plain).ok_or_else(|| fault::unknown_table(&plain, text, &catalog.datasets()))?;
+        let table = self.tables.get(&plain).ok_or_else(|| fault::unknown_table(&plain, text, known))?;
         let row = |field: &Arc<Field>| {
             vec![lit(field.name().clone()), lit(super::type_word(field.data_type())), lit(if field.is_nullable() { "YES" } else { "NO" })]
         };
@@ -121,28 +130,72 @@ impl<'a> Names<'a> {
         LogicalPlanBuilder::from(plan).project(columns)?.build()
     }
 
+    /// Why planning cannot go on, at a name.
+    pub(super) fn fail(&self, name: &str, failure: Failure) {
+        *self.failure.lock() = Some((name.to_owned(), failure));
+    }
+
     /// A function that the job names, or a plugin's.
+    pub(super) fn named_function(&self, name: &str) -> Option<Function> {
+        self.functions.get(name).cloned().or_else(|| plugin_function(name))
+    }
+
+    /// What a function does. A lambda in the place of rows makes any number of them.
+    pub(super) fn kind(&self, function: &Function) -> std::result::Result<Kind, Failure> {
+        let Function::Plugin { plugin, function, .. } = function else {
+            return Ok(Kind { kind: FunctionKind::FlatMap, takes_arguments: false });
+        };
+        let entry = self.ctx.plugin(plugin)?;
+        let found = match (function, entry.manifest.functions.as_slice()) {
+            (Some(name), all) => all.iter().find(|decl| decl.name == *name),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        let known = || entry.manifest.functions.iter().map(|decl| decl.name.as_str());
+        match (found, function) {
+            (Some(decl), _) => Ok(Kind { kind: decl.kind, takes_arguments: !decl.params.fields().is_empty() }),
+            (None, Some(name)) => {
+                let message = format!("plugin '{}' has no function '{}'", entry.manifest.name, name.escape_debug());
+                let failure = Failure::new(Code::PluginFunctionUnknown, message);
+                Err(match closest(name, known()) {
+                    Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
+                    None => failure.hint(format!("its functions are {}", known().collect::<Vec<_>>().join(", "))),
+                })
+            }
+            (None, None) => {
+                let failure =
+                    Failure::new(Code::PluginFunctionUnknown, format!("plugin '{}' has several functions; say which", entry.manifest.name));
+                Err(failure.hint(format!("its functions are {}", known().collect::<Vec<_>>().join(", "))))
+            }
+        }
+    }
+
+    /// A function over columns of a row: a lambda, or a plugin's map.
     fn function(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         if let Some(udf) = self.made.lock().get(name) {
             return Some(Arc::clone(udf));
         }
-        let of_plugin;
-        let function = match self.functions.get(name) {
-            Some(function) => function,
-            None => {
-                of_plugin = plugin_function(name)?;
-                &of_plugin
+        let function = self.named_function(name)?;
+        let is_named = self.functions.contains_key(name);
+        let made = match self.kind(&function).map(|kind| kind.kind) {
+            // The planner asks for aggregates afterwards.
+            Ok(FunctionKind::Aggregate) => return None,
+            Ok(FunctionKind::FlatMap | FunctionKind::MapPartitions) if matches!(function, Function::Plugin { .. }) => {
+                let failure = Failure::new(Code::SqlInvalid, format!("'{}' makes rows, so it stands in FROM", name.escape_debug()));
+                Err(failure.hint(format!("for example SELECT * FROM {}((SELECT column FROM table))", name.escape_debug())))
             }
+            Ok(_) => scalar_udf(self.ctx, name, &function, &self.pointer),
+            Err(failure) => Err(failure),
         };
-        match scalar_udf(self.ctx, name, function, &self.pointer) {
+        match made {
             Ok(udf) => {
                 let udf = Arc::new(udf);
                 self.made.lock().insert(name.to_owned(), Arc::clone(&udf));
                 Some(udf)
             }
             Err(failure) => {
-                if !matches!(failure.code, Code::PluginUnknown) || self.functions.contains_key(name) {
-                    *self.failure.lock() = Some(failure);
+                if !matches!(failure.code, Code::PluginUnknown) || is_named {
+                    self.fail(name, failure);
                 }
                 None
             }
@@ -151,30 +204,39 @@ impl<'a> Names<'a> {
 
     /// A plugin's aggregate, by its declared arguments.
     fn aggregate(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        let of_plugin;
-        let function = match self.functions.get(name) {
-            Some(function) => function,
-            None => {
-                of_plugin = plugin_function(name)?;
-                &of_plugin
-            }
-        };
-        let Function::Plugin { plugin, function, config, .. } = function else { return None };
-        let entry = self.ctx.plugin(plugin).ok()?;
+        let Function::Plugin { plugin, function, config, .. } = self.named_function(name)? else { return None };
+        let entry = self.ctx.plugin(&plugin).ok()?;
         let mut decls = entry.manifest.functions.iter().filter(|decl| decl.kind == FunctionKind::Aggregate);
         let decl = match function {
             Some(name) => decls.find(|decl| decl.name == *name)?,
             None => decls.next()?,
         };
-        let input: SchemaRef = Arc::new(Schema::new(decl.params.fields().clone()));
-        let config = serde_json::Value::Object(config.clone()).to_string();
+        // Whether a column has nulls is not known before the call is planned; what they mean is the guest's business.
+        let nullable = |param: &Arc<Field>| param.as_ref().clone().with_nullable(true);
+        let input: SchemaRef = Arc::new(Schema::new(decl.params.fields().iter().map(nullable).collect::<Vec<_>>()));
+        let config = serde_json::Value::Object(config).to_string();
         match bind_aggregate(self.ctx, &entry, decl, &input, &config) {
             Ok(aggregate) => Some(Arc::new(aggregate_udf(name, aggregate, input, self.ctx, &self.pointer))),
             Err(failure) => {
-                *self.failure.lock() = Some(failure.at(&self.pointer));
+                self.fail(name, failure.at(&self.pointer));
                 None
             }
         }
+    }
+
+    /// One of DataFusion's functions, unless it answers another thing each time: a job that is computed again after a
+    /// crash must make the same rows.
+    fn built_in(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        let udf = BUILT_IN.scalar.get(&name.to_ascii_lowercase())?;
+        if udf.signature().volatility != Volatility::Volatile {
+            return Some(Arc::clone(udf));
+        }
+        let failure = Failure::new(
+            Code::SqlUnsupported,
+            format!("{}() is not available: a job that goes on after a crash must make the same rows", udf.name()),
+        );
+        self.fail(name, failure.hint("derive values from columns, for example by md5(column), or use the operation 'sample' with a seed"));
+        None
     }
 }
 
@@ -223,7 +285,14 @@ impl ContextProvider for Names<'_> {
         if self.functions.contains_key(name) {
             return self.function(name);
         }
-        BUILT_IN.scalar.get(&name.to_ascii_lowercase()).cloned().or_else(|| self.function(name))
+        if name == sets::NUMBER {
+            return Some(sets::mark());
+        }
+        if BUILT_IN.scalar.contains_key(&name.to_ascii_lowercase()) { self.built_in(name) } else { self.function(name) }
+    }
+
+    fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
+        self.called(name, args)
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

@@ -1,16 +1,16 @@
 //! Columns that are told by names of folders: `country=ZA/year=2024/part-0.parquet`.
 
-use crate::error;
 use arrow::array::{ArrayRef, Int64Array, StringArray, new_null_array};
 use arrow::datatypes::{DataType, Field};
-use azora_spec::Failure;
+use azora_spec::{Code, Failure};
 use std::sync::Arc;
 
 /// What Hive and Spark write for null.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// The pairs in a key below a base, in order.
-pub(crate) fn pairs(key: &str, base: &str) -> Vec<(String, Option<String>)> {
+#[must_use]
+pub fn pairs(key: &str, base: &str) -> Vec<(String, Option<String>)> {
     let below = key.strip_prefix(base).unwrap_or(key);
     let folders = below.rsplit_once('/').map_or("", |(folders, _)| folders);
     let pair = |part: &str| {
@@ -21,15 +21,19 @@ pub(crate) fn pairs(key: &str, base: &str) -> Vec<(String, Option<String>)> {
     folders.split('/').filter_map(pair).collect()
 }
 
-/// The columns of all objects. Every object has to have the same names.
-pub(crate) fn columns<'a>(keys: impl Iterator<Item = &'a str> + Clone, base: &str) -> Result<Vec<Field>, Failure> {
+/// The columns of all keys. Every one has to have the same names.
+///
+/// # Errors
+/// [`Code::FileFormat`] for one that has others.
+pub fn columns<'a>(keys: impl Iterator<Item = &'a str> + Clone, base: &str) -> Result<Vec<Field>, Failure> {
     let Some(first) = keys.clone().next() else { return Ok(Vec::new()) };
     let names: Vec<String> = pairs(first, base).into_iter().map(|(name, _)| name).collect();
     let mut is_integer = vec![true; names.len()];
     for key in keys {
         let pairs = pairs(key, base);
         if pairs.iter().map(|(name, _)| name).ne(names.iter()) {
-            return Err(error::broken(key, "its folders name other partition columns than those of the objects before it"));
+            let message = format!("'{}': its folders name other columns than those of the files before it", key.escape_debug());
+            return Err(Failure::new(Code::FileFormat, message));
         }
         for (is_integer, (_, value)) in is_integer.iter_mut().zip(&pairs) {
             // "007" and "+7" are texts: an integer would lose how they are written.
@@ -41,7 +45,8 @@ pub(crate) fn columns<'a>(keys: impl Iterator<Item = &'a str> + Clone, base: &st
 }
 
 /// One value in every row.
-pub(crate) fn array(field: &Field, value: Option<&str>, rows: usize) -> ArrayRef {
+#[must_use]
+pub fn array(field: &Field, value: Option<&str>, rows: usize) -> ArrayRef {
     match (value, field.data_type()) {
         (None, of) => new_null_array(of, rows),
         (Some(text), DataType::Int64) => Arc::new(Int64Array::from(vec![text.parse::<i64>().ok(); rows])),
