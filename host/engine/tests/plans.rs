@@ -201,7 +201,7 @@ fn a_file_that_changes_between_two_jobs_is_read_anew() {
     writer.close().unwrap();
     assert_eq!(fixture.run(&ask, 2).unwrap(), json!([{"n": 2, "s": 15}]));
     // A job that was planned over the old file does not read the new one.
-    let failure = fixture.run_planned(&planned, 0).unwrap_err();
+    let failure = fixture.run_planned(&planned).unwrap_err();
     assert_eq!(failure.code.as_str(), "data.invalid", "{failure:?}");
 }
 
