@@ -73,6 +73,7 @@ fn second_inputs(operation: &Operation) -> Vec<&Input> {
     match operation {
         Operation::Combine { other, .. } => vec![&other.input],
         Operation::Frame(frame) => frame.steps.iter().filter_map(FrameStep::other).collect(),
+        Operation::Sql(query) => query.tables.values().collect(),
         _ => Vec::new(),
     }
 }

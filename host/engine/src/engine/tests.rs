@@ -219,8 +219,11 @@ async fn small_inline_rows_stay_together_unless_asked() {
     spec.options.parallelism = Some(8);
     assert_eq!(bench.plan(&spec).await.unwrap().partitions(), 8);
     assert_eq!(bench.answer(&spec).await.unwrap(), json!([1, 2, 3, 4, 5]));
-    // What a query reads is named in its text, and may be large.
+    // What a query reads besides rows of the request may be large.
     let query = job_spec(&json!({"sql": "SELECT 1 AS x"}), Unknown::Refuse).unwrap();
+    assert_eq!(bench.plan(&query).await.unwrap().pins().parallelism, 1);
+    bench.put("numbers.csv", "n\n1\n");
+    let query = job_spec(&json!({"sql": "SELECT n FROM 'numbers.csv'"}), Unknown::Refuse).unwrap();
     assert_eq!(bench.plan(&query).await.unwrap().pins().parallelism, bench.context.parallelism);
     let single = job(rows(), Vec::new(), file_sink("one.csv", FileFormat::Csv, WriteMode::ErrorIfExists));
     let single = JobSpec { options: spec.options.clone(), ..single };
