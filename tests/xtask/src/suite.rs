@@ -12,7 +12,7 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
     if !steps::is_there("curl") {
         steps::install("the README's tour is run", &["curl"])?;
     }
-    if Command::new("openssl").arg("version").output().is_err() {
+    if std::process::Command::new("openssl").arg("version").output().is_err() {
         steps::install("servers of the tests have certificates", &["openssl"])?;
     }
     services::redis()?;
