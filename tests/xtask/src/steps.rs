@@ -71,10 +71,17 @@ pub(crate) fn virtual_environment(why: &str, folder: &Path, package: &str) -> Re
     run(&format!("Installing {package}"), Command::new(folder.join("bin/pip")).args(["install", "--quiet", package]))
 }
 
-/// `cargo`, the same one that runs this.
+/// `cargo`, the same one that runs this, without what it told this program of itself: build scripts that look at such
+/// variables would run again, and all that depends on them (`ring`, so DataFusion, too) would be compiled anew each time.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    let own = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| own.iter().any(|start| name.starts_with(start))) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
