@@ -114,6 +114,9 @@ fn planned(message: &str, text: &str, functions: &[String]) -> Failure {
             None => failure,
         };
     }
+    if message.contains("failed to match any signature") {
+        return arguments(message, text);
+    }
     let is_type = [
         "coerc",
         "cannot cast",
@@ -133,6 +136,19 @@ fn planned(message: &str, text: &str, functions: &[String]) -> Failure {
         return Failure::new(Code::ColumnAmbiguous, clipped(message)).hint("say which: table.column");
     }
     Failure::new(Code::SqlInvalid, clipped(message))
+}
+
+/// A function of DataFusion's that was called with values of other types than it takes.
+fn arguments(message: &str, text: &str) -> Failure {
+    let within = |start: &str, end: &str| message.split_once(start).and_then(|(_, rest)| rest.split_once(end)).map(|(found, _)| found);
+    let name = within("unction '", "'").unwrap_or("the function");
+    let got = within("(DataType: ", ")").unwrap_or("these arguments");
+    let failure = Failure::new(Code::SqlType, format!("'{}' does not take {}", name.escape_debug(), clipped(got)));
+    let failure = failure.hint("convert its argument: CAST(column AS type)");
+    match word(text, name).or_else(|| word(text, &name.to_uppercase())) {
+        Some(position) => failure.position(position),
+        None => failure,
+    }
 }
 
 /// The first sentence of a message, without what DataFusion adds for its developers.
