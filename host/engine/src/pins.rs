@@ -103,7 +103,20 @@ impl Pins {
         let version = if others.is_empty() { VERSION_ONE_INPUT } else { VERSION };
         let (plugins, samples, lambdas, grants) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), BTreeMap::new());
         let widenings = BTreeMap::new();
-        Self { version, parallelism, partitions: 0, input, others, plugins, samples, widenings, lambdas, is_left: false, grants, now_ms: None }
+        Self {
+            version,
+            parallelism,
+            partitions: 0,
+            input,
+            others,
+            plugins,
+            samples,
+            widenings,
+            lambdas,
+            is_left: false,
+            grants,
+            now_ms: None,
+        }
     }
 
     /// The digests of the plugins that the job uses.

@@ -3,7 +3,13 @@
 //!
 //! `UPDATE_GOLDENS=1` writes what Node answers into the cases; the difference is reviewed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test that meets the unexpected fails, and says its seed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that meets the unexpected fails, and says its seed"
+)]
 
 #[path = "lambdas/batch.rs"]
 mod batch;
