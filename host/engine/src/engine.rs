@@ -92,8 +92,7 @@ impl Engine {
     }
 
     async fn planned_on(&self, spec: &JobSpec, context: &ContextOptions, pins: Option<&Pins>) -> Result<Planned, Failure> {
-        let is_written = spec.operations.iter().any(|operation| matches!(operation, Operation::Sql(_) | Operation::Frame(_)));
-        if is_written { crate::stack::deep(self.planned(spec, context, pins)).await } else { self.planned(spec, context, pins).await }
+        if is_written(spec) { crate::stack::deep(self.planned(spec, context, pins)).await } else { self.planned(spec, context, pins).await }
     }
 
     async fn planned(&self, spec: &JobSpec, context: &ContextOptions, pins: Option<&Pins>) -> Result<Planned, Failure> {
@@ -104,7 +103,6 @@ impl Engine {
             None => input::parallelism(spec, &*inner.catalog, context.parallelism),
         };
         let mut state = session.state(parallelism);
-        let is_written = spec.operations.iter().any(|operation| matches!(operation, Operation::Sql(_) | Operation::Frame(_)));
         let now_ms = pins.and_then(|pins| pins.now_ms).unwrap_or_else(|| Utc::now().timestamp_millis());
         state.execution_props_mut().query_execution_start_time = DateTime::from_timestamp_millis(now_ms);
         let parts = (inner.sandbox.clone(), Arc::clone(&inner.catalog), Arc::clone(&inner.lambdas));
@@ -132,7 +130,7 @@ impl Engine {
         };
         let (applied, target) = if decided.is_left { (applied.nothing()?, target.left()) } else { (applied, target) };
         let keeper = self.keeper(spec, &plan_context, target.dataset.as_ref(), pins.is_none())?;
-        decided.now_ms = is_written.then_some(now_ms);
+        decided.now_ms = is_written(spec).then_some(now_ms);
         decided.widenings = pins.map(|pins| pins.widenings.clone()).unwrap_or_default();
         planned::finish(session, plan_context, applied, (target, keeper), decided, spec.options.time_max).await
     }
@@ -347,6 +345,11 @@ impl Engine {
     pub fn resolve(&self, input: &Input) -> Result<Input, Failure> {
         input::resolve(&*self.inner.catalog, input)
     }
+}
+
+/// Whether a job holds what people have written as texts: SQL, or the expressions of a frame.
+fn is_written(spec: &JobSpec) -> bool {
+    spec.operations.iter().any(|operation| matches!(operation, Operation::Sql(_) | Operation::Frame(_)))
 }
 
 /// Whether a job writes nothing because of what is there; refuses what cannot be written.

@@ -12,6 +12,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use support::Fixture;
 
@@ -100,6 +101,18 @@ fn pairs(rows: i64, keys: i64) -> impl Iterator<Item = (i64, f64)> {
     (0..rows).map(move |row| (row * 7919 % keys, 1.0 + (row * 37 % 101) as f64 / 10.0))
 }
 
+/// The same as columns `k` and `x` of a file.
+fn pairs_file(fixture: &Fixture, rows: i64, keys: i64) -> PathBuf {
+    let path = fixture.files.path().join("pairs.parquet");
+    let schema = Arc::new(Schema::new(vec![Field::new("k", DataType::Int64, false), Field::new("x", DataType::Float64, false)]));
+    let (keys, values): (Vec<i64>, Vec<f64>) = pairs(rows, keys).unzip();
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(Int64Array::from(keys)), Arc::new(Float64Array::from(values))]);
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), schema, None).unwrap();
+    writer.write(&batch.unwrap()).unwrap();
+    writer.close().unwrap();
+    path
+}
+
 /// The geometric means of the same rows, natively.
 fn geometric_means(rows: i64, keys: i64) -> BTreeMap<i64, f64> {
     let mut sums: BTreeMap<i64, (f64, f64)> = BTreeMap::new();
@@ -163,13 +176,7 @@ fn an_aggregate_over_more_groups_than_memory_spills() {
     const ROWS: i64 = 400_000;
     const KEYS: i64 = 150_000;
     let fixture = Fixture::with_plugin_and_memory(guest("textkit"), 16 << 20);
-    let path = fixture.files.path().join("pairs.parquet");
-    let schema = Arc::new(Schema::new(vec![Field::new("k", DataType::Int64, false), Field::new("x", DataType::Float64, false)]));
-    let (keys, values): (Vec<i64>, Vec<f64>) = pairs(ROWS, KEYS).unzip();
-    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(Int64Array::from(keys)), Arc::new(Float64Array::from(values))]);
-    let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), schema, None).unwrap();
-    writer.write(&batch.unwrap()).unwrap();
-    writer.close().unwrap();
+    let path = pairs_file(&fixture, ROWS, KEYS);
     let request = json!({"source": {"type": "parquet", "path": path.to_str().unwrap()}, "operations": [
         {"type": "map", "function": "r => [r.k, r.x]"},
         {"type": "aggregateByKey", "plugin": "textkit", "function": "geometric_mean"},
@@ -262,13 +269,7 @@ fn an_aggregate_in_sql_spills() {
     const ROWS: i64 = 300_000;
     const KEYS: i64 = 120_000;
     let fixture = Fixture::with_plugin_and_memory(guest("textkit"), 16 << 20);
-    let path = fixture.files.path().join("pairs.parquet");
-    let schema = Arc::new(Schema::new(vec![Field::new("k", DataType::Int64, false), Field::new("x", DataType::Float64, false)]));
-    let (keys, values): (Vec<i64>, Vec<f64>) = pairs(ROWS, KEYS).unzip();
-    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(Int64Array::from(keys)), Arc::new(Float64Array::from(values))]);
-    let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), schema, None).unwrap();
-    writer.write(&batch.unwrap()).unwrap();
-    writer.close().unwrap();
+    let path = pairs_file(&fixture, ROWS, KEYS);
     let sql = "SELECT count(*) AS keys, sum(ln(m)) AS logs FROM (SELECT k, textkit.geometric_mean(x) AS m FROM t GROUP BY k)";
     let request = json!({"sql": sql, "tables": {"t": {"source": {"type": "parquet", "path": path}}}});
     let expect: f64 = geometric_means(ROWS, KEYS).values().map(|mean| mean.ln()).sum();

@@ -1,5 +1,7 @@
 //! What reading has in common for all engines: how a table is cut into parts, and how parts and places are stored.
 
+pub(crate) mod ahead;
+
 use crate::error::Error;
 use azora_connect::{Position, Split};
 use serde::{Deserialize, Serialize};

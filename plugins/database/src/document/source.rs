@@ -9,13 +9,14 @@ use super::kind::Kind;
 use super::session::{Server, Session};
 use crate::config::document::Reading;
 use crate::error::Error;
+use crate::source::ahead::{Ahead, Sent};
 use crate::source::{PARTS_MAX, share};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use async_trait::async_trait;
 use azora_connect::element::{self, Element};
 use azora_connect::json::{SAMPLE_BYTES_MAX, SAMPLE_ROWS};
-use azora_connect::{Outcome, Position, ReadRequest, Reader, Source, Split};
+use azora_connect::{Position, ReadRequest, Reader, Source, Split};
 use azora_spec::Failure;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::{Collection, Cursor};
@@ -23,10 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
-/// Batches that a reader may be ahead.
-const AHEAD_BATCHES: usize = 1;
 /// The member by which documents are told apart.
 const ID: &str = "_id";
 /// Most bytes of a stored id; longer ones are not continued from.
@@ -248,14 +246,10 @@ impl Source for MongoSource {
             Some(indices) => Arc::new(self.schema.project(indices).map_err(|_| Error::Broken("a projected column"))?),
         };
         let cursor = self.cursor(&part, &place, schema.fields()).await?;
-        let (sender, batches) = mpsc::channel(AHEAD_BATCHES);
         let pump = Pump { session: Arc::clone(&self.session), reading: Arc::clone(&self.reading), cursor, place, request, schema };
-        let task = tokio::spawn(pump.run(sender));
-        Ok(Box::new(MongoReader { batches, task, is_ended: false }))
+        Ok(Box::new(Ahead::start(|sender| pump.run(sender))))
     }
 }
-
-type Sent = Result<(RecordBatch, Position), Failure>;
 
 /// Reads documents and sends them on as batches, no faster than they are taken.
 struct Pump {
@@ -317,33 +311,5 @@ impl Pump {
         });
         refused?;
         Ok(batch(&self.schema, &rows).map_err(|_| Error::Broken("documents that fit"))?)
-    }
-}
-
-#[derive(Debug)]
-struct MongoReader {
-    batches: mpsc::Receiver<Sent>,
-    task: JoinHandle<()>,
-    is_ended: bool,
-}
-
-impl Drop for MongoReader {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-#[async_trait]
-impl Reader for MongoReader {
-    async fn read(&mut self) -> Result<Outcome, Failure> {
-        match self.batches.recv().await {
-            Some(sent) => sent.map(|(batch, position)| Outcome::Batch(batch, position)),
-            // A closed channel means the end only where the task ended well.
-            None if self.is_ended => Ok(Outcome::End),
-            None => {
-                self.is_ended = true;
-                (&mut self.task).await.map(|()| Outcome::End).map_err(|_| Error::Broken("the reading task").into())
-            }
-        }
     }
 }

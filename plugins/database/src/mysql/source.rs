@@ -6,6 +6,7 @@ use super::kind::{Column, Kind};
 use super::session::{Server, Session, classify};
 use crate::config::{Reading, What};
 use crate::error::Error;
+use crate::source::ahead::{Ahead, Sent};
 use crate::source::{Bound, Part, Place, ranges, share};
 use crate::sql::{Dialect, Select, Table, condition, trimmed};
 use arrow::array::{RecordBatch, RecordBatchOptions};
@@ -13,19 +14,16 @@ use arrow::datatypes::{Field, SchemaRef};
 use arrow::temporal_conversions::{date32_to_datetime, timestamp_us_to_datetime};
 use async_trait::async_trait;
 use azora_connect::element::Element;
-use azora_connect::{Condition, Constant, Outcome, Position, ReadRequest, Reader, Source, Split};
+use azora_connect::{Condition, Constant, Position, ReadRequest, Reader, Source, Split};
 use azora_spec::Failure;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Value};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 const DIALECT: Dialect = Dialect::MySql;
 const BEGIN: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
-/// Batches that a reader may be ahead.
-const AHEAD_BATCHES: usize = 1;
 
 /// A table or a query.
 #[derive(Debug)]
@@ -188,10 +186,8 @@ impl Source for MySqlSource {
             }
         };
         let (sql, has_key) = self.select(&part, &place, &outputs, &request.conditions)?;
-        let (sender, batches) = mpsc::channel(AHEAD_BATCHES);
         let pump = Pump { session, columns: outputs, has_key, pointer: self.reading.what.pointer(), place, request, schema };
-        let task = tokio::spawn(pump.run(sql, sender));
-        Ok(Box::new(MySqlReader { batches, task, is_ended: false }))
+        Ok(Box::new(Ahead::start(|sender| pump.run(sql, sender))))
     }
 }
 
@@ -265,8 +261,6 @@ fn shown(kind: Kind, at: i128) -> Result<Bound, Error> {
     }
 }
 
-type Sent = Result<(RecordBatch, Position), Failure>;
-
 /// Reads rows and sends them on as batches, no faster than they are taken.
 struct Pump {
     session: Session,
@@ -322,34 +316,6 @@ impl Pump {
             }
             if is_last {
                 return Ok(());
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct MySqlReader {
-    batches: mpsc::Receiver<Sent>,
-    task: JoinHandle<()>,
-    is_ended: bool,
-}
-
-impl Drop for MySqlReader {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-#[async_trait]
-impl Reader for MySqlReader {
-    async fn read(&mut self) -> Result<Outcome, Failure> {
-        match self.batches.recv().await {
-            Some(sent) => sent.map(|(batch, position)| Outcome::Batch(batch, position)),
-            // A closed channel means the end only where the task ended well.
-            None if self.is_ended => Ok(Outcome::End),
-            None => {
-                self.is_ended = true;
-                (&mut self.task).await.map(|()| Outcome::End).map_err(|_| Error::Broken("the reading task").into())
             }
         }
     }
