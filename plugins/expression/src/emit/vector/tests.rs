@@ -320,3 +320,44 @@ fn what_vectors_cannot_do_is_left_to_rows() {
     let expected: BTreeMap<usize, u64> = words.iter().map(|word| word * 2 + 1).enumerate().collect();
     assert_eq!(answer.rows.iter().map(|row| row[0].unwrap()).enumerate().collect::<BTreeMap<_, _>>(), expected);
 }
+
+#[test]
+fn numbers_that_are_too_large_are_seen_wherever_they_are() {
+    let steps = ["x => x * 2 + 1", "x => x % 3 === 0"].map(|text| Lambda::new(text, 0));
+    let [map, filter] = steps;
+    for end in [End::Rows, End::Count, End::Sum, End::Min, End::Max] {
+        let steps = vec![Step::Map(map.clone()), Step::Filter(filter.clone())];
+        let pipeline = Pipeline { input: Element::scalar(Type::Int64, false), steps, end };
+        let (mut many, mut single) = (Kernel::new(&pipeline), Kernel::new(&pipeline));
+        for at in [0, 1, 15, 16, 31, 32, 39] {
+            // Both are kept by the filter, and they cancel out in the sum.
+            for large in [(1_i64 << 61) + 2, -(1_i64 << 61) - 3] {
+                let words = (0..40).map(|row| if row == at { large.cast_unsigned() } else { row as u64 }).collect();
+                let columns = [Column { words, ..Column::default() }];
+                let together = many.process(&columns, 0, 40);
+                let rows: Vec<_> = (0..40).flat_map(|row| single.process(&columns, row, row + 1).rows).collect();
+                assert_eq!(together.rows, rows, "{large} in row {at} of {pipeline:?}");
+            }
+        }
+        assert_eq!(many.finish(), single.finish(), "the end of {pipeline:?}");
+    }
+}
+
+#[test]
+fn tests_of_what_was_made_by_constants() {
+    for nullable in [false, true] {
+        let x = [("value", Type::Int64, nullable)];
+        for text in [
+            "x => (x * 2 + 1) % 3 === 0",
+            "x => (7 - x * 5) % 9 !== 0",
+            "x => (x - 4) * 3 % 5 === 0",
+            "x => (3 * (x + 11) - 2) % 12 === 0",
+            "x => Math.max(x * 4 - 1, 5) % 7 === 0",
+            "x => (x + 1) * (x + 1) % 3 === 0",
+        ] {
+            check(&x, &[("filter", text)], &End::Count);
+            check(&x, &[("map", text)], &End::Rows);
+        }
+        check(&x, &[("map", "x => x * 6 - 5"), ("filter", "x => x % 35 === 0"), ("map", "x => x + 1")], &End::Sum);
+    }
+}
