@@ -38,7 +38,8 @@ fn packed(codec: Codec, text: &[u8]) -> Vec<u8> {
 /// Every codec, read by its ending and by its word; what is cut off and what is a bomb is told.
 async fn compressed(kind: Kind) {
     let server = Server::start(kind);
-    for codec in Codec::ALL {
+    // The codecs are the same for every store, and that they are asked for is seen by one.
+    for codec in Codec::ALL.into_iter().filter(|codec| kind == Kind::S3 || *codec == Codec::Bzip2) {
         let (word, end) = (codec.as_str(), codec.suffix());
         let whole = packed(codec, "{\"id\":1}\n".repeat(1000).as_bytes());
         server.put(&format!("{word}/a.ndjson{end}"), &whole);
@@ -50,7 +51,6 @@ async fn compressed(kind: Kind) {
         let cut = json!({"key": format!("{word}/cut.ndjson{end}"), "schema": {"id": "int64"}});
         let cut = server.source(cut).await.expect("a source");
         assert_eq!(all(&cut, OnError::Fail).await.expect_err("cut").code, Code::FileFormat, "{word}");
-        // The decompressors are the same for every store.
         for format in ["ndjson", "json"].into_iter().filter(|_| kind == Kind::S3) {
             server.put(&format!("{word}/bomb.{format}{end}"), &packed(codec, &[&[b' '; 999][..], b"\n"].concat().repeat(80_000)));
             let bomb = json!({"key": format!("{word}/bomb.{format}{end}"), "schema": {"id": "int64"}});

@@ -69,7 +69,10 @@ fn parted() -> Vec<RecordBatch> {
 }
 
 async fn sinks_conform(kind: Kind) {
-    for (format, by) in [("parquet", &[][..]), ("ndjson", &[]), ("parquet", &["city", "day"]), ("csv", &["city"])] {
+    let cases = [("parquet", &[][..]), ("ndjson", &["city", "day"]), ("ndjson", &[]), ("csv", &["city"])];
+    // What is the same for every store is asked of one.
+    let count = if kind == Kind::S3 { cases.len() } else { 2 };
+    for (format, by) in cases.into_iter().take(count) {
         let case = Case { server: Server::start(kind), format, by };
         conformance::sink(&case).await.unwrap_or_else(|faults| panic!("{format} {by:?}: {faults}"));
         let left = case.server.unfinished();
