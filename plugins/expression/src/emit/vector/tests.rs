@@ -55,6 +55,22 @@ impl Kernel {
     }
 
     fn process(&mut self, columns: &[Column], from: usize, to: usize) -> Answer {
+        let result = self.call(columns, from, to);
+        assert_eq!(self.byte(result), 0, "the kernel failed");
+        let mut answer = self.batch(result + 8);
+        answer.kept = if self.byte(result + 32) == 1 {
+            let (at, bytes) = (self.number(result + 36), self.number(result + 40));
+            let bits: Vec<u8> = (0..bytes).map(|byte| self.byte(at + byte)).collect();
+            (0..to - from).map(|row| bits[row / 8] >> (row % 8) & 1 == 1).collect()
+        } else {
+            Vec::new()
+        };
+        self.post("process", result);
+        answer
+    }
+
+    /// Where the answer is.
+    fn call(&mut self, columns: &[Column], from: usize, to: usize) -> u32 {
         let mut buffers = Vec::new();
         for need in self.needs.clone() {
             let column = &columns[need];
@@ -80,18 +96,7 @@ impl Kernel {
         let list = self.place(&buffers);
         let name = "azora:plugin/transform@0.1.0#process";
         let process: TypedFunc<(i64, u32, u32, u32, u32), u32> = self.instance.get_typed_func(&mut self.store, name).unwrap();
-        let result = process.call(&mut self.store, (i64::try_from(to - from).unwrap(), 0, 0, list, n)).unwrap();
-        assert_eq!(self.byte(result), 0, "the kernel failed");
-        let mut answer = self.batch(result + 8);
-        answer.kept = if self.byte(result + 32) == 1 {
-            let (at, bytes) = (self.number(result + 36), self.number(result + 40));
-            let bits: Vec<u8> = (0..bytes).map(|byte| self.byte(at + byte)).collect();
-            (0..to - from).map(|row| bits[row / 8] >> (row % 8) & 1 == 1).collect()
-        } else {
-            Vec::new()
-        };
-        self.post("process", result);
-        answer
+        process.call(&mut self.store, (i64::try_from(to - from).unwrap(), 0, 0, list, n)).unwrap()
     }
 
     fn finish(&mut self) -> Answer {
@@ -340,6 +345,22 @@ fn numbers_that_are_too_large_are_seen_wherever_they_are() {
             }
         }
         assert_eq!(many.finish(), single.finish(), "the end of {pipeline:?}");
+    }
+}
+
+#[test]
+fn numbers_that_overflow_fail_wherever_they_are() {
+    let steps = || vec![Step::Map(Lambda::new("x => x * 2 + 1", 0)), Step::Filter(Lambda::new("x => x % 3 === 0", 0))];
+    let pipeline = |end| Pipeline { input: Element::scalar(Type::Int64, false), steps: steps(), end };
+    for end in [End::Rows, End::Count, End::Sum] {
+        for at in [0, 1, 15, 16, 31, 32, 39] {
+            for large in [1_i64 << 62, -(1_i64 << 62) - 1] {
+                let words = (0..40).map(|row| if row == at { large.cast_unsigned() } else { row as u64 }).collect();
+                let mut kernel = Kernel::new(&pipeline(end.clone()));
+                let result = kernel.call(&[Column { words, ..Column::default() }], 0, 40);
+                assert_eq!(kernel.byte(result), 1, "{large} in row {at} to {end:?}");
+            }
+        }
     }
 }
 
