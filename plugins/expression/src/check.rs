@@ -365,7 +365,7 @@ impl Checker<'_> {
             }
             Syntax::Assign { operator, target, value } => {
                 let mut out = Vec::new();
-                let value = self.assign(*operator, target, value, ast.span, true, &mut out)?;
+                let value = self.assign(&assign::Assignment { operator: *operator, target, value, span: ast.span }, true, &mut out)?;
                 Self::done(out, value)
             }
             Syntax::Update { operator, target, is_prefix } => {
