@@ -15,7 +15,7 @@ use crate::session::Sessions;
 use crate::sink::{self, Sinks, Target};
 use crate::{Catalog, ContextOptions, DatasetEntry, Error, Options, Refused, RunContext, Runner, input};
 use azora_connect::{Finish, Receipt, Registry, Token};
-use azora_sandbox::Sandbox;
+use azora_sandbox::{Haste, Sandbox};
 use azora_spec::{Code, DatasetName, Digest, Failure, Input, JobId, JobSpec, OnError, Operation};
 use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -62,6 +62,15 @@ impl Engine {
             runner: Arc::new(LocalRunner::default()),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Makes the second tier of lambdas ready, at low priority, so that the first job that needs it does not wait: what an
+    /// earlier process compiled is loaded, else it is compiled in a child. Blocks for seconds.
+    ///
+    /// # Errors
+    /// Where that fails; a job that needs it tries again.
+    pub fn prepare_interpreter(&self) -> Result<(), Failure> {
+        self.inner.lambdas.prepare(&self.inner.sandbox, Haste::Aside)
     }
 
     /// Plans a job: everything that is the caller's fault comes out here. With pins the decisions of the first planning

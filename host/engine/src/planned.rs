@@ -4,10 +4,11 @@ use crate::cache::Release;
 use crate::concat::ConcatExec;
 use crate::explain::Explained;
 use crate::letters::Keeper;
+use crate::notes::{Bound, Typed};
 use crate::pins::Pins;
 use crate::plan::sorters_max;
 use crate::plan::sql::built;
-use crate::relation::{Applied, Bound, CurrentRun, PlanContext, Read, Shape, Typed};
+use crate::relation::{Applied, CurrentRun, PlanContext, Read, Shape};
 use crate::session::Session;
 use crate::sink::{Kind, Target, description, folders};
 use crate::{Error, failure_of};
@@ -199,6 +200,7 @@ pub(crate) async fn finish(
     let (chains, typed);
     (pins.plugins, (pins.samples, typed), chains, pins.grants) = context.into_pins();
     pins.lambdas = chains.iter().map(|chain| chain.used.clone()).collect();
+    pins.warnings = chains.iter().flat_map(|chain| chain.warnings.clone()).collect();
     let description = description::write(&target, &shape, &relation.schema, keeper.is_some().then_some(pins.partitions))?;
     let schema = relation.schema;
     Ok(Planned {

@@ -96,6 +96,7 @@ impl Live {
             partitions: board.partitions,
             partitions_prepared: board.partitions_prepared,
             lambdas: Vec::new(),
+            warnings: Vec::new(),
             stages: board.stages.views(),
             refused: board.refused.clone(),
             dead_letters: board.dead_letters.clone(),

@@ -111,6 +111,9 @@ struct Settings {
     /// The program that compiles uploads, as `<program> compile-component` [AZORA_COMPILER, this one]
     #[arg(long)]
     compiler: Option<String>,
+    /// Make the interpreter of lambdas ready at the start, true or false [AZORA_PREPARE_INTERPRETER, true]
+    #[arg(long)]
+    prepare_interpreter: Option<String>,
 }
 
 impl Settings {
@@ -140,6 +143,7 @@ impl Settings {
         put("log_format", self.log_format);
         put("log", self.log);
         put("compiler", self.compiler);
+        put("prepare_interpreter", self.prepare_interpreter);
         Flags { config: self.config, values }
     }
 }

@@ -60,7 +60,7 @@ impl Place {
 
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_azora"));
-        command.args(["serve", "--port", "0", "--drain-seconds", "1"]);
+        command.args(["serve", "--port", "0", "--drain-seconds", "1", "--prepare-interpreter", "false"]);
         command.arg("--data-dir").arg(self.dir.path().join("data"));
         command.arg("--file-root").arg(self.dir.path().join("files"));
         command.arg("--port-file").arg(self.port_file());

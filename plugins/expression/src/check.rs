@@ -30,6 +30,7 @@ use crate::error::{DiagnosticKind, Fault, Span};
 use crate::kind::{Kind, Nulls, Part, Ty, unify};
 use crate::syntax::{Ast, Body, Function, Property, Syntax, Unary};
 use crate::tree::{Exit, Expr, Node, Slot, Stmt};
+pub(crate) use members::lacking;
 use names::Names;
 use spelling::nearest;
 use std::collections::{HashMap, HashSet};

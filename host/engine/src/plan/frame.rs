@@ -5,6 +5,7 @@
 //! in that order, whatever the number of partitions.
 
 mod groups;
+mod marks;
 mod pair;
 mod pivot;
 mod values;
@@ -13,9 +14,10 @@ use super::sql::{self, Names, built, known_column};
 use super::{Answer, Builder, HIDDEN, ORDINAL, OperationAt};
 use crate::input;
 use crate::node::{Exchange, Gather, IndexMode, SortKey};
+use crate::udf::survey;
 use azora_connect::element::Element;
 use azora_spec::{Code, ColumnType, Expression, Failure, Frame, FrameStep, Function, NamedExpression, Operation, SortBy, SortOrder};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{Column, DFSchema};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result as PlanResult;
@@ -62,6 +64,7 @@ impl Builder<'_> {
             if let Some(given) = at.located(done)? {
                 answer = given;
             }
+            survey::of_plan(&self.ctx.notes, &self.rows.plan)?;
         }
         if !matches!(frame.steps.last(), Some(FrameStep::Count)) {
             self.analyze()?;
@@ -152,8 +155,11 @@ impl Builder<'_> {
         self.rows.plan = plan;
         let before = Arc::clone(&self.rows.schema);
         let fields = self.rows.plan.schema().fields().iter().map(|field| {
-            let known = before.fields().iter().find(|known| known.name() == field.name() && known.data_type() == field.data_type());
-            field.as_ref().clone().with_metadata(known.map(|known| known.metadata().clone()).unwrap_or_default())
+            // A lambda of SQL says itself what it answers.
+            let own = Some(marks::of(field)).filter(|own| !own.is_empty());
+            let known = || before.fields().iter().find(|known| known.name() == field.name() && known.data_type() == field.data_type());
+            let metadata = own.or_else(|| known().map(|known| known.metadata().clone())).unwrap_or_default();
+            field.as_ref().clone().with_metadata(metadata)
         });
         self.rows.schema = Element::Object.schema(fields.collect::<Vec<_>>());
     }
@@ -182,7 +188,10 @@ impl Builder<'_> {
 
     fn change(&mut self, change: impl FnOnce(DataFrame) -> PlanResult<DataFrame>) -> Result<(), Failure> {
         let changed = built(change(self.frame()))?;
-        self.set(changed)
+        let moved = marks::moved(changed.logical_plan(), &self.rows.schema);
+        self.set(changed)?;
+        self.rows.schema = marks::put(&self.rows.schema, &moved);
+        Ok(())
     }
 
     fn known(&self, column: &str) -> Result<(), Failure> {
@@ -191,7 +200,9 @@ impl Builder<'_> {
 
     /// A column's name, or a SQL expression.
     fn sql_expr(&self, at: &At<'_>, text: &str) -> Result<Expr, Failure> {
-        self.sql_expr_over(at, text, self.rows.plan.schema())
+        let expr = self.sql_expr_over(at, text, self.rows.plan.schema())?;
+        survey::of_expr(&self.ctx.notes, &expr, &self.rows.plan)?;
+        Ok(expr)
     }
 
     fn sql_expr_over(&self, at: &At<'_>, text: &str, schema: &DFSchema) -> Result<Expr, Failure> {
@@ -284,7 +295,7 @@ impl Builder<'_> {
         let step = OperationAt { operation: &operation, pointer: at.pointer.clone(), is_order_seen: true };
         let prefix = format!("{HIDDEN}computed");
         let made = match function {
-            Function::Lambda(text) => self.computed_by_lambda(&step, text, "function", &prefix)?,
+            Function::Lambda(text) | Function::Declared { text, .. } => self.computed_by_lambda(&step, text, "function", &prefix)?,
             Function::Plugin { .. } => {
                 let made = self.computed(&step, function, "function", &prefix)?;
                 made.into_iter().map(|column| (column, Arc::new(Field::new("", DataType::Null, true)))).collect()
@@ -301,13 +312,7 @@ impl Builder<'_> {
         let place = self.rows.names().iter().position(|known| known == name).unwrap_or(columns.len());
         columns.insert(place, made.alias(name));
         self.change(|frame| frame.select(columns))?;
-        // DataFusion's plan does not carry what says that a text is JSON, or a struct a tuple.
-        let dressed = |known: &FieldRef| match known.name() == name {
-            true => Arc::new(known.as_ref().clone().with_metadata(field.metadata().clone())),
-            false => Arc::clone(known),
-        };
-        let fields: Vec<FieldRef> = self.rows.schema.fields().iter().map(dressed).collect();
-        self.rows.schema = Arc::new(Schema::new_with_metadata(fields, self.rows.schema.metadata().clone()));
+        self.rows.schema = marks::put(&self.rows.schema, &[(name.to_owned(), field.metadata().clone())]);
         Ok(())
     }
 

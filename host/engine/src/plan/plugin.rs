@@ -24,7 +24,7 @@ pub(super) struct Asked<'a> {
 impl<'a> Asked<'a> {
     pub(super) fn of(function: &'a Function) -> Option<Self> {
         match function {
-            Function::Lambda(_) => None,
+            Function::Lambda(_) | Function::Declared { .. } => None,
             Function::Plugin { plugin, function, config, columns, keep_as } => {
                 Some(Self { plugin, function: function.as_deref(), config, columns: columns.as_deref(), keep_as: keep_as.as_deref() })
             }

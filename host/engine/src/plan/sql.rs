@@ -16,6 +16,7 @@ pub(super) use sum::checked_sum;
 use super::{Answer, Builder};
 use crate::catalog::Catalog;
 use crate::failure_of;
+use crate::udf::survey;
 use azora_connect::element::Element;
 use azora_spec::{Code, DatasetName, Failure, Input, Params, Query};
 use checked::CheckedArithmetic;
@@ -264,6 +265,7 @@ impl Builder<'_> {
         let plan = planned.and_then(|plan| if has_marks { sets::numbered(plan) } else { Ok(plan) });
         let plan = plan.map_err(|error| names.blame(error, text))?;
         let plan = with_params(plan, &query.params, text)?;
+        survey::of_plan(&self.ctx.notes, &plan)?;
         let is_explaining = matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
         let plan = if is_explaining { plan } else { names.named_once(plan).map_err(|error| names.blame(error, text))? };
         let plan = if is_explaining { plan } else { analyzed(&self.ctx.state, plan).map_err(|error| names.blame(error, text))? };
@@ -289,6 +291,13 @@ impl Builder<'_> {
 pub(super) fn analyzed(state: &SessionState, plan: LogicalPlan) -> datafusion::error::Result<LogicalPlan> {
     let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?;
     CheckedArithmetic.analyze(plan, state.config_options())
+}
+
+/// A type by its name in SQL.
+fn type_of_name(names: &Names<'_>, word: &str) -> Result<DataType, Failure> {
+    let schema = datafusion::common::DFSchema::empty();
+    let cast = expression(names, &format!("CAST(NULL AS {word})"), &schema)?;
+    built(datafusion::logical_expr::ExprSchemable::get_type(&cast, &schema))
 }
 
 /// A SQL expression over columns.

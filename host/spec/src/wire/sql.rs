@@ -82,7 +82,7 @@ pub(super) fn functions(fields: &mut Fields<'_>) -> Result<BTreeMap<String, Func
     for (name, value) in &named {
         let pointer = child(&pointer, name);
         check_name(name).map_err(|failure| failure.at(&pointer))?;
-        functions.insert(name.clone(), function::of(value, pointer)?);
+        functions.insert(name.clone(), function::callable(value, pointer)?);
     }
     Ok(functions)
 }
@@ -92,6 +92,7 @@ pub(super) fn functions(fields: &mut Fields<'_>) -> Result<BTreeMap<String, Func
 pub fn function_json(function: &Function) -> Value {
     match function {
         Function::Lambda(text) => Value::from(text.as_str()),
+        Function::Declared { text, returns } => serde_json::json!({ "lambda": text, "returns": returns }),
         Function::Plugin { plugin, function, config, .. } => {
             serde_json::json!({ "plugin": plugin.to_string(), "function": function, "config": config })
         }
@@ -234,8 +235,13 @@ impl Reader<'_> {
         let at = self.here();
         let name = self.name("the function's name")?;
         check_name(&name).map_err(|failure| Failure { code: Code::SqlSyntax, ..failure }.position(place(self.text, at)))?;
+        let mut returns = None;
         while self.peeks(|token| !token.is("as") && !token.is("using")) {
-            self.at += 1;
+            if self.takes("returns") {
+                returns = Some(self.type_name());
+            } else {
+                self.at += 1;
+            }
         }
         let is_lambda = self.takes("as");
         if !is_lambda && !self.takes("using") {
@@ -246,12 +252,25 @@ impl Reader<'_> {
         let wrong = |failure: Failure| Failure { pointer: None, ..failure }.position(place(self.text, at));
         if is_lambda {
             let function = function::of(&Value::from(body), String::new()).map_err(wrong)?;
+            let function = match (function, returns) {
+                (Function::Lambda(text), Some(returns)) => Function::Declared { text, returns },
+                (function, _) => function,
+            };
             return self.ended(EXAMPLE).map(|()| (name, function));
         }
         let plugin: PluginRef = body.parse().map_err(wrong)?;
         let function = if self.takes("function") { Some(self.literal().ok_or_else(|| self.wrong("a text", EXAMPLE))?) } else { None };
         self.ended(EXAMPLE)?;
         Ok((name, Function::Plugin { plugin, function, config: serde_json::Map::new(), columns: None, keep_as: None }))
+    }
+
+    /// What stands between RETURNS and what follows: a type, which may have brackets and several words.
+    fn type_name(&mut self) -> String {
+        let start = self.here();
+        while self.peeks(|token| !["as", "using", "language", "immutable"].iter().any(|word| token.is(word))) {
+            self.at += 1;
+        }
+        self.text.get(start..self.here()).unwrap_or_default().trim().to_owned()
     }
 
     fn peeks(&self, is: impl Fn(&Token<'_>) -> bool) -> bool {
@@ -358,7 +377,7 @@ impl SqlRequest {
 
 #[cfg(test)]
 mod tests {
-    use super::{Function, WriteMode, is_lambda, statements};
+    use super::{Function, WriteMode, function, function_json, is_lambda, statements};
     use crate::Code;
 
     #[test]
@@ -368,6 +387,10 @@ mod tests {
         assert_eq!(read.table, Some(("t".parse().expect("a name"), WriteMode::Overwrite)));
         let query = read.query.expect("a query");
         assert!(query.ends_with("\nSELECT f(a) FROM b") && query.trim_start().starts_with("SELECT"), "{query}");
+        let read = statements("CREATE FUNCTION p(x double) RETURNS DECIMAL(10, 2) LANGUAGE js AS 'x => x'").expect("a function");
+        let declared = Function::Declared { text: "x => x".to_owned(), returns: "DECIMAL(10, 2)".to_owned() };
+        assert_eq!(read.functions["p"], declared);
+        assert_eq!(function::callable(&function_json(&declared), String::new()).expect("the same"), declared);
         let read =
             statements("create function km(a double, b double) returns double using 'geo@1.0.0' function 'haversine'").expect("a function");
         assert!(matches!(&read.functions["km"], Function::Plugin { function: Some(name), .. } if name == "haversine"));

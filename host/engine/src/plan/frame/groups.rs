@@ -70,11 +70,11 @@ impl Builder<'_> {
             return Err(at.invalid(format!("the values of '{}' are {of}, which cannot name columns", pivot.column)));
         }
         let key = format!("pivot of {}", at.pointer);
-        if let Some(Found::Values(values)) = self.ctx.found(&key) {
+        if let Some(Found::Values(values)) = self.ctx.notes.found(&key) {
             return Ok(values);
         }
         let (plan, column, pointer) = (self.rows.plan.clone(), pivot.column.clone(), at.pointer.clone());
-        self.ctx.want_values(pivot::ValuesWanted { key, plan, column, pointer });
+        self.ctx.notes.want_values(pivot::ValuesWanted { key, plan, column, pointer });
         Err(at.invalid("the values of a pivot are not known yet"))
     }
 

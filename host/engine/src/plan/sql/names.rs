@@ -184,7 +184,7 @@ impl<'a> Names<'a> {
                 let failure = Failure::new(Code::SqlInvalid, format!("'{}' makes rows, so it stands in FROM", name.escape_debug()));
                 Err(failure.hint(format!("for example SELECT * FROM {}((SELECT column FROM table))", name.escape_debug())))
             }
-            Ok(_) => scalar_udf(self.ctx, name, &function, &self.pointer),
+            Ok(_) => self.returns(&function).and_then(|returns| scalar_udf(self.ctx, name, &function, returns, &self.pointer)),
             Err(failure) => Err(failure),
         };
         match made {
@@ -200,6 +200,15 @@ impl<'a> Names<'a> {
                 None
             }
         }
+    }
+
+    /// The type that a function's answers shall have, where somebody says.
+    fn returns(&self, function: &Function) -> std::result::Result<Option<DataType>, Failure> {
+        let Function::Declared { returns, .. } = function else { return Ok(None) };
+        super::type_of_name(self, returns).map(Some).map_err(|failure| {
+            let failure = Failure { position: None, ..failure };
+            Failure { message: format!("RETURNS {}: {}", returns.escape_debug(), failure.message), ..failure }.at(&self.pointer)
+        })
     }
 
     /// A plugin's aggregate, by its declared arguments.
