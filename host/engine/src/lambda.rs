@@ -58,7 +58,7 @@ pub(crate) struct Lambdas {
     kernels: Mutex<LruCache<Key, Arc<Kernel>>>,
     /// There once the server has prepared it aside, or the first chain asked for it.
     interpreter: OnceLock<Component>,
-    /// Held while it is made ready.
+    /// Held while it is made ready for somebody who waits.
     preparing: Mutex<()>,
 }
 
@@ -112,17 +112,17 @@ impl Lambdas {
         self.interpreter.get().is_some()
     }
 
-    /// Compiles the interpreter, or fetches what an earlier process compiled. Blocks for seconds at the first time. Whoever
-    /// comes meanwhile waits for the one that began.
+    /// Compiles the interpreter, or fetches what an earlier process compiled. Blocks for seconds at the first time. Jobs that
+    /// come meanwhile wait for the one that began, but none for what is made aside, which has little of the processor.
     pub(crate) fn prepare(&self, sandbox: &Sandbox, haste: Haste) -> Result<(), Failure> {
         self.interpreter(sandbox, haste).map(drop).map_err(|refused| refused.at(&[]))
     }
 
     fn interpreter(&self, sandbox: &Sandbox, haste: Haste) -> Result<Component, Refused> {
-        let _one = match self.interpreter.get() {
-            Some(component) => return Ok(component.clone()),
-            None => self.preparing.lock(),
-        };
+        if let Some(component) = self.interpreter.get() {
+            return Ok(component.clone());
+        }
+        let _one = (haste == Haste::Now).then(|| self.preparing.lock());
         if let Some(component) = self.interpreter.get() {
             return Ok(component.clone());
         }
