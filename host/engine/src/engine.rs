@@ -49,7 +49,7 @@ impl Engine {
         let files = Arc::new(Files::new(&options)?);
         planned::clear_spill(&options.data_dir)?;
         let limits = Limits { memory_bytes: options.cache_memory_bytes, disk_bytes: options.cache_disk_bytes };
-        let cache = Arc::new(Cache::new(&options.data_dir, limits)?);
+        let cache = Cache::open(&options.data_dir, limits)?;
         let inner = Inner {
             options,
             sandbox,
