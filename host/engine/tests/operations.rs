@@ -10,6 +10,8 @@
 mod deep;
 #[path = "support/interpreted.rs"]
 mod interpreted;
+#[path = "operations/digits.rs"]
+mod digits;
 #[path = "support/fixture.rs"]
 mod support;
 #[path = "operations/tpch.rs"]

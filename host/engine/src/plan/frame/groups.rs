@@ -5,6 +5,7 @@ use crate::lambda::Found;
 use crate::node::IndexMode;
 use crate::plan::Builder;
 use crate::plan::sql::{built, checked_sum};
+use crate::udf::moments;
 use azora_spec::{AggregateWord, Aggregated, Code, Expression, Failure, Grouping, Pivot};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::functions_aggregate::approx_percentile_cont::approx_percentile_cont;
@@ -88,15 +89,15 @@ impl Builder<'_> {
         let by_place = || vec![ident(PLACE).sort(true, false)];
         Ok(match of.function {
             AggregateWord::Sum => checked_sum().call(vec![argument]),
-            AggregateWord::Mean => expr_fn::avg(argument),
+            AggregateWord::Mean => moments::avg().call(vec![argument]),
             AggregateWord::Min => expr_fn::min(argument),
             AggregateWord::Max => expr_fn::max(argument),
             AggregateWord::Count => expr_fn::count(argument),
             AggregateWord::CountDistinct => expr_fn::count_distinct(argument),
-            AggregateWord::Stddev => expr_fn::stddev(argument),
-            AggregateWord::StddevPopulation => expr_fn::stddev_pop(argument),
-            AggregateWord::Variance => expr_fn::var_sample(argument),
-            AggregateWord::VariancePopulation => expr_fn::var_pop(argument),
+            AggregateWord::Stddev => moments::deviation().call(vec![argument]),
+            AggregateWord::StddevPopulation => moments::deviation_of_all().call(vec![argument]),
+            AggregateWord::Variance => moments::variance().call(vec![argument]),
+            AggregateWord::VariancePopulation => moments::variance_of_all().call(vec![argument]),
             AggregateWord::Median => expr_fn::median(cast(argument, DataType::Float64)),
             AggregateWord::ApproxMedian => expr_fn::approx_median(argument),
             AggregateWord::Percentile => {
@@ -171,8 +172,8 @@ impl Builder<'_> {
             for (at, word) in words.iter().enumerate() {
                 let value = match (*word, is_number) {
                     ("count", _) => expr_fn::count(column()),
-                    ("mean", true) => expr_fn::avg(column()),
-                    ("stddev", true) => expr_fn::stddev(column()),
+                    ("mean", true) => moments::avg().call(vec![column()]),
+                    ("stddev", true) => moments::deviation().call(vec![column()]),
                     ("25%", true) => quartile(column(), 0.25),
                     ("50%", true) => quartile(column(), 0.5),
                     ("75%", true) => quartile(column(), 0.75),

@@ -4,6 +4,7 @@ use super::{fault, sets};
 use crate::plan::HIDDEN;
 use crate::relation::PlanContext;
 use crate::udf::aggregate::{aggregate_udf, bind_aggregate};
+use crate::udf::moments;
 use crate::udf::scalar::scalar_udf;
 use azora_sandbox::FunctionKind;
 use azora_spec::wire::closest;
@@ -48,6 +49,9 @@ static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| {
     }
     let mut aggregate: HashMap<String, Arc<AggregateUDF>> = by_name!(SessionStateDefaults::default_aggregate_functions());
     aggregate.insert("sum".to_owned(), Arc::new(super::sum::checked_sum()));
+    let steady = [moments::avg(), moments::variance(), moments::variance_of_all(), moments::deviation(), moments::deviation_of_all()];
+    let steady: HashMap<String, Arc<AggregateUDF>> = by_name!(steady.map(Arc::new));
+    aggregate.extend(steady);
     BuiltIn {
         scalar: by_name!(SessionStateDefaults::default_scalar_functions()),
         higher_order: by_name!(SessionStateDefaults::default_higher_order_functions()),
