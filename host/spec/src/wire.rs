@@ -23,6 +23,7 @@ mod suggest;
 
 pub use explain::explained_job;
 pub use fields::{Fields, Unknown, shown};
+pub use function::plugin_function;
 pub use grants::{grants, grants_json};
 pub use job::job_spec;
 pub use json::parse;

@@ -288,7 +288,7 @@ fn dataset() -> Sink {
 
 fn frame(steps: Vec<FrameStep>) -> JobSpec {
     let rows = inline((0..100).map(|n| json!({"n": n, "odd": n % 2 == 1})).collect());
-    in_three(rows, vec![Operation::Frame(Box::new(Frame { schema: None, steps, functions: Default::default() }))])
+    in_three(rows, vec![Operation::Frame(Box::new(Frame { schema: None, steps, places: Vec::new(), functions: Default::default() }))])
 }
 
 #[tokio::test(flavor = "multi_thread")]

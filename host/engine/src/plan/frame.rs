@@ -57,7 +57,7 @@ impl Builder<'_> {
         let mut answer = Answer::rows();
         for (at, step) in frame.steps.iter().enumerate() {
             let before = at.checked_sub(1).and_then(|before| frame.steps.get(before));
-            let at = At { frame, place: at, pointer: format!("/frame/{at}"), is_sorted: matches!(before, Some(FrameStep::Sort(_))) };
+            let at = At { frame, place: at, pointer: frame.pointer(at), is_sorted: matches!(before, Some(FrameStep::Sort(_))) };
             let done = self.frame_step(&at, step);
             if let Some(given) = at.located(done)? {
                 answer = given;
@@ -130,7 +130,7 @@ impl Builder<'_> {
     /// All operations before a step.
     fn before_step(&self, at: &At<'_>) -> Vec<Operation> {
         let steps = at.frame.steps.get(..at.place).unwrap_or_default().to_vec();
-        let frame = Frame { schema: at.frame.schema.clone(), steps, functions: at.frame.functions.clone() };
+        let frame = Frame { schema: at.frame.schema.clone(), steps, places: Vec::new(), functions: at.frame.functions.clone() };
         self.before.iter().cloned().chain([Operation::Frame(Box::new(frame))]).collect()
     }
 
