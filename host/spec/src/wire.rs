@@ -28,7 +28,7 @@ pub use grants::{grants, grants_json};
 pub use job::job_spec;
 pub use json::parse;
 pub use requests::{ContextRequest, DataFrameRequest, IngestRequest, StreamingRequest, TryRequest};
-pub use scan::place;
+pub use scan::{place, places};
 pub use sql::{SqlRequest, Statements, function_json, statements};
 pub use suggest::closest;
 
