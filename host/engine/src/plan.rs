@@ -33,7 +33,6 @@ use datafusion::physical_planner::ExtensionPlanner;
 pub(crate) use frame::ValuesWanted;
 pub(crate) use plugin::fitted;
 use rows::Rows;
-pub(crate) use sql::known_column;
 use std::sync::Arc;
 pub(crate) use texts::Texts;
 
