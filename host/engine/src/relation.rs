@@ -5,6 +5,7 @@ use crate::lambda::{Came, Found, Lambdas};
 use crate::letters::{Ledger, Tolerance};
 use crate::node::Kernel;
 use crate::notes::{Bound, Notes, Sampled};
+use crate::plan::Texts;
 use crate::{Catalog, PluginEntry};
 use azora_connect::{Source, Split};
 use azora_sandbox::{CancelFlag, Sandbox};
@@ -85,6 +86,8 @@ pub(crate) struct PlanContext {
     reads: Mutex<Vec<Read>>,
     /// Which rows the job may leave out.
     pub(crate) tolerance: Mutex<Tolerance>,
+    /// The job's SQL, for failures of values.
+    pub(crate) texts: Texts,
 }
 
 /// A connector's source and the splits of it that a job reads.
@@ -106,7 +109,24 @@ impl PlanContext {
         let (plugins, grants, run) = (Mutex::new(plugins), Mutex::new(grants), Arc::default());
         let (reads, tolerance) = (Mutex::default(), Mutex::default());
         let (cache, releases) = (OnceLock::new(), Mutex::default());
-        Self { sandbox, catalog, lambdas, state, partitions, options, run, cpu, cache, releases, plugins, grants, notes, reads, tolerance }
+        Self {
+            sandbox,
+            catalog,
+            lambdas,
+            state,
+            partitions,
+            options,
+            run,
+            cpu,
+            cache,
+            releases,
+            plugins,
+            grants,
+            notes,
+            reads,
+            tolerance,
+            texts: Texts::default(),
+        }
     }
 
     /// Says what rows of this job are known by. Once for a job.

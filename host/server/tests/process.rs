@@ -9,6 +9,8 @@ mod brokers;
 #[path = "../../../tests/src/hostile.rs"]
 #[expect(dead_code, unreachable_pub, reason = "one component of the corpus is used, and it is made for another crate")]
 mod hostile;
+#[path = "process/texts.rs"]
+mod texts;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::blocking::Client;
