@@ -39,7 +39,7 @@ const MATCHING: MatchOptions = MatchOptions { case_sensitive: true, require_lite
 
 /// The objects of a key.
 pub(crate) async fn find(bucket: &Bucket, key: &str) -> Result<Found, Failure> {
-    let what = format!("'{}/{key}'", bucket.label);
+    let what = bucket.named(key);
     let is_pattern = key.contains(['*', '?', '[']);
     if !is_pattern && !key.ends_with('/') && !key.is_empty() {
         match bucket.store.head(&Path::from(key)).await {
@@ -73,7 +73,7 @@ pub(crate) async fn find(bucket: &Bucket, key: &str) -> Result<Found, Failure> {
 async fn committed(bucket: &Bucket, base: String, commits: &[manifest::Numbered]) -> Result<Found, Failure> {
     let mut objects = Vec::new();
     for part in manifest::visible(commits) {
-        let what = format!("'{}/{}'", bucket.label, part.key);
+        let what = bucket.named(&part.key);
         let meta = bucket.store.head(&Path::from(part.key.as_str())).await.map_err(|error| error::store(&error, &what))?;
         objects.push(object(meta));
     }

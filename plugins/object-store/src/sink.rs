@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use azora_connect::{Receipt, Sink, Token, Writer, WriterId};
-use azora_spec::{Code, Failure, JobId, WriteMode};
+use azora_spec::{Code, Failure, JobId, WriteMode, milestone};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
@@ -39,7 +39,7 @@ impl ObjectSink {
 
     /// Removes the parts of one job and epoch but for some.
     async fn sweep(&self, job: JobId, epoch: u64, keep: &[Part]) -> Result<(), Failure> {
-        let what = format!("'{}/{}'", self.bucket.label, self.writing.prefix);
+        let what = self.bucket.named(&self.writing.prefix);
         let mark = Self::mark(job, epoch);
         let prefix = Path::from(self.writing.prefix.as_str());
         let mut listed = self.bucket.store.list(Some(&prefix));
@@ -73,7 +73,7 @@ impl Sink for ObjectSink {
             return Err(manifest::exists(&self.bucket, prefix));
         }
         if commits.is_empty() && self.writing.mode != WriteMode::Overwrite {
-            let what = format!("'{}/{prefix}'", self.bucket.label);
+            let what = self.bucket.named(&prefix);
             let first = self.bucket.store.list(Some(&Path::from(prefix.as_str()))).try_next().await;
             if first.map_err(|error| error::store(&error, &what))?.is_some() {
                 // A commit would hide them from every later reader.
@@ -91,8 +91,7 @@ impl Sink for ObjectSink {
         let key = format!("{prefix}/part-{:05}-{}{mark}{}{}", id.partition, id.attempt, format.ending(), compression.suffix(*format));
         let buffer = Shared::default();
         let encoder = Encoder::new(*format, *compression, &schema, buffer.clone())?;
-        let upload =
-            Upload { store: Arc::clone(&self.bucket.store), what: format!("'{}/{key}'", self.bucket.label), key, open: None, bytes: 0 };
+        let upload = Upload { store: Arc::clone(&self.bucket.store), what: self.bucket.named(&key), key, open: None, bytes: 0 };
         Ok(Box::new(ObjectWriter { encoder: Some(encoder), buffer, upload, rows: 0, is_first: id.partition == 0 }))
     }
 
@@ -102,6 +101,7 @@ impl Sink for ObjectSink {
         let replaces = self.writing.mode == WriteMode::Overwrite && epoch == 0;
         let commit = Commit::new(job, epoch, replaces, parts.clone());
         let commits = manifest::publish(&self.bucket, prefix, &commit, self.writing.mode == WriteMode::ErrorIfExists).await?;
+        milestone::pass("objects listed");
         if replaces {
             manifest::forget(&self.bucket, prefix, &commits).await;
         }
