@@ -133,7 +133,7 @@ fn redis(servers: &Servers, dead: &str) -> Vec<Fault> {
         fault("redis", "nobody there", secret(dead), UNAVAILABLE, &[dead]),
         fault("redis", "a wrong password", secret(&closed), DENIED, &[&closed]),
         fault("redis", "a missing stream", with(&at(&open), json!({"stream": "nowhere"})), MISSING, &[&open, "'nowhere'"]),
-        fault("redis", "a missing group", with(&at(&open), json!({"stream": "text", "groupId": "g"})), ANSWER, &[&open, "'text'"]),
+        fault("redis", "a group of no stream", with(&at(&open), json!({"stream": "text", "groupId": "g"})), ANSWER, &[&open, "'text'"]),
         fault("redis", "a key of another type", with(&at(&open), json!({"stream": "text"})), ANSWER, &[&open, "'text'", "string"]),
         fault("redis", "no record", with(&at(&open), json!({"keys": ["broken"]})), BAD, &[&open, "broken"]),
         fault("redis", "nobody to write to", with(&secret(dead), json!({"keyColumn": "key"})), UNAVAILABLE, &[dead]).of_sink(one()),
@@ -171,7 +171,7 @@ fn databases(servers: &Servers, dead: &str) -> Vec<Fault> {
             fault(kind, "a wrong password of a sink", table("numbers", secret()), DENIED, &[&place]).of_sink(many()),
             fault(kind, "a missing table of a sink", table("nowhere", json!({})), MISSING, &[&place, "nowhere"]).of_sink(many()),
             fault(kind, "another type", table("numbers", json!({})), INVALID, &[&place, "id"]).of_sink(many()),
-            fault(kind, "another column", table("numbers", json!({})), INVALID, &[&place, "'more'"]).of_sink(json!([{"more": 1}])),
+            fault(kind, "another column", table("numbers", json!({})), INVALID, &["numbers", "'more'"]).of_sink(json!([{"more": 1}])),
         ]);
     }
     faults
@@ -202,8 +202,8 @@ fn files() -> Vec<Fault> {
     let table = |path: &str, table: &str| json!({"path": path, "table": table});
     vec![
         fault("file", "a missing file", file("nowhere.csv"), (400, "path.missing"), &["nowhere.csv"]),
-        fault("file", "another type", told("other.ndjson"), BAD, &["other.ndjson"]),
-        fault("file", "no record", told("broken.ndjson"), BAD, &["broken.ndjson"]),
+        fault("file", "another type", told("other.ndjson"), (400, "data.mixed_types"), &["row 1", "'id'"]),
+        fault("file", "no record", told("broken.ndjson"), (422, "file.format"), &["'broken.ndjson'", "row 1"]),
         fault("file", "another format", file("none.parquet"), (422, "file.format"), &["none.parquet"]),
         fault("sqlite", "a missing file", table("nowhere.db", "t"), (400, "path.missing"), &["nowhere.db"]),
         fault("sqlite", "a missing table", table("some.db", "nowhere"), MISSING, &["some.db", "'nowhere'"]),
@@ -211,7 +211,7 @@ fn files() -> Vec<Fault> {
         fault("sqlite", "another format", table("none.db", "t"), (400, "path.unusable"), &["none.db"]),
         fault("sqlite", "a missing table of a sink", table("some.db", "nowhere"), MISSING, &["some.db", "'nowhere'"])
             .of_sink(json!([{"id": 1}])),
-        fault("sqlite", "another column", table("some.db", "texts"), INVALID, &["some.db", "'more'"]).of_sink(json!([{"more": 1}])),
+        fault("sqlite", "another column", table("some.db", "texts"), INVALID, &["'texts'", "'more'"]).of_sink(json!([{"more": 1}])),
     ]
 }
 
@@ -269,12 +269,6 @@ fn feeds(servers: &Servers, dead: &str) -> Vec<Fault> {
         fault("websocket", "no record", with(&socket(&broken, ""), told()), BAD, &[&broken]),
         fault("socket", "nobody there", lines(servers.dead, 2), UNAVAILABLE, &[dead]),
         fault("socket", "another type", with(&lines(servers.lines.port(), 2), told()), BAD, &[&line]),
-        fault(
-            "socket",
-            "no record",
-            with(&lines(servers.lines.port(), 3), with(&told(), json!({"badRecords": "fail", "columns": {"id": "utf8"}}))),
-            BAD,
-            &[&line],
-        ),
+        fault("socket", "no record", lines(servers.lines.port(), 3), BAD, &[&line]),
     ]
 }
