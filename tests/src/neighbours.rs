@@ -2,7 +2,7 @@
 //! detail is tested with the connectors.
 
 use anyhow::{Result, bail};
-use azora_services::{FerretDb, Kafka, Postgres, Redis, S3, free_port};
+use azora_services::{Azure, FerretDb, Gcs, Kafka, Postgres, Redis, S3, free_port};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -16,6 +16,8 @@ pub(crate) struct Neighbours {
     redis: Option<Redis>,
     postgres: Option<Postgres>,
     s3: Option<S3>,
+    gcs: Option<Gcs>,
+    azure: Option<Azure>,
     mongodb: Option<FerretDb>,
 }
 
@@ -55,6 +57,20 @@ impl Neighbours {
                     known.insert("s3".to_owned(), s3.endpoint());
                     known.insert("s3_bucket".to_owned(), S3::BUCKET.to_owned());
                     started.s3 = Some(s3);
+                }
+                "gcs" => {
+                    let gcs = Gcs::start()?;
+                    known.insert("gcs".to_owned(), gcs.endpoint());
+                    known.insert("gcs_bucket".to_owned(), Gcs::BUCKET.to_owned());
+                    started.gcs = Some(gcs);
+                }
+                "azure" => {
+                    let azure = Azure::start()?;
+                    known.insert("azure".to_owned(), azure.endpoint());
+                    known.insert("azure_account".to_owned(), Azure::ACCOUNT.to_owned());
+                    known.insert("azure_key".to_owned(), Azure::KEY.to_owned());
+                    known.insert("azure_container".to_owned(), Azure::CONTAINER.to_owned());
+                    started.azure = Some(azure);
                 }
                 "mongodb" => {
                     let server = FerretDb::start()?;

@@ -39,9 +39,9 @@ pub(crate) fn outline(request: &Value) -> Value {
     Value::Object(copied.collect())
 }
 
-/// Whether a pointer leads into a configuration: those of tables say so themselves.
+/// Whether a pointer leads into a configuration: those of tables and of a connector's folders say so themselves.
 fn is_inside(code: Code, pointer: &str) -> bool {
-    is_about_configuration(code) || pointer.starts_with("/tables/")
+    is_about_configuration(code) || pointer.starts_with("/tables/") || pointer.starts_with("/partitionBy")
 }
 
 const fn is_about_configuration(code: Code) -> bool {

@@ -1,4 +1,9 @@
-//! Columns that are told by names of folders: `country=ZA/year=2024/part-0.parquet`.
+//! Columns that are told by names of folders: `country=ZA/year=2024/part-0.parquet`. Here is how they are read; how rows come
+//! into folders is in `parted`.
+
+mod parted;
+
+pub use parted::Parted;
 
 use arrow::array::{ArrayRef, Int64Array, StringArray, new_null_array};
 use arrow::datatypes::{DataType, Field};

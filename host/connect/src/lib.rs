@@ -6,6 +6,8 @@
 #[cfg(feature = "avro")]
 pub mod avro;
 pub mod bad;
+#[cfg(feature = "compress")]
+pub mod compress;
 mod condition;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

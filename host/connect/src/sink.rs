@@ -40,6 +40,25 @@ pub trait Sink: Debug + Send + Sync {
     /// Checks the target before the job is accepted, for example that it does not exist yet.
     async fn check(&self) -> Result<(), Failure>;
 
+    /// Refuses rows of a schema that the target cannot hold, before the job is accepted.
+    ///
+    /// # Errors
+    /// The failure that names what does not fit.
+    fn fits(&self, schema: &SchemaRef) -> Result<(), Failure> {
+        let _ = schema;
+        Ok(())
+    }
+
+    /// Columns by which the rows of every partition come sorted.
+    fn sorted_by(&self) -> &[String] {
+        &[]
+    }
+
+    /// Whether a target that [`Self::check`] finds there already is no fault: nothing is written then.
+    fn leaves_what_is_there(&self) -> bool {
+        false
+    }
+
     /// Starts one partition.
     async fn open(&self, id: WriterId, schema: SchemaRef) -> Result<Box<dyn Writer>, Failure>;
 

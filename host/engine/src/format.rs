@@ -7,6 +7,8 @@ mod json;
 use crate::error::io_failure;
 use crate::relation::Shape;
 use crate::result::JobResult;
+use azora_connect::compress::{Codec, Deflate};
+use azora_connect::json::Elements;
 use azora_spec::{Code, Failure, FileFormat};
 use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
@@ -32,22 +34,22 @@ pub(crate) struct Encoding {
 pub(crate) enum Compression {
     None,
     Snappy,
-    Zstd,
-    Gzip,
+    Codec(Codec),
 }
 
 impl Compression {
     /// The codec of a word, or the format's usual one.
     pub(crate) fn parse(word: Option<&str>, format: FileFormat) -> Result<Self, Failure> {
-        let is_parquet = matches!(format, FileFormat::Parquet | FileFormat::Avro);
-        match word.map(str::to_ascii_lowercase).as_deref() {
-            None if is_parquet => Ok(Self::Snappy),
-            None | Some("none" | "uncompressed") => Ok(Self::None),
-            Some("snappy") if is_parquet => Ok(Self::Snappy),
-            Some("zstd") if format != FileFormat::Arrow => Ok(Self::Zstd),
-            Some("gzip") if !is_parquet && format != FileFormat::Arrow => Ok(Self::Gzip),
-            Some(other) => {
-                let known = if is_parquet { "snappy, zstd and none" } else { "gzip, zstd and none; none for Arrow" };
+        let is_inside = matches!(format, FileFormat::Parquet | FileFormat::Avro);
+        let word = word.map(str::to_ascii_lowercase);
+        let codec = word.as_deref().and_then(Codec::parse).filter(|_| format != FileFormat::Arrow);
+        match (word.as_deref(), codec) {
+            (None, _) if is_inside => Ok(Self::Snappy),
+            (None | Some("none" | "uncompressed"), _) => Ok(Self::None),
+            (Some("snappy"), _) if is_inside => Ok(Self::Snappy),
+            (_, Some(codec)) if !is_inside || codec == Codec::Zstd => Ok(Self::Codec(codec)),
+            (Some(other), _) => {
+                let known = if is_inside { "snappy, zstd and none" } else { "gzip, bzip2, xz, zstd and none; none for Arrow" };
                 let message = format!("{} cannot be compressed with '{}'", format.as_str(), other.escape_debug());
                 Err(Failure::new(Code::RequestField, message).hint(format!("codecs are {known}")))
             }
@@ -58,8 +60,7 @@ impl Compression {
     pub(crate) const fn suffix(self) -> &'static str {
         match self {
             Self::None | Self::Snappy => "",
-            Self::Zstd => ".zst",
-            Self::Gzip => ".gz",
+            Self::Codec(codec) => codec.suffix(),
         }
     }
 }
@@ -89,11 +90,11 @@ pub(crate) fn encoder<W: Write + Send + 'static>(encoding: Encoding, schema: &Sc
         FileFormat::Avro => return binary::avro(encoding.compression, schema, out),
         _ => {}
     }
-    let out: Box<dyn Finish> = match encoding.compression {
-        Compression::None | Compression::Snappy => Box::new(Plain(out)),
-        Compression::Gzip => Box::new(flate2::write::GzEncoder::new(out, flate2::Compression::default())),
-        Compression::Zstd => Box::new(zstd::stream::write::Encoder::new(out, 0).map_err(|error| io_failure(&error))?),
+    let codec = match encoding.compression {
+        Compression::None | Compression::Snappy => None,
+        Compression::Codec(codec) => Some(codec),
     };
+    let out: Box<dyn Finish> = Box::new(Deflate::new(codec, out).map_err(|error| io_failure(&error))?);
     match encoding.format {
         FileFormat::Parquet | FileFormat::Avro | FileFormat::Arrow => binary::arrow(schema, out),
         FileFormat::Csv => Ok(delimited::csv(schema, out)),
@@ -108,33 +109,9 @@ pub(crate) trait Finish: Write + Send {
     fn finish(self: Box<Self>) -> io::Result<()>;
 }
 
-struct Plain<W>(W);
-
-impl<W: Write> Write for Plain<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl<W: Write + Send> Finish for Plain<W> {
-    fn finish(mut self: Box<Self>) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl<W: Write + Send> Finish for flate2::write::GzEncoder<W> {
+impl<W: Write + Send> Finish for Deflate<W> {
     fn finish(self: Box<Self>) -> io::Result<()> {
-        flate2::write::GzEncoder::finish(*self)?.flush()
-    }
-}
-
-impl<W: Write + Send> Finish for zstd::stream::write::Encoder<'static, W> {
-    fn finish(self: Box<Self>) -> io::Result<()> {
-        zstd::stream::write::Encoder::finish(*self)?.flush()
+        Self::finish(*self)
     }
 }
 
@@ -241,7 +218,7 @@ pub async fn to_json(result: &JobResult, bytes_max: usize) -> Result<Vec<u8>, Fa
     while let Some(batch) = batches.next().await {
         let batch = batch?;
         let batch = if is_single { batch.slice(0, batch.num_rows().min(1)) } else { batch };
-        json::Elements::of(&batch, &result.schema).each(&mut text, |text| {
+        Elements::of(&batch, &result.schema).each(&mut text, |text| {
             if rows > 0 {
                 text.push(b',');
             }

@@ -6,11 +6,11 @@ mod conditions;
 mod file;
 mod folders;
 pub(crate) mod inline;
-mod json_type;
 mod others;
 mod parquet;
 mod scan;
 mod text;
+mod whole;
 
 pub(crate) use parquet::Footers;
 

@@ -32,7 +32,6 @@ use datafusion::physical_planner::ExtensionPlanner;
 pub(crate) use frame::ValuesWanted;
 pub(crate) use plugin::fitted;
 use rows::Rows;
-pub(crate) use sql::known_column;
 use std::sync::Arc;
 
 /// Memory for each of the sorts that run at the same time: below it one in a dozen found none for its merge.

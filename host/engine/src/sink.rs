@@ -94,8 +94,10 @@ impl Sinks<'_> {
                 } else {
                     self.registry.get(connector)?.sink(config).await?
                 };
+                sink.fits(&applied.relation.schema)?;
+                let (sorted_by, may_be_left) = (sink.sorted_by().to_vec(), sink.leaves_what_is_there());
                 let sink = network::NetworkSink::new(sink, tokio::runtime::Handle::current());
-                Ok(Target::new(Arc::new(sink), Kind::Connector(connector.clone())))
+                Ok(Target { sorted_by, may_be_left, ..Target::new(Arc::new(sink), Kind::Connector(connector.clone())) })
             }
         }
     }

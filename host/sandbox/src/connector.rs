@@ -38,7 +38,7 @@ pub struct GuestConnector(Arc<Bound>);
 pub(crate) struct Bound {
     pub(crate) component: Component,
     /// As the guest knows it.
-    pub(crate) name: String,
+    pub(crate) export: String,
     pub(crate) capabilities: Arc<Capabilities>,
     pub(crate) limits: GuestLimits,
     label: String,
@@ -56,7 +56,7 @@ impl GuestConnector {
     ) -> Self {
         Self(Arc::new(Bound {
             component,
-            name: decl.name.clone(),
+            export: decl.name.clone(),
             capabilities,
             limits,
             label: format!("{}@{}/{}", manifest.name, manifest.version, decl.name),

@@ -121,7 +121,7 @@ impl GuestSink {
         let mut patience = Patience::new();
         loop {
             let (bound, config, tokens) = (Arc::clone(&self.bound), Arc::clone(&self.config), Arc::clone(&tokens));
-            let ended = run(move |cancel| SinkGuest::start(&bound, cancel)?.end(name, &bound.name, &config, &tokens)).await;
+            let ended = run(move |cancel| SinkGuest::start(&bound, cancel)?.end(name, &bound.export, &config, &tokens)).await;
             match ended {
                 Ok(()) => return Ok(()),
                 Err(error) => patience.after(error).await?,
@@ -177,7 +177,7 @@ impl Sink for GuestSink {
             let cancel = flag.clone();
             let opened = tokio::task::spawn_blocking(move || {
                 let mut guest = SinkGuest::start(&bound, cancel)?;
-                guest.open(&bound.name, &config, &lowered, id)?;
+                guest.open(&bound.export, &config, &lowered, id)?;
                 Ok(guest)
             });
             match joined(opened.await) {

@@ -144,7 +144,7 @@ async fn plan(bound: &Arc<Bound>, config: &Arc<str>, parallelism: usize) -> std:
     let mut patience = Patience::new();
     loop {
         let (bound, config) = (Arc::clone(bound), Arc::clone(config));
-        let planned = run(move |cancel| SourceGuest::start(&bound, cancel)?.plan(&bound.name, &config, parallelism)).await;
+        let planned = run(move |cancel| SourceGuest::start(&bound, cancel)?.plan(&bound.export, &config, parallelism)).await;
         match planned {
             Ok(planned) => return Ok(planned),
             Err(error) => patience.after(error).await?,
@@ -212,7 +212,7 @@ impl Reading {
             Some(guest) => guest,
             None => {
                 let mut guest = SourceGuest::start(&self.bound, cancel)?;
-                guest.open(&self.bound.name, &self.config, &self.split, position)?;
+                guest.open(&self.bound.export, &self.config, &self.split, position)?;
                 guest
             }
         };

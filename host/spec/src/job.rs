@@ -58,7 +58,7 @@ pub enum Sink {
         path: String,
         /// Their format.
         format: FileFormat,
-        /// Codec name (`snappy`, `zstd`, `gzip`, `none`); the format's usual one where absent.
+        /// Codec name (`snappy`, `zstd`, `gzip`, `bzip2`, `xz`, `none`); the format's usual one where absent.
         compression: Option<String>,
         /// What happens to files that are there already.
         mode: WriteMode,

@@ -28,6 +28,7 @@ pub use job::job_spec;
 pub use json::parse;
 pub use requests::{ContextRequest, DataFrameRequest, IngestRequest, StreamingRequest, TryRequest};
 pub use scan::place;
+pub use sink::partition_by;
 pub use sql::{SqlRequest, Statements, function_json, statements};
 pub use suggest::closest;
 

@@ -1,8 +1,9 @@
 //! The HTTP client of the stores: it connects to addresses that the policy answers, and follows no redirect.
 
+use async_trait::async_trait;
 use azora_connect::Policy;
 use object_store::ClientOptions;
-use object_store::client::{HttpClient, HttpConnector};
+use object_store::client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,27 @@ impl HttpConnector for Checked {
             .dns_resolver(Arc::new(self.clone()))
             .build()
             .map_err(|source| object_store::Error::Generic { store: "http", source: Box::new(source) })?;
-        Ok(HttpClient::new(client))
+        Ok(HttpClient::new(Guarded { client, network: self.network.clone() }))
+    }
+}
+
+/// A client that asks the policy about addresses, too: only names are resolved, and not every URL is ours. The libraries
+/// below know servers of their own, such as those that give machines their keys.
+#[derive(Debug)]
+struct Guarded {
+    client: reqwest::Client,
+    network: Policy,
+}
+
+#[async_trait]
+impl HttpService for Guarded {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let uri = request.uri();
+        let usual = if uri.scheme_str() == Some("http") { 80 } else { 443 };
+        self.network
+            .check_host(uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(usual))
+            .map_err(|failure| HttpError::new(HttpErrorKind::Unknown, failure))?;
+        HttpService::call(&self.client, request).await
     }
 }
 

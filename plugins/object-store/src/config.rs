@@ -5,12 +5,12 @@ use crate::format::{Compression, Format};
 use arrow::datatypes::Fields as Columns;
 use azora_connect::json::SAMPLE_ROWS;
 use azora_connect::json::{self, MixedTypes};
-use azora_spec::wire::Fields;
+use azora_spec::wire::{Fields, partition_by};
 use azora_spec::{Failure, WriteMode};
 use serde_json::{Map, Value, json};
 
 /// Longest key, as S3 has it.
-const KEY_BYTES_MAX: usize = 1024;
+pub(crate) const KEY_BYTES_MAX: usize = 1024;
 
 /// How objects are read.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub(crate) struct Writing {
     pub(crate) format: Format,
     pub(crate) compression: Compression,
     pub(crate) mode: WriteMode,
+    /// Columns whose values become folders.
+    pub(crate) partition_by: Vec<String>,
 }
 
 /// Members that every store has, as JSON Schema.
@@ -42,13 +44,14 @@ pub(crate) fn properties() -> Map<String, Value> {
     let members = json!({
         "key": { "type": "string", "description": "an object, a prefix that ends in '/', or a pattern; of a sink: the prefix" },
         "format": { "enum": Format::NAMES },
-        "compression": { "enum": ["none", "gzip", "zstd", "snappy"] },
+        "compression": { "enum": Compression::NAMES },
         "schema": { "type": "object", "additionalProperties": { "type": "string" }, "description": "types by column" },
         "mixedTypes": { "enum": ["refuse", "json"] },
         "sampleRows": { "type": "integer", "minimum": 1, "maximum": 1_000_000 },
         "delimiter": { "type": "string" },
         "header": { "type": "boolean" },
-        "mode": { "enum": ["error", "overwrite", "append"], "description": "of a sink" },
+        "mode": { "enum": ["error", "overwrite", "append", "ignore"], "description": "of a sink" },
+        "partitionBy": { "type": ["string", "array"], "items": { "type": "string" }, "description": "of a sink: columns whose values become folders" },
         "parallelism": { "type": "integer" },
     });
     members.as_object().cloned().unwrap_or_default()
@@ -69,8 +72,8 @@ fn format(fields: &mut Fields<'_>) -> Result<Option<Format>, Failure> {
 }
 
 fn compression(fields: &mut Fields<'_>) -> Result<Option<Compression>, Failure> {
-    use Compression::{Gzip, None, Snappy, Zstd};
-    fields.choice("compression", &[("none", None), ("gzip", Gzip), ("zstd", Zstd), ("snappy", Snappy)])
+    let words = Compression::NAMES.map(|word| (word, Compression::parse(word)));
+    fields.choice("compression", &words).map(Option::flatten)
 }
 
 impl Reading {
@@ -86,7 +89,9 @@ impl Reading {
         };
         let mixed = fields.choice("mixedTypes", &[("refuse", MixedTypes::Refuse), ("json", MixedTypes::Json)])?;
         fields.value("parallelism");
-        fields.value("mode");
+        for name in ["mode", "partitionBy", "partitionColumns"] {
+            fields.value(name);
+        }
         Ok(Self {
             key: key(fields)?,
             format: format(fields)?,
@@ -110,11 +115,12 @@ impl Writing {
         let format = format(fields)?.ok_or_else(|| fields.missing("format").hint(format!("formats are {}", Format::NAMES.join(", "))))?;
         let given = compression(fields)?;
         let compression = format.compression(given).ok_or_else(|| fields.wrong("compression", "the format cannot be compressed so"))?;
-        use WriteMode::{Append, ErrorIfExists, Overwrite};
-        let mode = fields.choice("mode", &[("error", ErrorIfExists), ("overwrite", Overwrite), ("append", Append)])?;
+        use WriteMode::{Append, ErrorIfExists, Ignore, Overwrite};
+        let mode = fields.choice("mode", &[("error", ErrorIfExists), ("overwrite", Overwrite), ("append", Append), ("ignore", Ignore)])?;
+        let partition_by = partition_by(fields)?;
         for name in ["schema", "mixedTypes", "sampleRows", "delimiter", "header", "parallelism"] {
             fields.value(name);
         }
-        Ok(Self { prefix, format, compression, mode: mode.unwrap_or(ErrorIfExists) })
+        Ok(Self { prefix, format, compression, mode: mode.unwrap_or(ErrorIfExists), partition_by })
     }
 }

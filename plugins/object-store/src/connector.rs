@@ -78,6 +78,8 @@ impl Connector for ObjectConnector {
         for name in ["prefix", "path"] {
             properties.insert(name.to_owned(), json!({ "type": "string", "description": "another name for key" }));
         }
+        properties
+            .insert("partitionColumns".to_owned(), json!({ "type": ["string", "array"], "description": "another name for partitionBy" }));
         json!({ "type": "object", "required": [self.provider.bucket()], "additionalProperties": false, "properties": properties })
     }
 

@@ -20,19 +20,23 @@ pub(crate) fn store(error: &object_store::Error, what: &str) -> Failure {
             Failure::new(Code::DataInvalid, format!("{what} was changed after the job had been planned"))
         }
         object_store::Error::AlreadyExists { .. } => Failure::new(Code::SinkExists, format!("{what} is there already")),
-        other if format!("{other:?}").contains("NoSuchBucket") => {
+        // What is not there where a list was asked for is the bucket.
+        other if says(other, &["NoSuchBucket", "ContainerNotFound", "status: 404"]) => {
             Failure::new(Code::ConnectorMissing, format!("the bucket of {what} does not exist"))
         }
-        other if denied(other) => Failure::new(Code::ConnectorDenied, format!("the store does not accept the key for {what}"))
-            .hint("check accessKeyId, secretAccessKey and region"),
+        // A signature or a key is wrong.
+        other if says(other, &["SignatureDoesNotMatch", "InvalidAccessKeyId", "AccessDenied", "status: 403", "status: 401"]) => {
+            Failure::new(Code::ConnectorDenied, format!("the store does not accept the key for {what}"))
+                .hint("check accessKeyId, secretAccessKey and region")
+        }
         _ => Failure::new(Code::ConnectorUnavailable, format!("the store does not answer as it should for {what}")),
     }
 }
 
-/// Whether some error below says that a signature or a key is wrong.
-fn denied(error: &object_store::Error) -> bool {
+/// Whether some error below says one of these.
+fn says(error: &object_store::Error, words: &[&str]) -> bool {
     let text = format!("{error:?}");
-    ["SignatureDoesNotMatch", "InvalidAccessKeyId", "AccessDenied", "status: 403", "status: 401"].iter().any(|word| text.contains(word))
+    words.iter().any(|word| text.contains(word))
 }
 
 /// A failure of ours that travelled through the store's client.

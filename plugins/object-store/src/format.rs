@@ -2,9 +2,10 @@
 
 pub(crate) mod csv;
 pub(crate) mod encode;
-pub(crate) mod inflate;
 pub(crate) mod parquet;
 pub(crate) mod records;
+
+use azora_connect::compress::Codec;
 
 /// A format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +28,8 @@ pub(crate) enum Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compression {
     None,
-    Gzip,
-    Zstd,
     Snappy,
+    Codec(Codec),
 }
 
 impl Format {
@@ -51,8 +51,7 @@ impl Format {
     /// The format that a key tells.
     pub(crate) fn of_key(key: &str) -> Option<Self> {
         let name = key.rsplit('/').next()?.to_ascii_lowercase();
-        let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-        let ending = name.rsplit_once('.')?.1;
+        let ending = Codec::of_name(&name).0.rsplit_once('.')?.1;
         if ending == "log" {
             return Some(Self::Text);
         }
@@ -80,31 +79,48 @@ impl Format {
         match (wanted, self.compresses_inside()) {
             (None, true) => Some(Compression::Snappy),
             (None, false) => Some(Compression::None),
-            (Some(Compression::Gzip), true) | (Some(Compression::Snappy), false) => None,
+            (Some(Compression::Codec(codec)), true) if codec != Codec::Zstd => None,
+            (Some(Compression::Snappy), false) => None,
             (Some(other), _) => Some(other),
         }
     }
 }
 
 impl Compression {
-    /// The compression around the bytes of an object to read.
-    pub(crate) fn around(key: &str, told: Option<Self>, format: Format) -> Self {
+    /// The words of requests.
+    pub(crate) const NAMES: [&str; 6] = ["none", "gzip", "bzip2", "xz", "zstd", "snappy"];
+
+    /// The compression of a word.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        match word {
+            "none" => Some(Self::None),
+            "snappy" => Some(Self::Snappy),
+            other => Codec::parse(other).map(Self::Codec),
+        }
+    }
+
+    /// What is around the bytes of an object to read.
+    pub(crate) fn around(key: &str, told: Option<Self>, format: Format) -> Option<Codec> {
         match told {
-            _ if format.compresses_inside() => Self::None,
-            Some(told) => told,
-            None if key.ends_with(".gz") => Self::Gzip,
-            None if key.ends_with(".zst") => Self::Zstd,
-            None => Self::None,
+            _ if format.compresses_inside() => None,
+            Some(told) => told.codec(),
+            None => Codec::of_name(key).1,
+        }
+    }
+
+    /// What is around text.
+    pub(crate) const fn codec(self) -> Option<Codec> {
+        match self {
+            Self::Codec(codec) => Some(codec),
+            Self::None | Self::Snappy => None,
         }
     }
 
     /// What stands behind a key's ending.
     pub(crate) const fn suffix(self, format: Format) -> &'static str {
         match self {
-            _ if format.compresses_inside() => "",
-            Self::Gzip => ".gz",
-            Self::Zstd => ".zst",
-            Self::None | Self::Snappy => "",
+            Self::Codec(codec) if !format.compresses_inside() => codec.suffix(),
+            _ => "",
         }
     }
 }

@@ -13,6 +13,7 @@ mod format;
 mod listing;
 mod manifest;
 mod provider;
+mod prune;
 mod reader;
 mod sink;
 mod source;

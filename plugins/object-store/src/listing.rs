@@ -4,7 +4,7 @@ use crate::connector::Bucket;
 use crate::error;
 use crate::manifest;
 use azora_spec::{Code, Failure};
-use futures::TryStreamExt;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use glob::{MatchOptions, Pattern};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) const OBJECTS_MAX: usize = 10_000;
 /// Most objects that are looked at for a pattern.
 const LISTED_MAX: usize = 1_000_000;
+/// Objects whose sizes are asked for at once.
+const HEADS_AT_ONCE: usize = 16;
 
 /// An object as it was when the job was planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,11 @@ pub(crate) struct Found {
     pub(crate) base: String,
 }
 
+/// A key as it is: the usual conversion would encode what has a meaning in URLs, and is left to keys that are none.
+pub(crate) fn path(key: &str) -> Path {
+    Path::parse(key).unwrap_or_else(|_| Path::from(key))
+}
+
 fn object(meta: ObjectMeta) -> Object {
     Object { key: meta.location.to_string(), bytes: meta.size, etag: meta.e_tag }
 }
@@ -42,7 +49,7 @@ pub(crate) async fn find(bucket: &Bucket, key: &str) -> Result<Found, Failure> {
     let what = bucket.named(key);
     let is_pattern = key.contains(['*', '?', '[']);
     if !is_pattern && !key.ends_with('/') && !key.is_empty() {
-        match bucket.store.head(&Path::from(key)).await {
+        match bucket.store.head(&path(key)).await {
             Ok(meta) => return Ok(Found { base: key.to_owned(), objects: vec![object(meta)] }),
             Err(object_store::Error::NotFound { .. }) => {}
             Err(error) => return Err(error::store(&error, &what)),
@@ -71,19 +78,22 @@ pub(crate) async fn find(bucket: &Bucket, key: &str) -> Result<Found, Failure> {
 
 /// What commits say; a prefix on which all commits are empty has no rows.
 async fn committed(bucket: &Bucket, base: String, commits: &[manifest::Numbered]) -> Result<Found, Failure> {
-    let mut objects = Vec::new();
-    for part in manifest::visible(commits) {
+    let parts = manifest::visible(commits);
+    check_count(parts.len())?;
+    let known = |part: manifest::Part| async move {
+        if part.etag.is_some() {
+            return Ok(Object { key: part.key, bytes: part.bytes, etag: part.etag });
+        }
         let what = bucket.named(&part.key);
-        let meta = bucket.store.head(&Path::from(part.key.as_str())).await.map_err(|error| error::store(&error, &what))?;
-        objects.push(object(meta));
-    }
+        bucket.store.head(&path(&part.key)).await.map(object).map_err(|error| error::store(&error, &what))
+    };
+    let mut objects: Vec<Object> = stream::iter(parts).map(known).buffered(HEADS_AT_ONCE).try_collect().await?;
     objects.sort_by(|a, b| a.key.cmp(&b.key));
-    check_count(objects.len())?;
     Ok(Found { objects, base })
 }
 
 async fn list(bucket: &Bucket, base: &str, pattern: Option<&Pattern>, what: &str) -> Result<Vec<Object>, Failure> {
-    let prefix = (!base.is_empty()).then(|| Path::from(base));
+    let prefix = (!base.is_empty()).then(|| path(base));
     let mut listed = bucket.store.list(prefix.as_ref());
     let mut objects = Vec::new();
     let mut seen = 0;

@@ -3,6 +3,7 @@
 
 use crate::connector::Bucket;
 use crate::error;
+use crate::listing::path;
 use azora_spec::{Code, Failure, JobId};
 use futures::TryStreamExt;
 use object_store::path::Path;
@@ -24,6 +25,9 @@ pub(crate) struct Part {
     pub(crate) key: String,
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
+    /// What the store said of it, where that is what it says of it later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) etag: Option<String>,
 }
 
 /// What one job added in one epoch.
@@ -48,12 +52,12 @@ impl Commit {
 pub(crate) type Numbered = (u64, Commit);
 
 fn place(prefix: &str, number: u64) -> Path {
-    Path::from(format!("{prefix}/{FOLDER}/{number:020}.json"))
+    path(&format!("{prefix}/{FOLDER}/{number:020}.json"))
 }
 
 /// All commits of a prefix, in order; none where nothing was ever committed.
 pub(crate) async fn commits(bucket: &Bucket, prefix: &str) -> Result<Vec<Numbered>, Failure> {
-    let folder = Path::from(format!("{prefix}/{FOLDER}"));
+    let folder = path(&format!("{prefix}/{FOLDER}"));
     let what = || bucket.named(folder.as_ref());
     let mut found: Vec<_> = Vec::new();
     let mut listed = bucket.store.list(Some(&folder));
@@ -88,6 +92,12 @@ async fn read(bucket: &Bucket, prefix: &str, number: u64) -> Result<Option<Commi
         Ok(commit) if commit.version <= VERSION => Ok(Some(commit)),
         _ => Err(error::broken(at.as_ref(), "it is not a commit that this version can read")),
     }
+}
+
+/// The commit of one job and epoch, where it is there.
+pub(crate) fn of(commits: &[Numbered], job: JobId, epoch: u64) -> Option<&Commit> {
+    let job = job.to_string();
+    commits.iter().map(|(_, commit)| commit).find(|commit| commit.job == job && commit.epoch == epoch)
 }
 
 /// The objects that are rows after these commits.
@@ -134,7 +144,7 @@ pub(crate) async fn forget(bucket: &Bucket, prefix: &str, commits: &[Numbered]) 
     for (number, commit) in commits.get(..from).unwrap_or_default() {
         let mut is_gone = bucket.store.delete(&place(prefix, *number)).await.is_ok();
         for part in commit.parts.iter().filter(|part| !kept.contains(part)) {
-            is_gone &= bucket.store.delete(&Path::from(part.key.as_str())).await.is_ok();
+            is_gone &= bucket.store.delete(&path(&part.key)).await.is_ok();
         }
         if !is_gone {
             tracing::info!(prefix, number, "objects of an older commit could not be removed");
@@ -155,7 +165,7 @@ mod tests {
 
     #[test]
     fn only_what_follows_the_last_replacement_is_visible() {
-        let part = |key: &str| Part { key: key.to_owned(), rows: 1, bytes: 1 };
+        let part = |key: &str| Part { key: key.to_owned(), rows: 1, bytes: 1, etag: None };
         let commit = |replaces, keys: &[&str]| Commit::new(JobId::generate(), 0, replaces, keys.iter().map(|key| part(key)).collect());
         let keys = |commits: Vec<Commit>| {
             let numbered: Vec<_> = commits.into_iter().enumerate().map(|(at, commit)| (at as u64, commit)).collect();

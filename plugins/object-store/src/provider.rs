@@ -7,8 +7,8 @@ use azora_spec::wire::Fields;
 use azora_spec::{Code, Failure, Secret};
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::{ClientOptions, ObjectStore, RetryConfig};
+use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
+use object_store::{ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,8 @@ use std::time::Duration;
 const RETRIES_MAX: usize = 3;
 /// Longest time over all tries of one request.
 const RETRY_TIME: Duration = Duration::from_secs(60);
+/// Google's own server.
+const GCS: &str = "https://storage.googleapis.com";
 
 /// A kind of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +52,7 @@ impl Provider {
                 "secretAccessKey": secret("without it the secret AWS_SECRET_ACCESS_KEY"), "sessionToken": secret("of temporary keys"),
             }),
             Self::Gcs => json!({
-                "bucket": text("the bucket"),
+                "bucket": text("the bucket"), "endpoint": text("the URL of another server that speaks Google's XML API"),
                 "serviceAccountKey": secret("the JSON of a service account; without it the secret GCS_SERVICE_ACCOUNT_KEY, else anonymous"),
             }),
             Self::Azure => json!({
@@ -159,11 +161,21 @@ fn s3(fields: &mut Fields<'_>, setup: &Setup, bucket: &str) -> Result<Arc<dyn Ob
 }
 
 fn gcs(fields: &mut Fields<'_>, setup: &Setup, bucket: &str) -> Result<Arc<dyn ObjectStore>, Failure> {
-    let client = Checked { network: setup.network.clone(), port: 443 };
-    let builder = GoogleCloudStorageBuilder::new().with_bucket_name(bucket).with_retry(retry()).with_http_connector(client);
+    let (endpoint, client, is_http) = endpoint(fields, setup)?;
+    let builder = GoogleCloudStorageBuilder::new()
+        .with_bucket_name(bucket)
+        .with_retry(retry())
+        .with_client_options(ClientOptions::new().with_allow_http(is_http))
+        .with_http_connector(client)
+        // Always told: a key may hold the URL of another server, which nobody checked.
+        .with_base_url(endpoint.as_deref().unwrap_or(GCS));
     let builder = match secret(fields, setup, "serviceAccountKey", "GCS_SERVICE_ACCOUNT_KEY")? {
         Some(key) => builder.with_service_account_key(key.expose()),
-        None => builder.with_skip_signature(true),
+        // Without a credential the client would use the server's own role for whatever it writes, even unsigned.
+        None => {
+            let nobody = StaticCredentialProvider::new(GcpCredential { bearer: String::new() });
+            builder.with_credentials(Arc::new(nobody)).with_skip_signature(true)
+        }
     };
     opened(builder.build(), bucket)
 }

@@ -4,6 +4,7 @@ use crate::error;
 use crate::format::parquet::Groups;
 use crate::format::records::Records;
 use crate::format::{Format, csv};
+use crate::prune;
 use crate::source::{Part, Shared, values};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -11,7 +12,7 @@ use async_trait::async_trait;
 use azora_connect::avro::Batches;
 use azora_connect::hive;
 use azora_connect::json::Decoder;
-use azora_connect::{Outcome, Position, ReadRequest, Reader, rows_within};
+use azora_connect::{Condition, Outcome, Position, ReadRequest, Reader, rows_within};
 use azora_spec::Failure;
 use std::io::Cursor;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub(crate) struct ObjectReader {
 enum Body {
     Lines(Box<Records>),
     Values(std::vec::IntoIter<Vec<u8>>),
+    /// Nothing of the object is wanted.
+    Nothing,
     Parquet(Box<Groups>, Rest),
     Avro(Box<Batches<Cursor<Vec<u8>>>>, Rest),
 }
@@ -57,9 +60,11 @@ impl Rest {
 impl ObjectReader {
     pub(crate) async fn open(shared: Arc<Shared>, part: Part, skip: u64, request: ReadRequest) -> Result<Self, Failure> {
         let key = part.object.key.clone();
-        let folders = hive::pairs(&key, &shared.base).into_iter().map(|(_, value)| value).collect();
+        let folders: Vec<Option<String>> = hive::pairs(&key, &shared.base).into_iter().map(|(_, value)| value).collect();
+        let is_wanted = request.conditions.iter().all(|condition| is_wanted(&shared, &folders, condition));
         let rows_skipped = usize::try_from(skip).map_err(|_| error::internal("a position that this source did not make"))?;
         let body = match shared.format {
+            _ if !is_wanted => Body::Nothing,
             Format::Json => {
                 let of_object = values(&shared.document(&part.object).await?, &key)?;
                 Body::Values(of_object.into_iter().map(|value| value.to_string().into_bytes()).collect::<Vec<_>>().into_iter())
@@ -68,8 +73,13 @@ impl ObjectReader {
             Format::Parquet => {
                 let groups = part.groups.map_or(0..ALL_GROUPS, |(from, to)| from..to);
                 let wanted = wanted(&shared, &request);
-                let ranges = shared.ranges(&part.object);
-                Body::Parquet(Box::new(Groups::open(ranges, wanted, groups, rows_skipped, request.batch_rows).await?), Rest::default())
+                let (of, conditions, asked) = (&shared.inner, &request.conditions, Arc::clone(&wanted));
+                let kept = |metadata: &_, schema: &Schema| {
+                    let groups = prune::groups(metadata, schema, of, conditions, groups);
+                    (groups, prune::filter(metadata, schema, of, conditions, &asked))
+                };
+                let opened = Groups::open(shared.ranges(&part.object), wanted, kept, rows_skipped, request.batch_rows).await?;
+                Body::Parquet(Box::new(opened), Rest::default())
             }
             Format::Avro => {
                 let batches = Batches::open(Cursor::new(shared.document(&part.object).await?), request.batch_rows, &key)?;
@@ -98,7 +108,7 @@ impl ObjectReader {
                     self.at += 1;
                 }
             }
-            Body::Parquet(..) => self.at = skip,
+            Body::Nothing | Body::Parquet(..) => self.at = skip,
             Body::Avro(batches, rest) => {
                 while self.at < skip {
                     let Some(batch) = batches.next_batch()? else { break };
@@ -117,6 +127,7 @@ impl ObjectReader {
     async fn rows(&mut self) -> Result<Option<RecordBatch>, Failure> {
         let (rows_max, bytes_max) = (self.request.batch_rows.max(1), self.request.batch_bytes);
         match &mut self.body {
+            Body::Nothing => Ok(None),
             Body::Parquet(groups, rest) => {
                 if rest.0.is_none() {
                     rest.0 = groups.next().await?.map(|batch| (batch, 0));
@@ -147,7 +158,7 @@ impl ObjectReader {
             let record = match &mut self.body {
                 Body::Lines(lines) => lines.next().await?.map(<[u8]>::to_vec),
                 Body::Values(values) => values.next(),
-                Body::Parquet(..) | Body::Avro(..) => None,
+                Body::Nothing | Body::Parquet(..) | Body::Avro(..) => None,
             };
             let Some(record) = record else { break };
             bytes += record.len();
@@ -225,6 +236,15 @@ impl ObjectReader {
 
 fn is_blank(record: &[u8]) -> bool {
     record.iter().all(u8::is_ascii_whitespace)
+}
+
+/// Whether rows in an object's folders may fulfil a condition.
+fn is_wanted(shared: &Shared, folders: &[Option<String>], condition: &Condition) -> bool {
+    let Some(at) = condition.column.checked_sub(shared.inner.fields().len()) else { return true };
+    match (shared.folders.get(at), folders.get(at)) {
+        (Some(field), Some(value)) => prune::folder(field, value.as_deref(), condition),
+        _ => true,
+    }
 }
 
 /// The wanted columns that are in the objects.

@@ -1,24 +1,31 @@
 //! Objects as a sink: every writer uploads parts under names of its own, and a commit names those that count.
 
+mod token;
+mod upload;
+mod writer;
+
 use crate::config::Writing;
 use crate::connector::Bucket;
 use crate::error;
-use crate::format::encode::{Encoder, Shared};
+use crate::format::encode::Encoder;
+use crate::listing::{OBJECTS_MAX, path};
 use crate::manifest::{self, Commit, Part};
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use azora_connect::hive::Parted;
 use azora_connect::{Receipt, Sink, Token, Writer, WriterId};
 use azora_spec::{Code, Failure, JobId, WriteMode, milestone};
 use futures::TryStreamExt;
-use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
-use std::sync::Arc;
+use object_store::ObjectStoreExt;
+use token::Prepared;
+use writer::ObjectWriter;
 
-/// Bytes of one piece of an upload; S3 takes no smaller ones but the last.
-const PIECE_BYTES: usize = 8 << 20;
 /// What Spark and others look for.
 const SUCCESS: &str = "_SUCCESS";
+/// Most objects that an answer names.
+const OUTPUTS_MAX: usize = 1000;
+/// Where a request names the columns of folders.
+const POINTER: &str = "/partitionBy";
 
 /// Writes below one prefix.
 #[derive(Debug)]
@@ -37,15 +44,21 @@ impl ObjectSink {
         format!("-{job}-{epoch}.")
     }
 
-    /// Removes the parts of one job and epoch but for some.
+    /// Whether what is there already keeps others out.
+    const fn is_alone(&self) -> bool {
+        matches!(self.writing.mode, WriteMode::ErrorIfExists | WriteMode::Ignore)
+    }
+
+    /// Removes the parts of one job and epoch but for some, and the lists of them.
     async fn sweep(&self, job: JobId, epoch: u64, keep: &[Part]) -> Result<(), Failure> {
         let what = self.bucket.named(&self.writing.prefix);
         let mark = Self::mark(job, epoch);
-        let prefix = Path::from(self.writing.prefix.as_str());
+        let kept: std::collections::HashSet<&str> = keep.iter().map(|part| part.key.as_str()).collect();
+        let prefix = path(&self.writing.prefix);
         let mut listed = self.bucket.store.list(Some(&prefix));
         while let Some(meta) = listed.try_next().await.map_err(|error| error::store(&error, &what))? {
             let is_ours = meta.location.filename().is_some_and(|name| name.starts_with("part-") && name.contains(&mark));
-            if is_ours && !keep.iter().any(|part| part.key == meta.location.as_ref()) {
+            if is_ours && !kept.contains(meta.location.as_ref()) {
                 match self.bucket.store.delete(&meta.location).await {
                     Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                     Err(error) => return Err(error::store(&error, &what)),
@@ -55,11 +68,34 @@ impl ObjectSink {
         Ok(())
     }
 
-    fn parts(tokens: &[Token]) -> Result<Vec<Part>, Failure> {
-        let read = |token: &Token| {
-            serde_json::from_str::<Option<Part>>(&token.0).map_err(|_| error::internal("a token that this sink did not make"))
-        };
-        Ok(tokens.iter().map(read).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    /// The objects of a job, as its commit says where there is one, else as its tokens do; nothing where they are not wanted.
+    async fn parts(&self, job: JobId, epoch: u64, tokens: &[Token]) -> Result<Option<Vec<Part>>, Failure> {
+        let commits = manifest::commits(&self.bucket, &self.writing.prefix).await?;
+        if let Some(commit) = manifest::of(&commits, job, epoch) {
+            return Ok(Some(commit.parts.clone()));
+        }
+        if self.writing.mode == WriteMode::Ignore && !commits.is_empty() {
+            return Ok(None);
+        }
+        let parts = Prepared::parts(&self.bucket, tokens).await?;
+        if parts.len() > OBJECTS_MAX {
+            let message = format!("the rows fall into {} objects, and readers take {OBJECTS_MAX}", parts.len());
+            return Err(Failure::new(Code::DataInvalid, message).hint("part them by columns with fewer values, or use fewer partitions"));
+        }
+        Ok(Some(parts))
+    }
+
+    /// Makes a job's objects visible; nothing where they are not wanted.
+    async fn publish(&self, job: JobId, epoch: u64, tokens: &[Token]) -> Result<Option<Vec<Part>>, Failure> {
+        let Some(parts) = self.parts(job, epoch, tokens).await? else { return Ok(None) };
+        let replaces = self.writing.mode == WriteMode::Overwrite && epoch == 0;
+        let commit = Commit::new(job, epoch, replaces, parts.clone());
+        match manifest::publish(&self.bucket, &self.writing.prefix, &commit, self.is_alone()).await {
+            Err(failure) if failure.code == Code::SinkExists && self.writing.mode == WriteMode::Ignore => return Ok(None),
+            published if replaces => manifest::forget(&self.bucket, &self.writing.prefix, &published?).await,
+            published => drop(published?),
+        }
+        Ok(Some(parts))
     }
 }
 
@@ -68,13 +104,12 @@ impl Sink for ObjectSink {
     async fn check(&self) -> Result<(), Failure> {
         let prefix = &self.writing.prefix;
         let commits = manifest::commits(&self.bucket, prefix).await?;
-        let is_used = !manifest::visible(&commits).is_empty();
-        if self.writing.mode == WriteMode::ErrorIfExists && is_used {
+        if self.is_alone() && !commits.is_empty() {
             return Err(manifest::exists(&self.bucket, prefix));
         }
         if commits.is_empty() && self.writing.mode != WriteMode::Overwrite {
-            let what = self.bucket.named(&prefix);
-            let first = self.bucket.store.list(Some(&Path::from(prefix.as_str()))).try_next().await;
+            let what = self.bucket.named(prefix);
+            let first = self.bucket.store.list(Some(&path(prefix))).try_next().await;
             if first.map_err(|error| error::store(&error, &what))?.is_some() {
                 // A commit would hide them from every later reader.
                 return Err(Failure::new(Code::SinkExists, format!("{what} holds objects that no commit lists"))
@@ -85,130 +120,46 @@ impl Sink for ObjectSink {
         Ok(())
     }
 
+    fn fits(&self, schema: &SchemaRef) -> Result<(), Failure> {
+        match self.writing.partition_by.as_slice() {
+            [] => Encoder::check(self.writing.format, schema),
+            columns => Encoder::check(self.writing.format, Parted::new(columns, schema, POINTER)?.schema()),
+        }
+    }
+
+    fn sorted_by(&self) -> &[String] {
+        &self.writing.partition_by
+    }
+
+    fn leaves_what_is_there(&self) -> bool {
+        self.writing.mode == WriteMode::Ignore
+    }
+
     async fn open(&self, id: WriterId, schema: SchemaRef) -> Result<Box<dyn Writer>, Failure> {
-        let Writing { prefix, format, compression, .. } = &self.writing;
         let mark = Self::mark(id.job, id.epoch);
-        let key = format!("{prefix}/part-{:05}-{}{mark}{}{}", id.partition, id.attempt, format.ending(), compression.suffix(*format));
-        let buffer = Shared::default();
-        let encoder = Encoder::new(*format, *compression, &schema, buffer.clone())?;
-        let upload = Upload { store: Arc::clone(&self.bucket.store), what: self.bucket.named(&key), key, open: None, bytes: 0 };
-        Ok(Box::new(ObjectWriter { encoder: Some(encoder), buffer, upload, rows: 0, is_first: id.partition == 0 }))
+        Ok(Box::new(ObjectWriter::new(self.bucket.clone(), self.writing.clone(), id, mark, schema)?))
     }
 
     async fn commit(&self, job: JobId, epoch: u64, _: SchemaRef, tokens: &[Token]) -> Result<Receipt, Failure> {
-        let parts = Self::parts(tokens)?;
-        let prefix = &self.writing.prefix;
-        let replaces = self.writing.mode == WriteMode::Overwrite && epoch == 0;
-        let commit = Commit::new(job, epoch, replaces, parts.clone());
-        let commits = manifest::publish(&self.bucket, prefix, &commit, self.writing.mode == WriteMode::ErrorIfExists).await?;
+        let Some(parts) = self.publish(job, epoch, tokens).await? else {
+            // Somebody was faster, and what is there stays.
+            self.sweep(job, epoch, &[]).await?;
+            return Ok(Receipt::default());
+        };
         milestone::pass("objects listed");
-        if replaces {
-            manifest::forget(&self.bucket, prefix, &commits).await;
-        }
         self.sweep(job, epoch, &parts).await?;
-        let success = Path::from(format!("{prefix}/{SUCCESS}"));
+        let success = path(&format!("{}/{SUCCESS}", self.writing.prefix));
         self.bucket.store.put(&success, Vec::new().into()).await.map_err(|error| error::store(&error, &format!("'{success}'")))?;
         Ok(Receipt {
             rows: parts.iter().map(|part| part.rows).sum(),
             bytes: parts.iter().map(|part| part.bytes).sum(),
-            outputs: parts.iter().map(|part| format!("{}/{}", self.bucket.label, part.key)).collect(),
+            outputs: parts.iter().map(|part| format!("{}/{}", self.bucket.label, part.key)).take(OUTPUTS_MAX).collect(),
         })
     }
 
     async fn abort(&self, job: JobId, epoch: u64, _: &[Token]) -> Result<(), Failure> {
         let commits = manifest::commits(&self.bucket, &self.writing.prefix).await?;
-        let job_text = job.to_string();
-        if commits.iter().any(|(_, commit)| commit.job == job_text && commit.epoch == epoch) {
-            // What is committed stays.
-            return Ok(());
-        }
-        self.sweep(job, epoch, &[]).await
-    }
-}
-
-/// One object on its way. Large ones go in pieces, which a drop gives up.
-#[derive(Debug)]
-struct Upload {
-    store: Arc<dyn ObjectStore>,
-    key: String,
-    what: String,
-    open: Option<Box<dyn MultipartUpload>>,
-    bytes: u64,
-}
-
-impl Upload {
-    async fn piece(&mut self, bytes: Vec<u8>) -> Result<(), Failure> {
-        self.bytes += bytes.len() as u64;
-        let failed = |error: object_store::Error| error::store(&error, &self.what);
-        if self.open.is_none() {
-            self.open = Some(self.store.put_multipart(&Path::from(self.key.as_str())).await.map_err(failed)?);
-        }
-        match &mut self.open {
-            Some(open) => open.put_part(bytes.into()).await.map_err(failed),
-            None => Ok(()),
-        }
-    }
-
-    async fn finish(mut self, rest: Vec<u8>) -> Result<(String, u64), Failure> {
-        let (key, what) = (self.key.clone(), self.what.clone());
-        let failed = |error: object_store::Error| error::store(&error, &what);
-        if self.open.is_some() {
-            if !rest.is_empty() {
-                self.piece(rest).await?;
-            }
-            if let Some(open) = &mut self.open {
-                open.complete().await.map_err(failed)?;
-            }
-            self.open = None;
-        } else {
-            self.bytes += rest.len() as u64;
-            self.store.put(&Path::from(key.as_str()), rest.into()).await.map_err(failed)?;
-        }
-        Ok((key, self.bytes))
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        let (Some(mut open), Ok(runtime)) = (self.open.take(), tokio::runtime::Handle::try_current()) else { return };
-        let what = std::mem::take(&mut self.what);
-        runtime.spawn(async move {
-            if let Err(error) = open.abort().await {
-                tracing::info!(%error, what, "an unfinished upload is left to the bucket's own rules");
-            }
-        });
-    }
-}
-
-#[derive(Debug)]
-struct ObjectWriter {
-    encoder: Option<Encoder>,
-    buffer: Shared,
-    upload: Upload,
-    rows: u64,
-    /// Whether the object is made even without rows, so that an empty answer has its columns.
-    is_first: bool,
-}
-
-#[async_trait]
-impl Writer for ObjectWriter {
-    async fn write(&mut self, batch: RecordBatch) -> Result<(), Failure> {
-        let encoder = self.encoder.as_mut().ok_or_else(|| error::internal("a writer that has ended"))?;
-        encoder.write(&batch)?;
-        self.rows += batch.num_rows() as u64;
-        if self.buffer.len() >= PIECE_BYTES { self.upload.piece(self.buffer.take()).await } else { Ok(()) }
-    }
-
-    async fn prepare(mut self: Box<Self>) -> Result<Token, Failure> {
-        let encoder = self.encoder.take().ok_or_else(|| error::internal("a writer that has ended"))?;
-        encoder.finish()?;
-        let part = if self.rows == 0 && !self.is_first {
-            None
-        } else {
-            let (rows, rest) = (self.rows, self.buffer.take());
-            let (key, bytes) = self.upload.finish(rest).await?;
-            Some(Part { key, rows, bytes })
-        };
-        serde_json::to_string(&part).map(Token).map_err(|_| error::internal("a token is JSON"))
+        // What is committed stays.
+        if manifest::of(&commits, job, epoch).is_some() { Ok(()) } else { self.sweep(job, epoch, &[]).await }
     }
 }

@@ -3,21 +3,20 @@
 use crate::config::Reading;
 use crate::connector::Bucket;
 use crate::error;
-use crate::format::inflate::Inflate;
 use crate::format::parquet::{self, Ranges};
 use crate::format::records::{Chunks, Records, document};
 use crate::format::{Compression, Format, csv};
-use crate::listing::{self, Object};
+use crate::listing::{self, Object, path};
 use crate::reader::ObjectReader;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
+use azora_connect::compress::Inflate;
 use azora_connect::element::{ELEMENT_KEY, Element};
 use azora_connect::json::{self, SAMPLE_BYTES_MAX};
 use azora_connect::{Position, ReadRequest, Reader, Source, Split};
 use azora_connect::{avro, hive};
 use azora_spec::{Code, Failure};
 use futures::StreamExt;
-use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore};
 use serde::{Deserialize, Serialize};
 use serde_json::{Deserializer, Value};
@@ -106,14 +105,13 @@ impl Shared {
     pub(crate) async fn chunks(&self, object: &Object) -> Result<Chunks, Failure> {
         let options = GetOptions { if_match: object.etag.clone(), ..GetOptions::default() };
         let what = self.bucket.named(&object.key);
-        let got =
-            self.bucket.store.get_opts(&Path::from(object.key.as_str()), options).await.map_err(|error| error::store(&error, &what))?;
+        let got = self.bucket.store.get_opts(&path(&object.key), options).await.map_err(|error| error::store(&error, &what))?;
         Ok(got.into_stream().boxed())
     }
 
     pub(crate) fn inflate(&self, object: &Object) -> Result<Inflate, Failure> {
         let around = Compression::around(&object.key, self.reading.compression, self.format);
-        Inflate::new(around).map_err(|_| error::internal("no decompressor"))
+        Inflate::new(around, object.bytes).map_err(|_| error::internal("no decompressor"))
     }
 
     pub(crate) async fn records(&self, object: &Object) -> Result<Records, Failure> {
@@ -266,6 +264,10 @@ pub(crate) fn values(bytes: &[u8], object: &str) -> Result<Vec<Value>, Failure> 
 impl Source for ObjectSource {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.shared.schema)
+    }
+
+    fn takes_conditions(&self) -> bool {
+        self.shared.format == Format::Parquet || !self.shared.folders.is_empty()
     }
 
     async fn plan(&self, parallelism: usize) -> Result<Vec<Split>, Failure> {

@@ -1,9 +1,9 @@
 //! A server that speaks MongoDB's protocol: FerretDB over SQLite, which `cargo xtask test` builds. MongoDB itself is in none
 //! of the registries that tests may use. FerretDB 1 has no transactions and no decimals.
 
+use crate::process::built;
 use crate::{Process, free_port};
-use anyhow::{Context as _, Result};
-use std::path::PathBuf;
+use anyhow::Result;
 
 /// A FerretDB server whose data outlives [`Process::kill`].
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl FerretDb {
         let (plain, secret) =
             if is_encrypted { (String::new(), format!("127.0.0.1:{port}")) } else { (format!("127.0.0.1:{port}"), String::new()) };
         let state = folder.path().display().to_string();
-        let program = Self::program()?.display().to_string();
+        let program = built("ferretdb/ferretdb")?.display().to_string();
         let process = Process::new("FerretDB", &program, "Go", folder, port)?
             .args([format!("--listen-addr={plain}"), format!("--listen-tls={secret}"), format!("--state-dir={state}")])
             .args([format!("--sqlite-url=file:{}/", data.display()), format!("--setup-username={}", Self::USER)])
@@ -65,13 +65,6 @@ impl FerretDb {
             .args(more)
             .start()?;
         Ok(Self { process })
-    }
-
-    /// Where `cargo xtask test` puts it: beside what cargo builds.
-    fn program() -> Result<PathBuf> {
-        let test = std::env::current_exe()?;
-        let target = test.ancestors().nth(3).context("a test lies below the target directory")?;
-        Ok(target.join("services/ferretdb/ferretdb"))
     }
 }
 

@@ -4,16 +4,21 @@
 //! A server that cannot be had is an error that names it and its packages, never a silent skip.
 
 mod account;
+mod azure;
 mod ferretdb;
+mod gcs;
 mod kafka;
 mod mariadb;
 mod postgres;
 mod process;
 mod redis;
+mod rest;
 mod s3;
 mod tls;
 
+pub use azure::Azure;
 pub use ferretdb::FerretDb;
+pub use gcs::Gcs;
 pub use kafka::Kafka;
 pub use mariadb::MariaDb;
 pub use postgres::Postgres;

@@ -27,6 +27,16 @@ pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?.local_addr()?.port())
 }
 
+/// Where `cargo xtask test` puts a server that is no package of the machine: beside what cargo builds.
+///
+/// # Errors
+/// Where a test does not lie below the target directory.
+pub(crate) fn built(program: &str) -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let target = test.ancestors().nth(3).context("a test lies below the target directory")?;
+    Ok(target.join("services").join(program))
+}
+
 /// A running server with its folder. Dropping it ends the server and removes the folder.
 pub struct Process {
     name: &'static str,

@@ -3,6 +3,7 @@
 //! Nothing here is part of the product.
 
 mod demo;
+mod go;
 mod guests;
 mod interpreter;
 mod runtime;

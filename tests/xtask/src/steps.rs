@@ -61,12 +61,15 @@ pub(crate) fn install(why: &str, packages: &[&str]) -> Result<()> {
     )
 }
 
+/// Installs what virtual environments are made with.
+pub(crate) fn python(why: &str) -> Result<()> {
+    let has_venv = Command::new("python3").args(["-c", "import ensurepip, venv"]).output().is_ok_and(|output| output.status.success());
+    if has_venv { Ok(()) } else { install(why, &["python3", "python3-venv"]) }
+}
+
 /// Makes a virtual environment of Python with one package in it.
 pub(crate) fn virtual_environment(why: &str, folder: &Path, package: &str) -> Result<()> {
-    let has_venv = Command::new("python3").args(["-c", "import ensurepip, venv"]).output().is_ok_and(|output| output.status.success());
-    if !has_venv {
-        install(why, &["python3", "python3-venv"])?;
-    }
+    python(why)?;
     run("Making a virtual environment", Command::new("python3").args(["-m", "venv"]).arg(folder))?;
     run(&format!("Installing {package}"), Command::new(folder.join("bin/pip")).args(["install", "--quiet", package]))
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask test` and `cargo xtask check`. What is tested lives with the code and in `tests/`.
 
-use crate::{guests, services, steps};
-use anyhow::Result;
+use crate::{go, guests, services, steps};
+use anyhow::{Result, bail};
 use std::path::PathBuf;
 
 /// Builds the guests that the tests upload, then runs every test of the workspace.
@@ -15,17 +15,32 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
     if std::process::Command::new("openssl").arg("version").output().is_err() {
         steps::install("servers of the tests have certificates", &["openssl"])?;
     }
+    if !steps::is_there("npm") {
+        steps::install("Azure's protocol is tested with a server from npm", &["npm"])?;
+    }
+    // All that the distribution installs comes first: it has one lock.
+    steps::python("the S3 server of the tests is a Python program")?;
     services::redis()?;
     services::databases()?;
-    services::kafka()?;
-    services::ferretdb()?;
-    moto()?;
-    polars()?;
+    services::java()?;
+    prepare()?;
     let built = build_guests()?;
     steps::run(
         "Testing the workspace",
         steps::cargo().args(["test", "--workspace", "--no-fail-fast"]).args(rest).env("AZORA_TEST_GUESTS", &built),
     )
+}
+
+/// Fetches and builds what lies beside what cargo builds, all at once: most of it waits for registries. What is built from
+/// Go is one behind the other, since each build takes all processors.
+fn prepare() -> Result<()> {
+    let go = || go::ferretdb().and_then(|()| go::fake_gcs());
+    let python = || moto().and_then(|()| polars());
+    let kinds: [&(dyn Fn() -> Result<()> + Sync); 4] = [&go, &python, &services::kafka, &services::azurite];
+    std::thread::scope(|scope| {
+        let started: Vec<_> = kinds.iter().map(|kind| scope.spawn(kind)).collect();
+        started.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("preparing a server panicked"))).collect()
+    })
 }
 
 /// The S3 server of the tests.

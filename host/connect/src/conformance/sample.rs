@@ -81,7 +81,7 @@ fn value(id: usize) -> Value {
         1 => json!([]),
         _ => json!(["a", null, "b"]),
     };
-    let place = if id % 2 == 0 { Value::Null } else { json!({"city": "Łódź", "zip": null}) };
+    let place = if id.is_multiple_of(2) { Value::Null } else { json!({"city": "Łódź", "zip": null}) };
     json!({"id": id, "name": name, "price": price, "ok": ok, "tags": tags, "place": place})
 }
 

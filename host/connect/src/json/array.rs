@@ -2,7 +2,9 @@
 
 use super::integer;
 use crate::element;
-use arrow::array::{Array, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListArray, NullArray, StringBuilder, StructArray};
+use arrow::array::{
+    Array, ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, ListArray, NullArray, StringArray, StringBuilder, StructArray,
+};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType, Field, Fields};
 use serde_json::{Map, Value};
@@ -53,7 +55,10 @@ pub fn array(field: &Field, values: &[Option<&Value>]) -> Result<ArrayRef, Misfi
         DataType::Boolean => primitive!(BooleanBuilder::with_capacity(values.len()), Value::as_bool),
         DataType::Int64 => primitive!(Int64Builder::with_capacity(values.len()), integer::of_value),
         DataType::Float64 => primitive!(Float64Builder::with_capacity(values.len()), Value::as_f64),
-        DataType::Utf8 if element::is_json(field) => Ok(json_texts(&values)),
+        DataType::Utf8 if element::is_json(field) => {
+            let texts: StringArray = values.iter().map(|value| value.map(canonical)).collect();
+            Ok(Arc::new(texts))
+        }
         DataType::Utf8 => primitive!(StringBuilder::new(), Value::as_str),
         DataType::List(item) => list(item, &values, &misfit),
         DataType::Struct(fields) if element::is_tuple(field) => tuple(fields, &values, &misfit),
@@ -124,16 +129,22 @@ fn structs(fields: &Fields, columns: Vec<ArrayRef>, values: &[Option<&Value>]) -
     }
 }
 
-/// Every value as the text of its JSON.
-fn json_texts(values: &[Option<&Value>]) -> ArrayRef {
-    let mut texts = StringBuilder::new();
-    for value in values {
-        match value {
-            None => texts.append_null(),
-            Some(value) => texts.append_value(value.to_string()),
+/// A value as `JSON.stringify` writes it, so that equal values are equal texts.
+fn canonical(value: &Value) -> String {
+    /// Integers below it are written without an exponent by JavaScript.
+    const EXACT: f64 = 1e21;
+    match value {
+        Value::Number(number) if !number.is_i64() => match number.as_f64() {
+            Some(number) if number == number.trunc() && number.abs() < EXACT => format!("{}", number + 0.0),
+            _ => value.to_string(),
+        },
+        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
+        Value::Object(members) => {
+            let member = |(name, value): (&String, &Value)| format!("{}:{}", Value::String(name.clone()), canonical(value));
+            format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(","))
         }
+        other => other.to_string(),
     }
-    Arc::new(texts.finish())
 }
 
 fn by_cast(to: &DataType, values: &[Option<&Value>], misfit: &Blame<'_>) -> Result<ArrayRef, Misfit> {

@@ -26,7 +26,7 @@ const DICTIONARY_BYTES: usize = 256 << 10;
 pub(super) fn parquet<W: Write + Send + 'static>(compression: Compression, schema: &SchemaRef, out: W) -> Result<Box<dyn Encode>, Failure> {
     let codec = match compression {
         Compression::None => basic::Compression::UNCOMPRESSED,
-        Compression::Zstd | Compression::Gzip => basic::Compression::ZSTD(ZstdLevel::default()),
+        Compression::Codec(_) => basic::Compression::ZSTD(ZstdLevel::default()),
         Compression::Snappy => basic::Compression::SNAPPY,
     };
     let properties = WriterProperties::builder()
@@ -72,7 +72,7 @@ fn failure(error: &ParquetError) -> Failure {
 pub(super) fn avro<W: Write + Send + 'static>(compression: Compression, schema: &SchemaRef, out: W) -> Result<Box<dyn Encode>, Failure> {
     let codec = match compression {
         Compression::None => avro::Codec::None,
-        Compression::Zstd | Compression::Gzip => avro::Codec::Zstd,
+        Compression::Codec(_) => avro::Codec::Zstd,
         Compression::Snappy => avro::Codec::Snappy,
     };
     Ok(Box::new(Avro { writer: avro::Writer::new(schema, codec, out)? }))

@@ -1,9 +1,9 @@
 //! CSV (RFC 4180, nested values as JSON) and lines of text (strings as they are, everything else as JSON).
 
-use super::json::{self, Elements};
 use super::{Encode, Finish};
 use crate::error::{arrow_failure, io_failure};
 use azora_connect::element::Element;
+use azora_connect::json::{Elements, texts};
 use azora_spec::Failure;
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use datafusion::arrow::csv::{Writer, WriterBuilder};
@@ -58,7 +58,7 @@ fn is_plain(of: &DataType) -> bool {
 
 /// JSON texts; those of strings without their quotes.
 fn unquoted(column: &ArrayRef, field: &Field) -> ArrayRef {
-    let texts = json::texts(column, field);
+    let texts = texts(column, field);
     let bare = |text: &str| match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
         Some(inner) if !field.data_type().is_nested() => inner.to_owned(),
         _ if text == "null" => String::new(),

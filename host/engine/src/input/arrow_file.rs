@@ -3,6 +3,7 @@
 
 use super::file;
 use super::folders::OfFiles;
+use super::whole::{BLOCK_BYTES, Whole};
 use crate::error::{arrow_failure, io_failure};
 use crate::files::Files;
 use crate::pins::FilePin;
@@ -33,52 +34,34 @@ const BODY_BYTES_MAX: u64 = 1 << 30;
 
 /// IPC files of one schema.
 #[derive(Debug)]
-pub(crate) struct ArrowSource {
-    files: Arc<Files>,
-    pins: Vec<FilePin>,
-    schema: SchemaRef,
-}
+pub(crate) struct ArrowSource(Whole);
 
 impl ArrowSource {
     /// Reads the schemas. The work is returned, to be done where waiting is allowed.
     pub(crate) fn new(files: Arc<Files>, pins: Vec<FilePin>) -> impl FnOnce() -> Result<Self, Failure> + Send + 'static {
-        move || {
-            let mut schema: Option<SchemaRef> = None;
-            for pin in &pins {
-                let mut messages = Messages::open(file::open(&files, pin)?, &pin.path)?;
-                let of = messages.schema()?;
-                match &schema {
-                    None => schema = Some(of),
-                    Some(first) if first.fields() == of.fields() => {}
-                    Some(_) => return Err(messages.broken("its columns are not those of the files before it")),
-                }
-            }
-            let schema = schema.ok_or_else(|| Failure::new(Code::PathMissing, "there is no file"))?;
-            Ok(Self { files, pins, schema })
-        }
+        move || Whole::new(files, pins, |files, pin| Messages::open(file::open(files, pin)?, &pin.path)?.schema()).map(Self)
     }
 }
 
 impl OfFiles for ArrowSource {
     fn file_of(&self, split: &Split) -> Option<usize> {
-        split.payload.parse().ok()
+        Whole::file_of(split)
     }
 }
 
 #[async_trait]
 impl Source for ArrowSource {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(&self.0.schema)
     }
 
     async fn plan(&self, _: usize) -> Result<Vec<Split>, Failure> {
-        Ok(self.pins.iter().enumerate().map(|(at, pin)| Split { payload: at.to_string(), rows: Some(pin.bytes / 64 + 1) }).collect())
+        Ok(self.0.plan())
     }
 
     async fn open(&self, split: &Split, _: Option<&Position>, request: ReadRequest) -> Result<Box<dyn Reader>, Failure> {
-        let pin = split.payload.parse::<usize>().ok().and_then(|at| self.pins.get(at));
-        let pin = pin.ok_or_else(|| Failure::new(Code::Internal, "a split that this source did not make"))?;
-        let messages = Messages::open(file::open(&self.files, pin)?, &pin.path)?;
+        let pin = self.0.pin(split)?;
+        let messages = Messages::open(file::open(&self.0.files, pin)?, &pin.path)?;
         Ok(Box::new(ArrowReader { messages, request, whole: None, rows: 0 }))
     }
 }
@@ -131,7 +114,7 @@ impl Messages {
     fn open(file: File, path: &str) -> Result<Self, Failure> {
         let left = file.metadata().map_err(|error| io_failure(&error))?.len();
         let mut messages = Self {
-            input: BufReader::with_capacity(256 << 10, file),
+            input: BufReader::with_capacity(BLOCK_BYTES, file),
             path: path.to_owned(),
             left,
             decoder: StreamDecoder::new(),

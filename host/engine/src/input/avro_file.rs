@@ -2,49 +2,28 @@
 
 use super::file;
 use super::folders::OfFiles;
+use super::whole::{BLOCK_BYTES, Whole};
 use crate::error::arrow_failure;
 use crate::files::Files;
 use crate::pins::FilePin;
 use async_trait::async_trait;
 use azora_connect::avro::Batches;
 use azora_connect::{Outcome, Position, ReadRequest, Reader, Source, Split};
-use azora_spec::{Code, Failure};
+use azora_spec::Failure;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use std::fs::File;
 use std::io::BufReader;
 use std::sync::Arc;
 
-/// Bytes that are read at a time.
-const BLOCK_BYTES: usize = 256 << 10;
-
 /// Files of one schema.
 #[derive(Debug)]
-pub(crate) struct AvroSource {
-    files: Arc<Files>,
-    pins: Vec<FilePin>,
-    schema: SchemaRef,
-}
+pub(crate) struct AvroSource(Whole);
 
 impl AvroSource {
     /// Reads the heads. The work is returned, to be done where waiting is allowed.
     pub(crate) fn new(files: Arc<Files>, pins: Vec<FilePin>) -> impl FnOnce() -> Result<Self, Failure> + Send + 'static {
-        move || {
-            let mut schema: Option<SchemaRef> = None;
-            for pin in &pins {
-                let of = open(&files, pin, 1)?.schema();
-                match &schema {
-                    None => schema = Some(of),
-                    Some(first) if first.fields() == of.fields() => {}
-                    Some(_) => {
-                        let message = format!("the columns of '{}' are not those of the files before it", pin.path.escape_debug());
-                        return Err(Failure::new(Code::FileFormat, message).at("/path"));
-                    }
-                }
-            }
-            let schema = schema.ok_or_else(|| Failure::new(Code::PathMissing, "there is no file"))?;
-            Ok(Self { files, pins, schema })
-        }
+        move || Whole::new(files, pins, |files, pin| Ok(open(files, pin, 1)?.schema())).map(Self)
     }
 }
 
@@ -55,24 +34,22 @@ fn open(files: &Files, pin: &FilePin, batch_rows: usize) -> Result<Batches<BufRe
 
 impl OfFiles for AvroSource {
     fn file_of(&self, split: &Split) -> Option<usize> {
-        split.payload.parse().ok()
+        Whole::file_of(split)
     }
 }
 
 #[async_trait]
 impl Source for AvroSource {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
+        Arc::clone(&self.0.schema)
     }
 
     async fn plan(&self, _: usize) -> Result<Vec<Split>, Failure> {
-        Ok(self.pins.iter().enumerate().map(|(at, pin)| Split { payload: at.to_string(), rows: Some(pin.bytes / 64 + 1) }).collect())
+        Ok(self.0.plan())
     }
 
     async fn open(&self, split: &Split, _: Option<&Position>, request: ReadRequest) -> Result<Box<dyn Reader>, Failure> {
-        let pin = self.file_of(split).and_then(|at| self.pins.get(at));
-        let pin = pin.ok_or_else(|| Failure::new(Code::Internal, "a split that this source did not make"))?;
-        let batches = open(&self.files, pin, request.batch_rows)?;
+        let batches = open(&self.0.files, self.0.pin(split)?, request.batch_rows)?;
         Ok(Box::new(AvroReader { batches, projection: request.projection, rows: 0 }))
     }
 }

@@ -4,6 +4,7 @@ use crate::failure_of;
 use crate::files::{Files, Found, list};
 use crate::pins::FilePin;
 use crate::relation::Relation;
+use azora_connect::compress::Codec;
 use azora_connect::element::{Element, VALUE};
 use azora_spec::{Code, Failure, FileFormat};
 use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
@@ -214,11 +215,10 @@ fn measure(file: &std::fs::File) -> Result<(u64, i64), Failure> {
     Ok((metadata.len(), i64::try_from(modified.as_millis()).unwrap_or(i64::MAX)))
 }
 
-/// The format that a name tells, `.gz` and `.zst` aside.
+/// The format that a name tells, its compression aside.
 pub(crate) fn by_extension(path: &str) -> Option<FileFormat> {
     let name = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-    let extension = name.rsplit_once('.')?.1;
+    let extension = Codec::of_name(&name).0.rsplit_once('.')?.1;
     match extension {
         "tsv" => None,
         "feather" => Some(FileFormat::Arrow),

@@ -1,7 +1,7 @@
 //! Rows in the request: JSON values become one Arrow batch, then partitions.
 
-use super::json_type::{JsonType, Mixed, array, shown};
 use azora_connect::element::{self, Element, VALUE};
+use azora_connect::json::{JsonType, Mixed, array, shown};
 use azora_spec::{Code, ColumnType, Combination, Failure, Operation, limits};
 use chrono::DateTime;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
@@ -141,7 +141,7 @@ fn type_of(values: &[Value]) -> Result<JsonType, Mixed> {
 
 /// The type of rows that have several: what differs is JSON.
 fn any_type_of(values: &[Value]) -> JsonType {
-    values.iter().fold(JsonType::Null, |of, value| of.merge_any(JsonType::of_any(value)))
+    values.iter().fold(JsonType::Null, |of, value| of.merge_or_json(JsonType::of_or_json(value)))
 }
 
 /// The usual small case without any detour.

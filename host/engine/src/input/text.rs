@@ -262,14 +262,15 @@ struct TextReader {
     inner: Arc<Inner>,
     part: Part,
     blocks: Blocks,
+    /// Bytes of the batch at hand, kept to say what is wrong with them, and those that are still to be decoded.
     block: Vec<u8>,
+    /// Where the batch at hand begins, and up to where it is decoded.
+    start: usize,
     at: usize,
     is_end: bool,
     is_closed: bool,
     decode: Box<dyn Decode>,
     flatten: Option<json::Flatten>,
-    /// Bytes of the batch at hand, kept to say what is wrong with them.
-    pending: Vec<u8>,
     /// Bytes since a record ended.
     unfinished: usize,
     rows: u64,
@@ -300,18 +301,17 @@ impl TextReader {
         }
         let is_headed = inner.settings.format == FileFormat::Csv && inner.settings.has_header && part.start == 0;
         let decode = inner.decoder(&request, is_headed)?;
-        let (block, pending) = (Vec::new(), Vec::new());
         Ok(Self {
             inner,
             part,
             blocks,
-            block,
+            block: Vec::new(),
+            start: 0,
             at: 0,
             is_end: false,
             is_closed: false,
             decode,
             flatten,
-            pending,
             unfinished: 0,
             rows: 0,
             bare,
@@ -339,24 +339,23 @@ impl TextReader {
                     self.sift()?;
                     continue;
                 }
-                self.pending.extend_from_slice(self.block.get(self.at..).unwrap_or_default());
-                return Err(self.blame());
+                return Err(self.blame(self.block.len()));
             };
-            self.pending.extend_from_slice(self.block.get(self.at..self.at + taken).unwrap_or_default());
             self.at += taken;
+            let pending = self.at - self.start;
             self.unfinished = if self.decode.records() > records || taken == 0 { 0 } else { self.unfinished + taken };
             if self.unfinished > self.inner.settings.record_bytes_max {
                 let message = format!("the record is longer than {} bytes", self.inner.settings.record_bytes_max);
                 return Err(self.inner.at_row(&self.part, self.rows + self.decode.records() as u64, &message));
             }
-            if self.pending.len() > BATCH_BYTES_MAX {
+            if pending > BATCH_BYTES_MAX {
                 return Err(self.inner.at_row(&self.part, self.rows, "records are too long to be read in batches"));
             }
             let is_full = taken == 0 && length > 0;
-            let is_large = self.pending.len() >= BATCH_BYTES && !self.decode.is_inside();
+            let is_large = pending >= BATCH_BYTES && !self.decode.is_inside();
             let is_over = self.is_end && self.at == self.block.len();
             if is_full || is_large || is_over {
-                let batch = match self.decode.flush(&self.pending) {
+                let batch = match self.decode.flush(self.block.get(self.start..self.at).unwrap_or_default()) {
                     Ok(None) if is_over && self.decode.is_inside() => Err(()),
                     batch => batch,
                 };
@@ -366,10 +365,10 @@ impl TextReader {
                         self.sift()?;
                         continue;
                     }
-                    Err(()) => return Err(self.blame()),
+                    Err(()) => return Err(self.blame(self.at)),
                 };
-                self.is_headed &= self.pending.is_empty();
-                self.pending.clear();
+                self.is_headed &= pending == 0;
+                self.start = self.at;
                 match batch {
                     Some(batch) => {
                         self.rows += batch.num_rows() as u64;
@@ -386,29 +385,29 @@ impl TextReader {
     fn next_bytes(&self) -> &[u8] {
         let rest = self.block.get(self.at..).unwrap_or_default();
         match memchr::memchr(b'\n', rest) {
-            Some(end) if self.pending.len() >= BATCH_BYTES => rest.get(..=end).unwrap_or(rest),
+            Some(end) if self.at - self.start >= BATCH_BYTES => rest.get(..=end).unwrap_or(rest),
             _ => rest,
         }
     }
 
+    /// Appends what comes next.
     fn fill(&mut self) -> Result<(), Failure> {
-        self.at = 0;
+        self.block.drain(..self.start);
+        self.at -= std::mem::take(&mut self.start);
+        let from = self.block.len();
         match self.blocks.next()? {
             Some(block) => {
-                self.block.clear();
                 self.block.extend_from_slice(block);
-                if let Some(flatten) = &mut self.flatten {
-                    flatten.step(&mut self.block).map_err(|message| self.inner.at_row(&self.part, self.rows, message))?;
+                if let (Some(flatten), Some(new)) = (&mut self.flatten, self.block.get_mut(from..)) {
+                    flatten.step(new).map_err(|message| self.inner.at_row(&self.part, self.rows, message))?;
                 }
             }
             None if self.inner.settings.is_json() && !self.is_closed => {
                 // A number at the very end would go on otherwise.
-                self.block.clear();
                 self.block.push(b'\n');
                 self.is_closed = true;
             }
             None => {
-                self.block.clear();
                 self.is_end = true;
                 if self.flatten.as_ref().is_some_and(|flatten| !flatten.is_closed()) {
                     let path = self.inner.path(self.part.file).escape_debug().to_string();
@@ -419,8 +418,9 @@ impl TextReader {
         Ok(())
     }
 
-    fn blame(&self) -> Failure {
-        let (row, message) = self.decode.explain(&self.pending);
+    /// What is wrong with the batch at hand, which ends here.
+    fn blame(&self, end: usize) -> Failure {
+        let (row, message) = self.decode.explain(self.block.get(self.start..end).unwrap_or_default());
         self.inner.at_row(&self.part, self.rows + row, &message)
     }
 }

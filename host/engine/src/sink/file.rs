@@ -9,6 +9,8 @@ use crate::Error;
 use crate::files::{Files, Located};
 use crate::format::{Compression, Encoding};
 use async_trait::async_trait;
+use azora_connect::compress::Codec;
+use azora_connect::hive::Parted;
 use azora_connect::{Receipt, Sink, Token, Writer, WriterId};
 use azora_spec::{Code, Failure, FileFormat, JobId, WriteMode, milestone};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -41,7 +43,7 @@ impl FileSink {
                 Failure::new(Code::PathUnusable, "a sink needs a path below a root that does not begin with a dot").at("/sink/path")
             );
         }
-        let codec = codec.or_else(|| if name.ends_with(".gz") { Some("gzip") } else { name.ends_with(".zst").then_some("zstd") });
+        let codec = codec.or_else(|| Codec::of_name(name).1.map(Codec::as_str));
         let compression = Compression::parse(codec, format).map_err(|failure| failure.at("/sink/compression"))?;
         let bare = name.strip_suffix(compression.suffix()).unwrap_or(name);
         let is_single = bare.rsplit_once('.').is_some_and(|(_, ending)| {
@@ -62,10 +64,10 @@ impl FileSink {
         if self.is_single && !columns.is_empty() {
             return Err(Failure::new(Code::RequestField, "one file has no folders")
                 .hint("name a directory: a path without the format's extension")
-                .at("/sink/partitionBy"));
+                .at(folders::POINTER));
         }
         if !columns.is_empty() {
-            folders::positions(columns, schema)?;
+            Parted::new(columns, schema, folders::POINTER)?;
         }
         self.partition_by = columns.to_vec();
         Ok(self)

@@ -46,7 +46,7 @@ async fn every_format_reads_back() {
             assert_eq!(bench.read(json!({"path": path, "format": name})).await.unwrap(), rows, "{path}");
         }
     }
-    for (path, codec) in [("z.csv.gz", "gzip"), ("zst", "zstd"), ("pq", "zstd")] {
+    for (path, codec) in [("z.csv.gz", "gzip"), ("zst", "zstd"), ("b", "bzip2"), ("x.csv.xz", "xz"), ("pq", "zstd")] {
         let format = if path == "pq" { FileFormat::Parquet } else { FileFormat::Csv };
         let sink = Sink::File {
             path: path.to_owned(),

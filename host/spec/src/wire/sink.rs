@@ -75,7 +75,10 @@ pub(super) fn file_fields(fields: &mut Fields<'_>, format: Option<FileFormat>) -
 }
 
 /// Columns that become folders: one name or a list of them.
-fn partition_by(fields: &mut Fields<'_>) -> Result<Vec<String>, Failure> {
+///
+/// # Errors
+/// [`Code::RequestField`] for too many of them and for one that is named twice.
+pub fn partition_by(fields: &mut Fields<'_>) -> Result<Vec<String>, Failure> {
     let name = fields.name_of(&["partitionBy", "partitionColumns"])?;
     let pointer = fields.pointer(name);
     let columns = match fields.value(name) {

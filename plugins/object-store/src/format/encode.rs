@@ -5,6 +5,7 @@ use crate::error;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use azora_connect::avro;
+use azora_connect::compress::Deflate;
 use azora_connect::element::{self, VALUE};
 use azora_connect::json::{Elements, texts};
 use azora_spec::{Code, Failure};
@@ -42,42 +43,9 @@ impl Write for Shared {
     }
 }
 
-/// Compression around text formats.
-pub(crate) enum Around {
-    Plain(Shared),
-    Gzip(flate2::write::GzEncoder<Shared>),
-    Zstd(zstd::stream::write::Encoder<'static, Shared>),
-}
-
-impl Around {
-    fn new(compression: Compression, out: Shared) -> io::Result<Self> {
-        Ok(match compression {
-            Compression::Gzip => Self::Gzip(flate2::write::GzEncoder::new(out, flate2::Compression::default())),
-            Compression::Zstd => Self::Zstd(zstd::stream::write::Encoder::new(out, 0)?),
-            Compression::None | Compression::Snappy => Self::Plain(out),
-        })
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Plain(out) => out.write_all(bytes),
-            Self::Gzip(out) => out.write_all(bytes),
-            Self::Zstd(out) => out.write_all(bytes),
-        }
-    }
-
-    fn finish(self) -> io::Result<()> {
-        match self {
-            Self::Plain(_) => Ok(()),
-            Self::Gzip(out) => out.finish().map(|_| ()),
-            Self::Zstd(out) => out.finish().map(|_| ()),
-        }
-    }
-}
-
 /// Turns batches of one schema into bytes.
 pub(crate) enum Encoder {
-    Text { around: Around, format: Format, schema: SchemaRef, has_rows: bool },
+    Text { around: Deflate<Shared>, format: Format, schema: SchemaRef, has_rows: bool },
     Parquet(Box<ArrowWriter<Shared>>),
     Avro(Box<avro::Writer<Shared>>),
 }
@@ -93,13 +61,25 @@ fn failed(_: impl std::fmt::Display) -> Failure {
 }
 
 impl Encoder {
+    /// Refuses rows that a format cannot hold.
+    pub(crate) fn check(format: Format, schema: &Schema) -> Result<(), Failure> {
+        let refused = |message: &str| Err(Failure::new(Code::OperationInvalid, message).at("/format"));
+        match (format, schema.fields().len()) {
+            (Format::Text, 1) => Ok(()),
+            (Format::Text, _) => refused("text holds rows of one column"),
+            (Format::Csv, 0) => refused("csv cannot hold rows without columns"),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn new(format: Format, compression: Compression, schema: &SchemaRef, out: Shared) -> Result<Self, Failure> {
+        Self::check(format, schema)?;
         match format {
             Format::Parquet => {
                 let codec = match compression {
                     Compression::Snappy => Codec::SNAPPY,
-                    Compression::Zstd => Codec::ZSTD(ZstdLevel::default()),
-                    Compression::None | Compression::Gzip => Codec::UNCOMPRESSED,
+                    Compression::Codec(_) => Codec::ZSTD(ZstdLevel::default()),
+                    Compression::None => Codec::UNCOMPRESSED,
                 };
                 let properties = WriterProperties::builder().set_compression(codec).build();
                 let writer = ArrowWriter::try_new(out, Arc::clone(schema), Some(properties)).map_err(failed)?;
@@ -108,18 +88,15 @@ impl Encoder {
             Format::Avro => {
                 let codec = match compression {
                     Compression::Snappy => avro::Codec::Snappy,
-                    Compression::Zstd => avro::Codec::Zstd,
-                    Compression::None | Compression::Gzip => avro::Codec::None,
+                    Compression::Codec(_) => avro::Codec::Zstd,
+                    Compression::None => avro::Codec::None,
                 };
                 Ok(Self::Avro(Box::new(avro::Writer::new(schema, codec, out)?)))
             }
-            Format::Text if !is_one_text(schema) => {
-                Err(Failure::new(Code::OperationInvalid, "text holds rows of one column").at("/format"))
-            }
             _ => {
-                let mut around = Around::new(compression, out).map_err(failed)?;
+                let mut around = Deflate::new(compression.codec(), out).map_err(failed)?;
                 if format == Format::Csv {
-                    around.write_all(&header(schema)?).map_err(failed)?;
+                    around.write_all(&header(schema)).map_err(failed)?;
                 }
                 if format == Format::Json {
                     around.write_all(b"[").map_err(failed)?;
@@ -161,10 +138,6 @@ impl Encoder {
             }
         }
     }
-}
-
-fn is_one_text(schema: &Schema) -> bool {
-    schema.fields().len() == 1
 }
 
 /// Rows as JSON: between two of them for an array, behind each for lines.
@@ -210,10 +183,7 @@ fn quoted(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-fn header(schema: &Schema) -> Result<Vec<u8>, Failure> {
-    if schema.fields().is_empty() {
-        return Err(Failure::new(Code::OperationInvalid, "csv cannot hold rows without columns").at("/format"));
-    }
+fn header(schema: &Schema) -> Vec<u8> {
     let mut out = Vec::new();
     for (at, field) in schema.fields().iter().enumerate() {
         if at > 0 {
@@ -222,7 +192,7 @@ fn header(schema: &Schema) -> Result<Vec<u8>, Failure> {
         quoted(&mut out, field.name());
     }
     out.push(b'\n');
-    Ok(out)
+    out
 }
 
 fn csv(schema: &Schema, batch: &RecordBatch) -> Result<Vec<u8>, Failure> {

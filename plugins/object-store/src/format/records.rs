@@ -1,7 +1,7 @@
 //! The records of text formats: lines, or for CSV lines outside of quotes. One whole document is for [`document`].
 
-use super::inflate::Inflate;
 use crate::error;
+use azora_connect::compress::{Fault, Inflate};
 use azora_spec::{Code, Failure};
 use bytes::Bytes;
 use futures::StreamExt;
@@ -30,6 +30,8 @@ pub(crate) struct Records {
     /// Whether quotes keep a line's end inside of a record, and whether one is open.
     has_quotes: bool,
     is_quoted: bool,
+    /// Whether all chunks came, and whether all was made of them.
+    is_last: bool,
     is_end: bool,
     object: String,
 }
@@ -51,6 +53,7 @@ impl Records {
             scanned: 0,
             has_quotes,
             is_quoted: false,
+            is_last: false,
             is_end: false,
             object: object.to_owned(),
         }
@@ -98,41 +101,47 @@ impl Records {
             self.scanned -= self.at;
             self.at = 0;
         }
-        if self.chunk.is_empty() {
+        if self.chunk.is_empty() && !self.is_last {
             match self.chunks.next().await {
                 Some(chunk) => self.chunk = chunk.map_err(|error| error::store(&error, &format!("'{}'", self.object)))?,
-                None => {
-                    self.is_end = true;
-                    return self.inflate.finish(&mut self.buffer).map_err(|_| self.damaged());
-                }
+                None => self.is_last = true,
             }
         }
-        let taken = self.inflate.step(&self.chunk, &mut self.buffer).map_err(|_| self.damaged())?;
+        if self.is_last {
+            self.is_end = self.inflate.finish(&mut self.buffer).map_err(|fault| broken(&self.object, fault))?;
+            return Ok(());
+        }
+        let taken = self.inflate.step(&self.chunk, &mut self.buffer).map_err(|fault| broken(&self.object, fault))?;
         self.chunk = self.chunk.slice(taken..);
         Ok(())
     }
+}
 
-    fn damaged(&self) -> Failure {
-        error::broken(&self.object, "its compressed bytes are damaged or end too early")
-    }
+fn broken(object: &str, fault: Fault) -> Failure {
+    error::broken(object, &fault.to_string())
 }
 
 /// All bytes of an object that has to be read as a whole.
 pub(crate) async fn document(mut chunks: Chunks, mut inflate: Inflate, object: &str) -> Result<Vec<u8>, Failure> {
-    let damaged = |_| error::broken(object, "its compressed bytes are damaged or end too early");
     let mut all = Vec::new();
+    let check = |all: &Vec<u8>| match all.len() > DOCUMENT_BYTES_MAX {
+        true => {
+            let message = format!("'{}' is larger than {DOCUMENT_BYTES_MAX} bytes", object.escape_debug());
+            Err(Failure::new(Code::FileFormat, message).hint("one value a line (ndjson) has no such limit"))
+        }
+        false => Ok(()),
+    };
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| error::store(&error, &format!("'{object}'")))?;
         let mut rest = &chunk[..];
         while !rest.is_empty() {
-            let taken = inflate.step(rest, &mut all).map_err(damaged)?;
+            let taken = inflate.step(rest, &mut all).map_err(|fault| broken(object, fault))?;
             rest = rest.get(taken..).unwrap_or_default();
-            if all.len() > DOCUMENT_BYTES_MAX {
-                let message = format!("'{}' is larger than {DOCUMENT_BYTES_MAX} bytes", object.escape_debug());
-                return Err(Failure::new(Code::FileFormat, message).hint("one value a line (ndjson) has no such limit"));
-            }
+            check(&all)?;
         }
     }
-    inflate.finish(&mut all).map_err(damaged)?;
+    while !inflate.finish(&mut all).map_err(|fault| broken(object, fault))? {
+        check(&all)?;
+    }
     Ok(all)
 }

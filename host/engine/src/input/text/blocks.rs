@@ -1,6 +1,7 @@
 //! The bytes of one part of one file, decompressed, in blocks. A part owns the records that begin inside it.
 
 use crate::error::io_failure;
+use azora_connect::compress::{Codec, Fault, InflateReader};
 use azora_spec::{Code, Failure};
 use std::fmt;
 use std::fs::File;
@@ -8,17 +9,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 /// Bytes that are read at a time.
 const BLOCK_BYTES: usize = 256 << 10;
-/// Decompressed bytes from which on the ratio counts.
-const RATIO_FROM_BYTES: u64 = 64 << 20;
-/// Most bytes that one compressed byte may become.
-const RATIO_MAX: u64 = 200;
-/// Largest window of a zstd frame, as a power of two: 128 MiB, what the tool itself takes without asking.
-const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
 /// Whether the name says that the file is compressed.
 pub(super) fn is_compressed(path: &str) -> bool {
-    let name = path.to_ascii_lowercase();
-    name.ends_with(".gz") || name.ends_with(".zst")
+    Codec::of_name(path).1.is_some()
 }
 
 /// A part of a file.
@@ -35,8 +29,6 @@ pub(super) struct Blocks {
     /// Whether the rest of the record in front of the part is still to be left out.
     is_skipping: bool,
     is_over: bool,
-    /// Of a compressed file: its size.
-    compressed: Option<u64>,
 }
 
 impl fmt::Debug for Blocks {
@@ -52,16 +44,12 @@ impl Blocks {
         let failed = |error: io::Error| io_failure(&error);
         let size = file.metadata().map_err(failed)?.len();
         let position = start.saturating_sub(1);
-        let name = path.to_ascii_lowercase();
-        let input: Box<dyn Read + Send> = if name.ends_with(".gz") {
-            Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::new(file)))
-        } else if name.ends_with(".zst") {
-            let mut decoder = zstd::stream::read::Decoder::new(file).map_err(failed)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(failed)?;
-            Box::new(decoder)
-        } else {
-            file.seek(SeekFrom::Start(position)).map_err(failed)?;
-            Box::new(file)
+        let input: Box<dyn Read + Send> = match Codec::of_name(path).1 {
+            Some(codec) => Box::new(InflateReader::new(codec, file, size).map_err(failed)?),
+            None => {
+                file.seek(SeekFrom::Start(position)).map_err(failed)?;
+                Box::new(file)
+            }
         };
         Ok(Self {
             input,
@@ -73,7 +61,6 @@ impl Blocks {
             end,
             is_skipping: start > 0,
             is_over: false,
-            compressed: is_compressed(path).then_some(size),
         })
     }
 
@@ -101,7 +88,6 @@ impl Blocks {
             let read = self.fill()?;
             self.is_over = read == 0;
             self.position += read as u64;
-            self.check_ratio()?;
             let mut keep = 0..read;
             if from == 0 && self.buffer.starts_with(b"\xEF\xBB\xBF") {
                 keep.start = 3.min(read);
@@ -131,7 +117,9 @@ impl Blocks {
                 }
             }
             self.filled = keep.len();
-            self.buffer.copy_within(keep, 0);
+            if keep.start > 0 {
+                self.buffer.copy_within(keep, 0);
+            }
         }
         Ok(())
     }
@@ -144,23 +132,12 @@ impl Blocks {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if self.compressed.is_some() => {
-                    tracing::info!(%error, "a compressed file is broken");
-                    let message = format!("'{}' is not a complete compressed file", self.path.escape_debug());
-                    return Err(Failure::new(Code::FileFormat, message).at("/path"));
+                Err(error) if error.get_ref().is_some_and(|inner| inner.is::<Fault>()) => {
+                    return Err(Failure::new(Code::FileFormat, format!("'{}': {error}", self.path.escape_debug())).at("/path"));
                 }
                 Err(error) => return Err(io_failure(&error)),
             }
         }
         Ok(filled)
-    }
-
-    fn check_ratio(&self) -> Result<(), Failure> {
-        let Some(compressed) = self.compressed else { return Ok(()) };
-        if self.position > RATIO_FROM_BYTES && self.position / compressed.max(1) > RATIO_MAX {
-            let message = format!("'{}' expands to more than {RATIO_MAX} times its size", self.path.escape_debug());
-            return Err(Failure::new(Code::FileFormat, message).at("/path"));
-        }
-        Ok(())
     }
 }

@@ -3,10 +3,10 @@
 mod exact;
 
 use super::super::file::typed_field;
-use super::super::json_type::{JsonType, array};
 use super::blocks::Blocks;
 use super::{Decode, Inner, Part, SAMPLE_BYTES_MAX, projected};
 use azora_connect::element::{self, Element, VALUE};
+use azora_connect::json::{JsonType, array, shown};
 use azora_spec::{Code, Failure};
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -275,7 +275,7 @@ fn rows(schema: &SchemaRef, element: Element, values: &[Value]) -> Result<Record
             Element::Tuple => value.is_array(),
         };
         if let Some(other) = values.iter().find(|value| !is_row(value)) {
-            return Err(format!("{} is not a row like those before it", super::super::json_type::shown(other)));
+            return Err(format!("{} is not a row like those before it", shown(other)));
         }
         let column = array(field, &of)
             .map_err(|misfit| format!("column '{}': {} is not {}", misfit.path.join(".").escape_debug(), misfit.value, misfit.wanted))?;

@@ -13,8 +13,9 @@ impl TextReader {
     /// Takes what was read since the last batch, and what lies ready, apart. Behind it reading goes on with whatever is left
     /// of the last record.
     pub(super) fn sift(&mut self) -> Result<(), Failure> {
-        let mut region = std::mem::take(&mut self.pending);
-        region.extend_from_slice(self.block.get(self.at..).unwrap_or_default());
+        let mut region = std::mem::take(&mut self.block);
+        region.drain(..std::mem::take(&mut self.start));
+        self.at = 0;
         let format = self.inner.settings.format;
         let (mut records, mut end) = records(&region, format);
         while records.is_empty() && !self.is_end {
@@ -23,7 +24,7 @@ impl TextReader {
                 return Err(self.inner.at_row(&self.part, self.rows, &message));
             }
             self.fill()?;
-            region.extend_from_slice(&self.block);
+            region.append(&mut self.block);
             (records, end) = self::records(&region, format);
         }
         if self.is_end && end < region.len() {
@@ -39,7 +40,7 @@ impl TextReader {
             self.halve(&region, chunk)?;
         }
         region.drain(..end);
-        (self.block, self.at, self.unfinished) = (region, 0, 0);
+        (self.block, self.unfinished) = (region, 0);
         Ok(())
     }
 

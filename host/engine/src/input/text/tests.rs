@@ -1,6 +1,7 @@
 //! CSV, JSON and plain text as people really write them, whole and in byte ranges.
 
 use crate::testing::{Bench, job, source};
+use azora_connect::compress::{Codec, Deflate};
 use azora_spec::{Code, Sink};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -139,6 +140,10 @@ async fn a_fraction_among_integers_is_no_integer() {
         let failure = refused("a.ndjson", format!("{{\"a\":1}}\n{{\"a\":2}}\n{{\"a\":{other}}}\n").as_bytes(), told.clone()).await;
         assert_eq!((failure.code, failure.row), (Code::DataInvalid, Some(2)), "{other}: {failure}");
     }
+    // In lists and objects, too.
+    let deep = [r#"{"a":{"b":[1,null]},"c":0.5}"#, r#"{"a":null}"#, r#"{"a":{"b":[9007199254740993,2.0]},"c":1}"#, r#"{"a":{"b":null}}"#];
+    let expect = json!([{"a": {"b": [1, null]}, "c": 0.5}, {"a": null, "c": null}, {"a": {"b": [9007199254740993_i64, 2]}, "c": 1}, {"a": {"b": null}, "c": null}]);
+    check("a.ndjson", &deep.join("\n"), told.clone(), expect).await;
     let text = "{\"a\":1,\"b\":0.5}\n{\"a\":2,\"b\":1.5}\n{\"a\":-3,\"b\":2.5}\n";
     check("a.ndjson", text, told, json!([{"a": 1, "b": 0.5}, {"a": 2, "b": 1.5}, {"a": -3, "b": 2.5}])).await;
 }
@@ -153,21 +158,32 @@ async fn text_lines() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn compressed_files() {
+    let packed = |codec: Codec, bytes: &[u8]| {
+        let mut out = Vec::new();
+        let mut deflate = Deflate::new(Some(codec), &mut out).unwrap();
+        deflate.write_all(bytes).unwrap();
+        deflate.finish().unwrap();
+        out
+    };
     let bench = Bench::new();
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    gzip.write_all(b"x\n1\n2\n").unwrap();
-    let gzip = gzip.finish().unwrap();
-    bench.put("a.csv.gz", &gzip);
-    assert_eq!(bench.read(json!({"path": "a.csv.gz"})).await.unwrap(), json!([{"x": 1}, {"x": 2}]));
-    bench.put("a.ndjson.zst", zstd::stream::encode_all(&b"{\"x\":1}\n"[..], 0).unwrap());
-    assert_eq!(bench.read(json!({"path": "a.ndjson.zst"})).await.unwrap(), json!([{"x": 1}]));
-    bench.put("b.csv.gz", &gzip[..gzip.len() - 9]);
-    assert_eq!(bench.read(json!({"path": "b.csv.gz"})).await.unwrap_err().code, Code::FileFormat);
-    // 1 to more than 200, and without an end of line.
-    let zeros = vec![b'0'; 80 << 20];
-    bench.put("bomb.txt.zst", zstd::stream::encode_all(zeros.as_slice(), 0).unwrap());
-    let failure = bench.read(json!({"path": "bomb.txt.zst"})).await.unwrap_err();
-    assert!(matches!(failure.code, Code::FileFormat | Code::DataInvalid), "{failure}");
+    // More than one of 200, in lines and without an end of line.
+    let lines = [&[b'0'; 999][..], b"\n"].concat().repeat(80_000);
+    for codec in Codec::ALL {
+        let path = |name: &str| format!("{name}{}", codec.suffix());
+        let whole = packed(codec, b"x\n1\n2\n");
+        bench.put(&path("a.csv"), &whole);
+        assert_eq!(bench.read(json!({"path": path("a.csv")})).await.unwrap(), json!([{"x": 1}, {"x": 2}]), "{codec:?}");
+        bench.put(&path("a.ndjson"), packed(codec, b"{\"x\":1}\n"));
+        assert_eq!(bench.read(json!({"path": path("a.ndjson")})).await.unwrap(), json!([{"x": 1}]), "{codec:?}");
+        bench.put(&path("b.csv"), &whole[..whole.len() - 3]);
+        assert_eq!(bench.read(json!({"path": path("b.csv")})).await.unwrap_err().code, Code::FileFormat, "{codec:?}");
+        bench.put(&path("bomb.txt"), packed(codec, &lines));
+        let failure = bench.read(json!({"path": path("bomb.txt")})).await.unwrap_err();
+        assert!(failure.code == Code::FileFormat && failure.message.contains("200 times"), "{codec:?}: {failure}");
+        bench.put(&path("long.txt"), packed(codec, &vec![b'0'; 80 << 20]));
+        let failure = bench.read(json!({"path": path("long.txt")})).await.unwrap_err();
+        assert!(matches!(failure.code, Code::FileFormat | Code::DataInvalid), "{codec:?}: {failure}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
