@@ -1,5 +1,6 @@
 //! Aggregates: one state per group, kept as a column of structs between machines. How the host calls them is in
 //! `plugin.rs`.
+#![expect(unsafe_code, reason = "memory is read ahead of its use, which safe code cannot ask for")]
 
 use crate::array::Batch;
 use crate::binding::{Arguments, Binding, Param};
@@ -11,6 +12,10 @@ use crate::rows::{self, Output};
 use crate::schema::{Field, Schema};
 use crate::validity::Validity;
 use crate::write::{CHUNK, Write, result_schema};
+use std::vec::IntoIter;
+
+/// States of more bytes than that are further away than the nearest caches.
+const NEAR_BYTES: usize = 512 << 10;
 
 /// A function of groups. Made by `#[aggregate]`.
 #[diagnostic::on_unimplemented(message = "`{Self}` is not a plugin aggregate", note = "put #[aggregate] on the impl block of its state")]
@@ -48,31 +53,31 @@ trait Groups {
     fn evaluate(&mut self, first: Option<u32>) -> Result<Output>;
 }
 
-struct States<S, U, R, M, F> {
+struct States<S, U, M, F> {
     /// All columns that come in: an aggregate cannot choose.
     input: Vec<Field>,
     binding: Binding,
     merging: Binding,
     states: Vec<S>,
+    /// While groups are handed out, their states in place of the above.
+    leaving: Option<IntoIter<S>>,
     update: U,
-    read: R,
     merge: M,
     finish: F,
 }
 
 impl OpenedAggregate {
-    /// An aggregate with a state of type `S`. `update` gets the states, the arguments and each row's group; `read`
-    /// takes states out of their columns, and `finish` makes a state's answer.
+    /// An aggregate with a state of type `S`. `update` gets the states, the arguments and each row's group; `merge` the
+    /// same with states of others for arguments, and `finish` makes a state's answer.
     ///
     /// # Errors
     /// An internal failure where the state cannot be read back from its own columns.
-    pub fn new<S, T, U, R, M, F>(input: &Schema, binding: Binding, update: U, read: R, merge: M, mut finish: F) -> Result<Self>
+    pub fn new<S, T, U, M, F>(input: &Schema, binding: Binding, update: U, merge: M, mut finish: F) -> Result<Self>
     where
         S: Default + Write + for<'a> Read<'a> + 'static,
         T: Write,
         U: FnMut(&mut [S], &Arguments<'_>, &[u32]) -> Result<()> + 'static,
-        R: FnMut(&Arguments<'_>) -> Result<Vec<Option<S>>> + 'static,
-        M: FnMut(&mut S, S) -> Result<()> + 'static,
+        M: FnMut(&mut [S], &Arguments<'_>, &[u32]) -> Result<()> + 'static,
         F: FnMut(S) -> Result<T> + 'static,
     {
         let state = result_schema::<S>(false);
@@ -81,12 +86,18 @@ impl OpenedAggregate {
         let finish = move |states: Vec<S>| {
             let mut states = states.into_iter();
             let live = Validity::all(states.len());
-            rows::map(&live, false, |_| match states.next() {
-                Some(state) => finish(state),
-                None => Err(Failure::internal("a state was taken twice")),
-            })
+            rows::map(
+                &live,
+                false,
+                false,
+                |_| (),
+                |()| match states.next() {
+                    Some(state) => finish(state),
+                    None => Err(Failure::internal("a state was taken twice")),
+                },
+            )
         };
-        let groups = States { input: input.fields.clone(), binding, merging, states: Vec::new(), update, read, merge, finish };
+        let groups = States { input: input.fields.clone(), binding, merging, states: Vec::new(), leaving: None, update, merge, finish };
         Ok(Self { state, result, groups: Box::new(groups) })
     }
 
@@ -107,7 +118,7 @@ impl OpenedAggregate {
     }
 }
 
-impl<S: Default, U, R, M, F> States<S, U, R, M, F> {
+impl<S: Default, U, M, F> States<S, U, M, F> {
     /// Makes room for new groups; after it every group of the call has a state.
     fn grow(&mut self, rows: usize, groups: &[u32], total: u32) -> Result<()> {
         if groups.len() != rows {
@@ -120,24 +131,28 @@ impl<S: Default, U, R, M, F> States<S, U, R, M, F> {
         if largest >= total && rows > 0 {
             return Err(Failure::internal(format!("group {largest} is not below {total}")));
         }
+        if let Some(leaving) = self.leaving.take() {
+            self.states = leaving.collect();
+        }
         if self.states.len() < total as usize {
             self.states.resize_with(total as usize, S::default);
         }
         Ok(())
     }
 
+    /// Those that stay are not moved down until there are rows again: the host takes them piece by piece.
     fn take(&mut self, first: Option<u32>) -> Vec<S> {
-        let count = first.map_or(self.states.len(), |first| self.states.len().min(first as usize));
-        self.states.drain(..count).collect()
+        let leaving = self.leaving.get_or_insert_with(|| std::mem::take(&mut self.states).into_iter());
+        let count = first.map_or(usize::MAX, |first| first as usize);
+        leaving.by_ref().take(count).collect()
     }
 }
 
-impl<S, U, R, M, F> Groups for States<S, U, R, M, F>
+impl<S, U, M, F> Groups for States<S, U, M, F>
 where
     S: Default + Write,
     U: FnMut(&mut [S], &Arguments<'_>, &[u32]) -> Result<()>,
-    R: FnMut(&Arguments<'_>) -> Result<Vec<Option<S>>>,
-    M: FnMut(&mut S, S) -> Result<()>,
+    M: FnMut(&mut [S], &Arguments<'_>, &[u32]) -> Result<()>,
     F: FnMut(Vec<S>) -> Result<Output>,
 {
     fn update(&mut self, batch: &wire::RecordBatch, groups: &[u32], total: u32) -> Result<()> {
@@ -149,19 +164,13 @@ where
     fn merge(&mut self, states: &wire::RecordBatch, groups: &[u32], total: u32) -> Result<()> {
         self.grow(states.rows as usize, groups, total)?;
         let batch = Batch::new(states, &self.merging.fields)?;
-        let others = (self.read)(&Arguments::new(&self.merging, &batch))?;
-        for (other, &group) in others.into_iter().zip(groups) {
-            if let Some(other) = other {
-                (self.merge)(&mut self.states[group as usize], other)?;
-            }
-        }
-        Ok(())
+        (self.merge)(&mut self.states, &Arguments::new(&self.merging, &batch), groups)
     }
 
     fn state(&mut self, first: Option<u32>) -> Result<Output> {
         let mut states = self.take(first).into_iter();
         let live = Validity::all(states.len());
-        rows::map(&live, false, |_| states.next().ok_or_else(|| Failure::internal("a state was taken twice")))
+        rows::map(&live, false, false, |_| (), |()| states.next().ok_or_else(|| Failure::internal("a state was taken twice")))
     }
 
     fn evaluate(&mut self, first: Option<u32>) -> Result<Output> {
@@ -176,9 +185,43 @@ where
 /// The function's, with the row.
 #[inline]
 pub fn update<S>(live: &Validity<'_>, states: &mut [S], groups: &[u32], mut call: impl FnMut(&mut S, usize) -> Result<()>) -> Result<()> {
-    let mut each = |row: usize| call(&mut states[groups[row] as usize], row).map_err(|failure| failure.at_row(row));
-    if live.is_all() {
-        return rows::for_each(groups.len(), each);
+    let is_far = size_of_val(states) > NEAR_BYTES;
+    for (at, groups) in groups.chunks(CHUNK).enumerate() {
+        if is_far {
+            fetch(states, groups);
+        }
+        update_piece(live, states, groups, at * CHUNK, &mut call)?;
     }
-    rows::for_each(groups.len(), |row| if live.is_valid(row) { each(row) } else { Ok(()) })
+    Ok(())
+}
+
+/// It is no part of the loop around it, so that what it needs stays in registers; and it calls in one place only, so
+/// that the call becomes a part of it.
+#[inline(never)]
+fn update_piece<S>(
+    live: &Validity<'_>,
+    states: &mut [S],
+    groups: &[u32],
+    start: usize,
+    call: &mut impl FnMut(&mut S, usize) -> Result<()>,
+) -> Result<()> {
+    let is_all = live.is_all();
+    for (row, &group) in (start..).zip(groups) {
+        if is_all || live.is_valid(row) {
+            call(&mut states[group as usize], row).map_err(|failure| failure.at_row(row))?;
+        }
+    }
+    Ok(())
+}
+
+/// Looks at states that are wanted soon. Where they are far, loads that wait for nothing wait for each other's memory at
+/// the same time; an update is so much code that few of them do.
+#[inline(never)]
+fn fetch<S>(states: &[S], groups: &[u32]) {
+    for &group in groups {
+        if let Some(state) = states.get(group as usize) {
+            // SAFETY: the state is there, and whatever its first byte is, nobody looks at it.
+            unsafe { std::ptr::from_ref(state).cast::<std::mem::MaybeUninit<u8>>().read_volatile() };
+        }
+    }
 }

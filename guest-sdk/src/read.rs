@@ -48,6 +48,9 @@ pub trait Read<'a>: Sized {
         None
     }
 
+    /// Whether finding where a row lies is so much work that it is better done for some rows before any is used.
+    const AHEAD: bool = false;
+
     /// Makes a column ready.
     ///
     /// # Errors

@@ -1,10 +1,12 @@
 //! The loops that call a function row by row. What they call is made by the macros; which columns it gets is in
 //! `binding.rs`.
+#![expect(unsafe_code, reason = "arguments of some rows wait where they were written")]
 
 use crate::failure::{Failure, Result};
 use crate::schema::Schema;
 use crate::validity::Validity;
 use crate::write::{Builder, CHUNK, Parts, Write, finish_result, result_schema};
+use std::mem::MaybeUninit;
 
 /// What one call made.
 #[derive(Debug)]
@@ -27,27 +29,48 @@ pub(crate) fn for_each(rows: usize, mut each: impl FnMut(usize) -> Result<()>) -
     (whole..rows).try_for_each(each)
 }
 
-/// One answer a row; null where an argument is.
+/// One answer a row, of what is read for it; null where an argument is. With `ahead` some rows are read before the first
+/// of them is used.
 ///
 /// # Errors
 /// The function's, with the row.
 #[inline]
-pub fn map<T: Write>(live: &Validity<'_>, nullable: bool, mut call: impl FnMut(usize) -> Result<T>) -> Result<Output> {
+pub fn map<A, T: Write>(
+    live: &Validity<'_>,
+    nullable: bool,
+    ahead: bool,
+    mut read: impl FnMut(usize) -> A,
+    mut call: impl FnMut(A) -> Result<T>,
+) -> Result<Output> {
     let rows = live.len();
+    let whole = rows - rows % CHUNK;
     let mut builder = T::builder(rows);
-    let at = |row| move |failure: Failure| failure.at_row(row);
-    if live.is_all() {
-        let whole = rows - rows % CHUNK;
+    let mut done = 0;
+    if live.is_all() && ahead && !std::mem::needs_drop::<A>() {
+        let mut piece = [const { MaybeUninit::uninit() }; CHUNK];
         for start in (0..whole).step_by(CHUNK) {
-            T::append_chunk(&mut builder, |row| call(start + row).map_err(at(start + row)))?;
+            read_piece(&mut piece, start, &mut read);
+            // Counted from 0, so that the compiler sees that there is such a place.
+            T::append_chunk(&mut builder, 0, &mut |at| {
+                // SAFETY: `read_piece` wrote all of them, and what has no destructor may be read more than once.
+                let arguments = unsafe { piece[at].assume_init_read() };
+                call(arguments).map_err(|failure| failure.at_row(start + at))
+            })?;
+        }
+        done = whole;
+    }
+    let mut call = move |row| call(read(row)).map_err(|failure: Failure| failure.at_row(row));
+    if live.is_all() {
+        for start in (done..whole).step_by(CHUNK) {
+            T::append_chunk(&mut builder, start, &mut call)?;
         }
         for row in whole..rows {
-            call(row).map_err(at(row))?.append(&mut builder);
+            call(row)?.append(&mut builder);
         }
     } else {
         for_each(rows, |row| {
             match live.is_valid(row) {
-                true => call(row).map_err(at(row))?.append(&mut builder),
+                true => call(row)?.append(&mut builder),
                 false => builder.push_null(),
             }
             Ok(())
@@ -56,6 +79,14 @@ pub fn map<T: Write>(live: &Validity<'_>, nullable: bool, mut call: impl FnMut(u
     let mut parts = Parts::default();
     finish_result::<T>(builder, nullable, &mut parts);
     Ok(Output { parts, rows, kept: None })
+}
+
+/// It is no part of the loop that uses what it reads: each then has the registers that it needs.
+#[inline(never)]
+fn read_piece<A>(piece: &mut [MaybeUninit<A>; CHUNK], start: usize, read: &mut impl FnMut(usize) -> A) {
+    for (row, arguments) in (start..).zip(piece) {
+        arguments.write(read(row));
+    }
 }
 
 /// All answers of a batch at once; null where an argument is.

@@ -46,12 +46,12 @@ pub trait Write: Sized {
     /// Adds a row.
     fn append(self, builder: &mut Self::Builder);
 
-    /// Adds 32 rows, the answers of calls with 0 and on.
+    /// Adds 32 rows, the answers of calls with `start` and on.
     ///
     /// # Errors
     /// The first of a call; rows before it may be there already.
-    fn append_chunk(builder: &mut Self::Builder, mut call: impl FnMut(usize) -> Result<Self>) -> Result<()> {
-        (0..CHUNK).try_for_each(|at| {
+    fn append_chunk(builder: &mut Self::Builder, start: usize, call: &mut impl FnMut(usize) -> Result<Self>) -> Result<()> {
+        (start..start + CHUNK).try_for_each(|at| {
             call(at)?.append(builder);
             Ok(())
         })

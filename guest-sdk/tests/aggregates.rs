@@ -80,6 +80,34 @@ fn groups_are_folded_merged_and_handed_out() {
     assert_eq!(Subject::evaluate(None).expect("nothing is left").rows, 0);
 }
 
+/// So many states that they are fetched ahead of their update; rows are no multiple of what is done at once.
+const MANY: u32 = 100_003;
+
+#[test]
+fn what_was_not_handed_out_stays_and_counts_on() {
+    Subject::open("mean".into(), input(), "{}".into()).expect("the aggregate opens");
+    for _ in 0..2 {
+        let values: Vec<u8> = (0..MANY).flat_map(|row| i64::from(row).to_le_bytes()).collect();
+        let nodes = vec![FieldNode { length: MANY.into(), null_count: MANY.into() }, FieldNode { length: MANY.into(), null_count: 0 }];
+        let batch = RecordBatch { rows: MANY.into(), nodes, buffers: vec![vec![], values] };
+        Subject::update(batch, (0..MANY).rev().collect(), MANY).expect("rows are taken");
+    }
+    let first = Subject::state(Some(10)).expect("states are given");
+    let second = Subject::state(Some(10)).expect("states are given");
+    assert_eq!((first.rows, second.rows), (10, 10));
+    // Groups are numbered anew from the first that stayed, which was number 20.
+    Subject::update(rows(&[Some(1), Some(4)]), vec![0, MANY - 20], MANY - 19).expect("rows are taken");
+    Subject::merge(second, vec![1; 10], MANY - 19).expect("states are taken");
+    let rest = answers(&Subject::evaluate(None).expect("answers are given"));
+    assert_eq!(rest.len(), MANY as usize - 19);
+    let value = |group: u32| f64::from(MANY - 1 - group);
+    assert_eq!(rest[0], Some((2.0 * value(20) + 1.0) / 3.0));
+    let merged: f64 = (10..20).chain([21]).map(|group| 2.0 * value(group)).sum();
+    assert_eq!(rest[1], Some(merged / 22.0));
+    assert_eq!(rest[2], Some(value(22)));
+    assert_eq!(rest[MANY as usize - 20], Some(4.0));
+}
+
 #[test]
 fn wrong_groups_are_refused() {
     Subject::open("mean".into(), input(), "{}".into()).expect("the aggregate opens");

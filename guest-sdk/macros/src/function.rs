@@ -101,7 +101,10 @@ impl Parts {
             (Kind::Map, false) => Self {
                 kind: quote! { Map },
                 schema: quote_spanned! {result=> ::azora_guest::__private::schema_of(|| #typed, nullable) },
-                open: making(quote! { ::azora_guest::__private::map(&live, nullable, |row| #each) }),
+                open: {
+                    let (read, ahead, (arguments, each)) = (call.read_row(), call.is_ahead(), call.call_read(&callee));
+                    making(quote! { ::azora_guest::__private::map(&live, nullable, #ahead, move |row| #read, move |#arguments| #each) })
+                },
             },
             (Kind::Map, true) => Self {
                 kind: quote! { Map },
@@ -111,12 +114,12 @@ impl Parts {
             (Kind::FlatMap, _) => Self {
                 kind: quote! { FlatMap },
                 schema: quote_spanned! {result=> { let _ = nullable; ::azora_guest::__private::schema_of_items(|| #typed, false) } },
-                open: making(quote! { ::azora_guest::__private::flat_map(&live, |row| #each) }),
+                open: making(quote! { ::azora_guest::__private::flat_map(&live, move |row| #each) }),
             },
             (Kind::Filter, is_batch) => {
                 let rows = match is_batch {
                     true => quote_spanned! {result=> ::azora_guest::__private::filter_batch(&live, #each) },
-                    false => quote_spanned! {result=> ::azora_guest::__private::filter(&live, |row| #each) },
+                    false => quote_spanned! {result=> ::azora_guest::__private::filter(&live, move |row| #each) },
                 };
                 Self {
                     kind: quote! { Filter },

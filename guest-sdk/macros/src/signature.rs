@@ -90,7 +90,8 @@ impl Call {
         }
     }
 
-    /// Statements that make the columns ready and say which rows have all arguments.
+    /// Statements that make the columns ready and say which rows have all arguments. What a row needs can then be moved
+    /// into a closure: views and references, which the compiler keeps at hand where they are not behind another reference.
     pub(crate) fn read_columns(&self) -> TokenStream {
         let mut arrays = Vec::new();
         let mut columns = Vec::new();
@@ -109,7 +110,10 @@ impl Call {
             }
             validities.push(validity);
         }
+        let borrowed = self.arguments.iter().enumerate().filter(|(_, argument)| matches!(argument.source, Source::Config));
+        let borrowed = borrowed.map(|(at, _)| config_ident(at));
         quote! {
+            #(let #borrowed = &#borrowed;)*
             #(#arrays)*
             #(#columns)*
             #(#views)*
@@ -123,7 +127,7 @@ impl Call {
         let values = self.arguments.iter().enumerate().map(|(at, Argument { ty, source, .. })| match source {
             Source::Config => {
                 let config = config_ident(at);
-                quote! { &#config }
+                quote! { #config }
             }
             Source::Column => {
                 let (ready, view, validity) = (column_ident(column), view_ident(column), validity_ident(column));
@@ -136,6 +140,36 @@ impl Call {
         });
         let values: Vec<_> = values.collect();
         self.as_result(quote! { #function(#(#values),*) })
+    }
+
+    /// What a call reads of `row`, as a tuple.
+    pub(crate) fn read_row(&self) -> TokenStream {
+        let values = self.columns().enumerate().map(|(at, Argument { ty, .. })| {
+            let view = view_ident(at);
+            quote! { <#ty as ::azora_guest::__private::Read<'_>>::get(#view, row) }
+        });
+        quote! { (#(#values,)*) }
+    }
+
+    /// Whether rows are to be read ahead of the calls.
+    pub(crate) fn is_ahead(&self) -> TokenStream {
+        let types = self.columns().map(|Argument { ty, .. }| ty);
+        quote! { false #(|| <#types as ::azora_guest::__private::Read<'_>>::AHEAD)* }
+    }
+
+    /// The pattern of what [`Self::read_row`] gives, and the call with it as a `Result`.
+    pub(crate) fn call_read(&self, function: &TokenStream) -> (TokenStream, TokenStream) {
+        let mut names = Vec::new();
+        let values = self.arguments.iter().enumerate().map(|(at, argument)| match argument.source {
+            Source::Config => config_ident(at),
+            Source::Column => {
+                let name = format_ident!("argument_{}", names.len());
+                names.push(name.clone());
+                name
+            }
+        });
+        let values: Vec<_> = values.collect();
+        (quote! { (#(#names,)*) }, self.as_result(quote! { #function(#(#values),*) }))
     }
 
     /// A call that is only looked at for its type. Its span is the result type's, so that a type that fits no column is

@@ -205,22 +205,23 @@ fn aggregate(block: &mut ItemImpl, name: &str, doc: &str) -> syn::Result<TokenSt
                 let binding = ::azora_guest::__private::Binding::new(input, #params)?;
                 let _ = config;
                 #read_config
-                ::azora_guest::__private::OpenedAggregate::new::<#this, _, _, _, _, _>(
+                ::azora_guest::__private::OpenedAggregate::new::<#this, _, _, _, _>(
                     input,
                     binding,
                     move |states, arguments, groups| {
                         #columns
-                        ::azora_guest::__private::update(&live, states, groups, |state: &mut #this, row| #each)
+                        ::azora_guest::__private::update(&live, states, groups, move |state: &mut #this, row| #each)
                     },
-                    |arguments| {
+                    |states, arguments, groups| {
                         let array = arguments.argument(0)?;
                         let live = <#this as ::azora_guest::__private::Read<'_>>::validity(&array);
                         let column = <#this as ::azora_guest::__private::Read<'_>>::column(&array)?;
                         let view = <#this as ::azora_guest::__private::Read<'_>>::view(&column);
-                        let state = |row| live.is_valid(row).then(|| <#this as ::azora_guest::__private::Read<'_>>::get(view, row));
-                        ::azora_guest::__private::Result::Ok((0..live.len()).map(state).collect())
+                        ::azora_guest::__private::update(&live, states, groups, move |state: &mut #this, row| {
+                            let other = <#this as ::azora_guest::__private::Read<'_>>::get(view, row);
+                            #merge
+                        })
                     },
-                    |state, other| #merge,
                     |state| #finish,
                 )
             }

@@ -78,3 +78,47 @@ fn columns_that_may_miss_rows_are_known_before_any_row() {
     assert!(<Vec<Option<i64>> as Read>::may_miss(&of(list.clone(), true)));
     assert!(!<Option<Vec<i64>> as Read>::may_miss(&of(list, true)));
 }
+
+/// Texts of a column with these offsets, as a function sees them.
+fn texts(offsets: &[u32], bytes: &[u8]) -> crate::Result<Vec<String>> {
+    let rows = offsets.len() as u64 - 1;
+    let buffers = vec![vec![], offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect(), bytes.to_vec()];
+    let batch = wire::RecordBatch { rows, nodes: vec![wire::FieldNode { length: rows, null_count: 0 }], buffers };
+    let fields = vec![Field::new("value", crate::DataType::Utf8, false)];
+    let column = Batch::new(&batch, &fields)?.columns.remove(0);
+    let column = <&str>::column(&column)?;
+    Ok((0..rows as usize).map(|row| <&str>::get(<&str>::view(&column), row).to_owned()).collect())
+}
+
+#[test]
+fn text_that_is_none_is_refused_before_any_row() {
+    assert_eq!(texts(&[1, 3, 3, 4], b"abcde").unwrap(), ["bc", "", "d"]);
+    let long = format!("{}é{}", "a".repeat(100), "b".repeat(100));
+    assert_eq!(texts(&[0, 100, 102, 202], long.as_bytes()).unwrap(), ["a".repeat(100), "é".to_owned(), "b".repeat(100)]);
+    let refusal = |offsets: &[u32], bytes: &[u8]| texts(offsets, bytes).unwrap_err().message;
+    assert_eq!(refusal(&[0, 101, 202], long.as_bytes()), "column 'value' is not UTF-8");
+    assert_eq!(refusal(&[101, 202], long.as_bytes()), "column 'value' is not UTF-8");
+    for at in [0, 63, 64, 130] {
+        let mut bytes = [b'a'; 131];
+        bytes[at] = 0xff;
+        assert_eq!(refusal(&[0, 131], &bytes), "column 'value' is not UTF-8", "byte {at}");
+        // What no row holds is nobody's.
+        assert!(texts(&[0, 0], &bytes).is_ok());
+    }
+    assert_eq!(refusal(&[0, 2, 1], b"ab"), "the offsets of column 'value' are wrong");
+    assert_eq!(refusal(&[0, 3], b"ab"), "the offsets of column 'value' are wrong");
+}
+
+#[test]
+#[should_panic(expected = "there is no such row")]
+fn rows_behind_the_end_are_not_read() {
+    let batch = wire::RecordBatch {
+        rows: 1,
+        nodes: vec![wire::FieldNode { length: 1, null_count: 0 }],
+        buffers: vec![vec![], vec![0, 0, 0, 0, 1, 0, 0, 0], vec![b'a']],
+    };
+    let fields = vec![Field::new("value", crate::DataType::Utf8, false)];
+    let column = Batch::new(&batch, &fields).unwrap().columns.remove(0);
+    let column = <&str>::column(&column).unwrap();
+    <&str>::get(<&str>::view(&column), 1);
+}

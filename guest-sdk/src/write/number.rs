@@ -1,4 +1,5 @@
 //! Booleans, integers and floats.
+#![expect(unsafe_code, reason = "numbers are written where a vector has set memory aside for them")]
 
 use super::{Builder, CHUNK, Parts, Write};
 use crate::failure::Result;
@@ -32,11 +33,23 @@ impl<T: NoUninit + Default> NumberBuilder<T> {
 }
 
 impl<T: NoUninit + Default> NumberBuilder<T> {
-    /// Adds values.
-    #[inline]
-    pub fn extend(&mut self, values: &[T]) {
-        self.bytes.extend_from_slice(bytemuck::cast_slice(values));
-        self.validity.extend_valid(values.len());
+    /// Adds the answers of calls with `start` and on, a piece of them. It is no part of the loop around it, so that the
+    /// few values that it needs stay in registers: code for sandboxes is compiled by functions, without much thought.
+    #[inline(never)]
+    fn extend(&mut self, start: usize, call: &mut impl FnMut(usize) -> Result<T>) -> Result<()> {
+        self.bytes.reserve(CHUNK * size_of::<T>());
+        let mut place = self.bytes.spare_capacity_mut().as_mut_ptr().cast::<T>();
+        for row in start..start + CHUNK {
+            let value = call(row)?;
+            // SAFETY: there is room for `CHUNK` numbers, and a number may be written to any address of plain memory so.
+            unsafe { place.write_unaligned(value) };
+            // SAFETY: at most just behind that room.
+            place = unsafe { place.add(1) };
+        }
+        // SAFETY: these bytes were written above; a number has no byte that is not its value's.
+        unsafe { self.bytes.set_len(self.bytes.len() + CHUNK * size_of::<T>()) };
+        self.validity.extend_valid(CHUNK);
+        Ok(())
     }
 }
 
@@ -126,13 +139,8 @@ macro_rules! numbers {
             }
 
             #[inline]
-            fn append_chunk(builder: &mut Self::Builder, mut call: impl FnMut(usize) -> Result<Self>) -> Result<()> {
-                let mut chunk = [<$rust>::default(); CHUNK];
-                for (at, value) in chunk.iter_mut().enumerate() {
-                    *value = call(at)?;
-                }
-                builder.extend(&chunk);
-                Ok(())
+            fn append_chunk(builder: &mut Self::Builder, start: usize, call: &mut impl FnMut(usize) -> Result<Self>) -> Result<()> {
+                builder.extend(start, call)
             }
         }
     )*};

@@ -49,7 +49,7 @@ impl Engine {
         let files = Arc::new(Files::new(&options)?);
         planned::clear_spill(&options.data_dir)?;
         let limits = Limits { memory_bytes: options.cache_memory_bytes, disk_bytes: options.cache_disk_bytes };
-        let cache = Arc::new(Cache::new(&options.data_dir, limits)?);
+        let cache = Cache::open(&options.data_dir, limits)?;
         let inner = Inner {
             options,
             sandbox,
@@ -107,7 +107,8 @@ impl Engine {
         state.execution_props_mut().query_execution_start_time = DateTime::from_timestamp_millis(now_ms);
         let parts = (inner.sandbox.clone(), Arc::clone(&inner.catalog), Arc::clone(&inner.lambdas));
         let decided = pins.map(|pins| (pins.plugins.clone(), pins.samples.clone(), pins.grants.clone())).unwrap_or_default();
-        let plan_context = PlanContext::new(parts, (state.clone(), session.cpu().clone()), spec.options.clone(), decided);
+        let mut plan_context = PlanContext::new(parts, (state.clone(), session.cpu().clone()), spec.options.clone(), decided);
+        plan_context.texts = plan::Texts::of(&spec.operations);
         let inputs = Inputs {
             files: &inner.files,
             registry: &inner.registry,
@@ -159,7 +160,7 @@ impl Engine {
         self.release(planned);
         let tokens = self.inner.runner.run(planned, context).await;
         self.release(planned);
-        tokens
+        tokens.map_err(|failure| planned.located(failure))
     }
 
     fn release(&self, planned: &Planned) {

@@ -14,6 +14,7 @@ mod plugin;
 mod rows;
 pub(crate) mod sql;
 mod statistics;
+mod texts;
 mod tiers;
 mod unify;
 
@@ -33,6 +34,7 @@ pub(crate) use frame::ValuesWanted;
 pub(crate) use plugin::fitted;
 use rows::Rows;
 use std::sync::Arc;
+pub(crate) use texts::Texts;
 
 /// Memory for each of the sorts that run at the same time: below it one in a dozen found none for its merge.
 const SORTER_BYTES: usize = 8 << 20;

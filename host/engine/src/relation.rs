@@ -4,7 +4,7 @@ use crate::cache::{CacheScope, Release};
 use crate::lambda::{Came, Found, Lambdas, Wanted};
 use crate::letters::{Ledger, Tolerance};
 use crate::node::Kernel;
-use crate::plan::ValuesWanted;
+use crate::plan::{Texts, ValuesWanted};
 use crate::{Catalog, PluginEntry};
 use azora_connect::{Source, Split};
 use azora_expression::Pipeline;
@@ -86,6 +86,8 @@ pub(crate) struct PlanContext {
     reads: Mutex<Vec<Read>>,
     /// Which rows the job may leave out.
     pub(crate) tolerance: Mutex<Tolerance>,
+    /// The job's SQL, for failures of values.
+    pub(crate) texts: Texts,
 }
 
 /// A connector's source and the splits of it that a job reads.
@@ -172,6 +174,7 @@ impl PlanContext {
             uses,
             reads,
             tolerance,
+            texts: Texts::default(),
         }
     }
 

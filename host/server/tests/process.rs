@@ -12,6 +12,8 @@ mod hostile;
 #[cfg(debug_assertions)]
 #[path = "process/points.rs"]
 mod points;
+#[path = "process/texts.rs"]
+mod texts;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::blocking::Client;

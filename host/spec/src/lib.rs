@@ -24,8 +24,8 @@ pub use combination::{Combination, OtherInput};
 pub use digest::Digest;
 pub use failure::{Failure, Position};
 pub use frame::{
-    AggregateWord, Aggregated, CacheLevel, Cached, ColumnType, Expression, Frame, FrameStep, Grouping, JoinKind, JoinOn, NamedExpression,
-    PIVOT_VALUES_MAX, Params, Pivot, Query, SetKind, SortBy, TYPES,
+    AggregateFunction, AggregateWord, Aggregated, CacheLevel, Cached, ColumnType, Expression, Frame, FrameStep, Grouping, JoinKind, JoinOn,
+    NamedExpression, PIVOT_VALUES_MAX, Params, Pivot, Query, SetKind, SortBy, TYPES,
 };
 pub use grants::{Grants, HostPattern, HttpGrant, KeyValueGrant};
 pub use id::{DatasetName, JobId, PluginName, PluginRef, RequestId};

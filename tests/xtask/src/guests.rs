@@ -21,6 +21,9 @@ const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "lld-22"];
 const RUSTC_MINOR_MIN: u32 = 95;
 /// Every WebAssembly engine of today has SIMD; the sandbox counts on it.
 const RUSTFLAGS: &str = "-Ctarget-feature=+simd128";
+/// Loads of WebAssembly carry constant offsets for nothing, and LLVM's strength reduction makes additions of them; what is
+/// left over of an unrolled loop should be no loop again, for the sandbox looks at its clock in each round of one.
+const LOOPS: &str = "-Cllvm-args=-disable-lsr -unroll-remainder";
 
 /// A way to compile Rust to WebAssembly.
 #[derive(Debug, Clone)]
@@ -130,7 +133,10 @@ impl Toolchain {
         let mut cargo = steps::cargo();
         cargo.current_dir(folder).args(["build", "--release", "--target", TARGET]);
         // Flags that the person set for their own programs are not meant for guests.
-        cargo.env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS).env_remove("RUSTC_WRAPPER").env_remove("RUSTC_WORKSPACE_WRAPPER");
+        cargo
+            .env("CARGO_ENCODED_RUSTFLAGS", [RUSTFLAGS, LOOPS].join("\x1f"))
+            .env_remove("RUSTC_WRAPPER")
+            .env_remove("RUSTC_WORKSPACE_WRAPPER");
         cargo.env("RUSTC", &self.rustc).env("CARGO_TARGET_DIR", target_dir);
         if self.builds_std {
             // A released compiler takes these options only so; it is the variable that rustc's own build uses. Of the

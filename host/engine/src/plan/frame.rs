@@ -55,18 +55,36 @@ impl Builder<'_> {
             self.typed(schema)?;
         }
         let mut answer = Answer::rows();
+        let mut plans = Vec::with_capacity(frame.steps.len());
         for (at, step) in frame.steps.iter().enumerate() {
+            if matches!(step, FrameStep::Count) {
+                self.analyze_after(frame, &plans)?;
+            }
             let before = at.checked_sub(1).and_then(|before| frame.steps.get(before));
-            let at = At { frame, place: at, pointer: format!("/frame/{at}"), is_sorted: matches!(before, Some(FrameStep::Sort(_))) };
+            let at = At { frame, place: at, pointer: frame.pointer(at), is_sorted: matches!(before, Some(FrameStep::Sort(_))) };
             let done = self.frame_step(&at, step);
             if let Some(given) = at.located(done)? {
                 answer = given;
             }
+            plans.push(self.rows.plan.clone());
         }
         if !matches!(frame.steps.last(), Some(FrameStep::Count)) {
-            self.analyze()?;
+            self.analyze_after(frame, &plans)?;
         }
         Ok(answer)
+    }
+
+    /// Analyzes what some steps made. Where that fails, the first of them is to blame whose plan fails.
+    fn analyze_after(&mut self, frame: &Frame, plans: &[LogicalPlan]) -> Result<(), Failure> {
+        let Err(failure) = self.analyze() else { return Ok(()) };
+        let analyzed = |plan: &LogicalPlan| sql::analyzed(&self.ctx.state, plan.clone());
+        let found = plans.iter().enumerate().find_map(|(at, plan)| analyzed(plan).err().map(|error| (at, error)));
+        let Some((at, error)) = found else { return Err(failure.or_at("/frame")) };
+        let failure = match frame.steps.get(at).and_then(only_text) {
+            Some(text) => sql::of_sql(error, text, &[]),
+            None => failure,
+        };
+        Err(failure.or_at(frame.pointer(at)))
     }
 
     fn frame_step(&mut self, at: &At<'_>, step: &FrameStep) -> Result<Option<Answer>, Failure> {
@@ -118,10 +136,7 @@ impl Builder<'_> {
                 self.first_rows(at, 1)?;
                 return Ok(Some(Answer::single()));
             }
-            FrameStep::Count => {
-                self.analyze()?;
-                return self.count().map(Some);
-            }
+            FrameStep::Count => return self.count().map(Some),
             FrameStep::Collect | FrameStep::Write => {}
         }
         Ok(None)
@@ -130,7 +145,7 @@ impl Builder<'_> {
     /// All operations before a step.
     fn before_step(&self, at: &At<'_>) -> Vec<Operation> {
         let steps = at.frame.steps.get(..at.place).unwrap_or_default().to_vec();
-        let frame = Frame { schema: at.frame.schema.clone(), steps, functions: at.frame.functions.clone() };
+        let frame = Frame { schema: at.frame.schema.clone(), steps, places: Vec::new(), functions: at.frame.functions.clone() };
         self.before.iter().cloned().chain([Operation::Frame(Box::new(frame))]).collect()
     }
 
@@ -239,7 +254,8 @@ impl Builder<'_> {
         match condition {
             Expression::Sql(text) => {
                 let expr = self.sql_expr(at, text)?;
-                let of = built(datafusion::logical_expr::ExprSchemable::get_type(&expr, self.rows.plan.schema()))?;
+                let of = datafusion::logical_expr::ExprSchemable::get_type(&expr, self.rows.plan.schema());
+                let of = of.map_err(|error| sql::of_sql(error, text, &[]))?;
                 if !matches!(of, DataType::Boolean | DataType::Null) {
                     return Err(Failure::new(Code::SqlType, format!("a filter's condition is true or false, and this is {of}"))
                         .at(&at.pointer)
@@ -432,6 +448,26 @@ impl Builder<'_> {
                 .hint("for example row_number() or sum(amount)"));
         }
         self.put_column(name, expr)
+    }
+}
+
+/// The text of a step that has one.
+fn only_text(step: &FrameStep) -> Option<&str> {
+    let expression = match step {
+        FrameStep::Filter(expression) => expression,
+        FrameStep::WithColumns(columns) => match columns.as_slice() {
+            [(_, expression)] => expression,
+            _ => return None,
+        },
+        FrameStep::Select(columns) => match columns.as_slice() {
+            [column] => &column.expression,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    match expression {
+        Expression::Sql(text) => Some(text),
+        Expression::Function(_) => None,
     }
 }
 

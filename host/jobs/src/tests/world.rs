@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Rows of each partition of the test source.
 pub(crate) const ROWS: i64 = 100;
@@ -137,6 +138,11 @@ impl World {
 
     pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.as_ref().unwrap().block_on(async { tokio::time::timeout(PATIENCE, work).await.expect("took too long") })
+    }
+
+    /// Starts work beside the test, as a caller's connection is.
+    pub(crate) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.runtime.as_ref().unwrap().spawn(work)
     }
 
     /// Ends the server without telling it.

@@ -36,6 +36,15 @@ pub(super) fn named(fields: &mut Fields<'_>, name: &'static str) -> Result<Optio
     of(value, fields.pointer(name)).map(Some)
 }
 
+/// A plugin's function as texts call it: `plugin.function`, the parts quoted or not.
+#[must_use]
+pub fn plugin_function(name: &str) -> Option<Function> {
+    let (plugin, function) = name.rsplit_once('.')?;
+    let plain = |part: &str| part.trim_matches('"').to_owned();
+    let plugin: PluginRef = plain(plugin).parse().ok()?;
+    Some(Function::Plugin { plugin, function: Some(plain(function)), config: Map::new(), columns: None, keep_as: None })
+}
+
 /// A function from its JSON value.
 pub(super) fn of(value: &Value, pointer: String) -> Result<Function, Failure> {
     match value {

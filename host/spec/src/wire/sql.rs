@@ -219,6 +219,9 @@ impl Reader<'_> {
         let name = self.name("the table's name")?;
         let name =
             parse_name(&name, String::new()).map_err(|failure| Failure { pointer: None, ..failure }.position(place(self.text, at)))?;
+        if self.peeks(|token| token.is("(")) {
+            return Err(self.unsupported());
+        }
         self.expect("as", "CREATE TABLE name AS SELECT …")?;
         if !self.peeks(|token| ["select", "with", "values", "from", "("].iter().any(|word| token.is(word))) {
             return Err(self.wrong("a query", "CREATE TABLE name AS SELECT …"));
@@ -315,10 +318,41 @@ impl Reader<'_> {
         let known = ["select", "with", "values", "explain", "show", "describe", "create"];
         let failure = Failure::new(Code::SqlUnsupported, format!("'{}' is not available: SQL here reads", shown(&words)))
             .position(place(self.text, at));
-        match closest(first, known) {
-            Some(word) if !first.eq_ignore_ascii_case(word) => failure.hint(format!("did you mean '{}'?", word.to_uppercase())),
+        match (self.instead(), closest(first, known)) {
+            (Some(instead), _) => failure.hint(instead),
+            (None, Some(word)) if !first.eq_ignore_ascii_case(word) => failure.hint(format!("did you mean '{}'?", word.to_uppercase())),
             _ => failure.hint("statements are SELECT, EXPLAIN, SHOW TABLES, DESCRIBE, CREATE FUNCTION and CREATE TABLE name AS SELECT"),
         }
+    }
+
+    /// What to do in place of a statement that is not available.
+    fn instead(&self) -> Option<&'static str> {
+        const TABLES: &str = "name it in 'tables' of the request, \"tables\": {\"orders\": {\"source\": {\"type\": \"csv\", \"path\": \"orders.csv\"}}}, or write FROM 'orders.csv'";
+        let has = |word: &str| self.tokens.iter().take(6).any(|token| token.is(word));
+        let first = self.tokens.first()?;
+        let is = |words: &[&str]| words.iter().any(|word| first.is(word));
+        Some(match () {
+            () if is(&["create"]) && (has("external") || has("foreign") || has("unbounded") || has("stage")) => TABLES,
+            () if is(&["create"]) && has("view") => "name a part of a query by WITH, or keep its rows by CREATE TABLE name AS SELECT …",
+            () if is(&["create"]) && has("table") => {
+                "CREATE TABLE name AS SELECT … makes a dataset; rows of a request stand in 'data' or 'tables'"
+            }
+            () if is(&["create"]) && (has("database") || has("schema") || has("catalog")) => {
+                "datasets have plain names; SHOW TABLES lists them"
+            }
+            () if is(&["attach", "use", "import", "load"]) => TABLES,
+            () if is(&["copy", "insert", "export", "unload"]) => {
+                "write by the 'sink' of a job, or CREATE OR REPLACE TABLE name AS SELECT …; POST /ingest reads files into datasets"
+            }
+            () if is(&["update", "delete", "merge", "truncate"]) => "make the rows anew: CREATE OR REPLACE TABLE name AS SELECT …",
+            () if is(&["drop", "alter"]) => "datasets go by DELETE /api/v1/datasets/{name}; functions end with the context",
+            () if is(&["set", "reset"]) => "settings are 'options' of the job and fields of /spark/init",
+            () if is(&["prepare", "execute", "deallocate"]) => "send the query with 'params'",
+            () if is(&["begin", "commit", "rollback", "start", "savepoint"]) => {
+                "every job is one step already: its rows become visible at once"
+            }
+            () => return None,
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::tree::{Expr, Finish, Node, Output, Program, Stmt};
 use wasm_encoder::{Function, ValType};
 
 /// Parameters of `process`.
-const ROWS: u32 = 0;
+pub(super) const ROWS: u32 = 0;
 const BUFFERS: u32 = 3;
 const PARAMS: u32 = 5;
 
@@ -82,6 +82,13 @@ struct Shape {
     checks: usize,
     bytes: usize,
     is_straight: bool,
+}
+
+impl Shape {
+    /// Rows that vectors do before the clock is looked at.
+    const fn block(self) -> u32 {
+        if self.bytes <= MEDIUM_ROW { 16 } else { 8 }
+    }
 }
 
 impl Row<'_, '_> {
@@ -169,6 +176,9 @@ impl Row<'_, '_> {
         // The narrower the values, the fewer checks are left.
         let first = QUICK_BITS.partition_point(|bits| self.measure(1 << *bits).checks > tight.checks);
         let bits = QUICK_BITS.get(first).copied().unwrap_or(20);
+        if self.guarded(index, rows, bits) {
+            return;
+        }
         self.push_is_within(rows, bits);
         self.code.start_if();
         let shape = self.measure(1 << bits);
@@ -179,6 +189,32 @@ impl Row<'_, '_> {
         self.code.end();
     }
 
+    /// Rows in vectors that look at their values on the way, and one by one again where a value was too large; false, and
+    /// nothing, where that cannot be done.
+    fn guarded(&mut self, index: u32, rows: u32, bits: u32) -> bool {
+        let shape = self.measure(1 << bits);
+        if shape.checks > 0 {
+            return false;
+        }
+        let size = self.code.size();
+        self.code.i().i32_const(0).local_set(index);
+        let Some(folds) = self.guarded_rows(index, rows, shape.block(), bits) else {
+            self.code.truncate(size);
+            return false;
+        };
+        self.code.start_if();
+        self.close_folds(folds);
+        self.count_loop(index, Op::Local(rows), |me| me.row(At { index, k: 0, is_block: false }, shape.is_straight));
+        self.code.otherwise();
+        if let Some(sinks) = self.sinks.clone() {
+            self.code.i().i32_const(0).local_set(sinks.len);
+        }
+        let slow = self.measure(ANY);
+        self.all_rows(index, rows, Shape { is_straight: false, ..slow });
+        self.code.end();
+        true
+    }
+
     fn all_rows(&mut self, index: u32, rows: u32, shape: Shape) {
         self.code.i().i32_const(0).local_set(index);
         let unroll: u32 = match (shape.is_straight, shape.bytes) {
@@ -187,8 +223,7 @@ impl Row<'_, '_> {
             _ => 1,
         };
         // No operation is checked there, so the rows may be done at once.
-        let block = if shape.bytes <= MEDIUM_ROW { 16 } else { 8 };
-        if shape.checks == 0 && self.vector_rows(index, rows, block) {
+        if shape.checks == 0 && self.vector_rows(index, rows, shape.block()) {
             self.count_loop(index, Op::Local(rows), |me| me.row(At { index, k: 0, is_block: false }, shape.is_straight));
             return;
         }

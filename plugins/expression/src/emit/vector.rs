@@ -7,6 +7,9 @@ mod store;
 mod values;
 
 use super::code::Op;
+use super::columns::mem;
+use super::process::ROWS;
+use super::range::ROWS_MAX;
 use super::row::Row;
 use crate::tree::{Slot, Stmt};
 use std::collections::HashMap;
@@ -37,7 +40,7 @@ struct Pair {
 
 /// How a value that outlives the rows takes in another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fold {
+pub(super) enum Fold {
     Sum,
     IntMin,
     IntMax,
@@ -46,6 +49,9 @@ enum Fold {
     /// Whether there was any row.
     Any,
 }
+
+/// Variables that are folded, how, and in which vector.
+pub(super) type Folds = HashMap<Slot, (Fold, u32)>;
 
 /// What a block of rows is emitted with.
 struct Vector<'r, 'u, 'p> {
@@ -59,25 +65,83 @@ struct Vector<'r, 'u, 'p> {
     mask: Option<Lanes>,
     /// Addresses of the block's values.
     places: HashMap<u32, u32>,
+    /// Values of the pair that were loaded.
+    loaded: HashMap<u32, Lanes>,
+    /// What an integer is made of that was made by a constant factor and then a constant summand, modulo 2^64.
+    lines: HashMap<u32, Line>,
     /// Bits of the block's rows, in both lanes.
     bits: HashMap<u32, u32>,
-    folds: HashMap<Slot, (Fold, u32)>,
+    folds: Folds,
+    guard: Option<Guard>,
     has_yielded: bool,
+}
+
+/// `of * factor + more`.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    of: u32,
+    factor: u64,
+    more: u64,
+}
+
+/// A look at Int columns on the way: values of whose magnitude nothing is known, moved by a power of two, are united in
+/// a vector; where all lie within it, no higher bit is set.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Guard {
+    bits: u32,
+    all: u32,
+}
+
+impl Guard {
+    fn shift(self) -> i64 {
+        1 << self.bits
+    }
 }
 
 impl Row<'_, '_> {
     /// Emits a loop over the whole blocks of `block` rows, 16 or 8, among `rows`; false, and nothing, where that cannot
     /// be done.
     pub(super) fn vector_rows(&mut self, index: u32, rows: u32, block: u32) -> bool {
+        let Some(folds) = self.vector_blocks(index, rows, block, None) else { return false };
+        self.close_folds(folds);
+        true
+    }
+
+    /// The same where nothing is known of the values yet: whether all were within a power of two is left on the stack. As
+    /// long as the folds are not closed, only output was written, and it can be written again.
+    pub(super) fn guarded_rows(&mut self, index: u32, rows: u32, block: u32, bits: u32) -> Option<Folds> {
+        let guard = Guard { bits, all: self.code.local(ValType::V128) };
+        self.code.i().v128_const(0).local_set(guard.all);
+        let folds = self.vector_blocks(index, rows, block, Some(guard))?;
+        let (at, word) = (self.code.local(ValType::I32), self.code.local(ValType::I64));
+        self.code.i().i64_const(0).local_set(word);
+        let paths: Vec<Vec<usize>> = self.ints.iter().cloned().collect();
+        for path in paths {
+            let Some(values) = self.words(&path) else { continue };
+            self.code.i().local_get(index).local_set(at);
+            self.count_loop(at, Op::Local(rows), |me| {
+                let mut i = me.code.i();
+                i.local_get(values).local_get(at).i32_const(3).i32_shl().i32_add().i64_load(mem(0, 3));
+                i.i64_const(guard.shift()).i64_add().local_get(word).i64_or().local_set(word);
+            });
+        }
+        let mut i = self.code.i();
+        i.local_get(guard.all).i64x2_extract_lane(0).local_get(guard.all).i64x2_extract_lane(1).i64_or().local_get(word).i64_or();
+        i.i64_const(i64::from(bits) + 1).i64_shr_u().i64_eqz();
+        i.local_get(ROWS).i64_const(ROWS_MAX).i64_lt_u().i32_and();
+        Some(folds)
+    }
+
+    fn vector_blocks(&mut self, index: u32, rows: u32, block: u32, guard: Option<Guard>) -> Option<Folds> {
         let (size, mark) = (self.code.size(), self.code.mark());
-        let mut trial = Vector::new(self, index, block, HashMap::new());
+        let mut trial = Vector::new(self, index, block, HashMap::new(), guard);
         let is_possible = trial.block().is_some();
         let wanted = trial.folds;
         let is_small = self.code.size() - size <= BLOCK_BYTES_MAX;
         self.code.truncate(size);
         self.code.release(&mark);
         if !is_possible || !is_small {
-            return false;
+            return None;
         }
         let step = i32::try_from(block).unwrap_or(16);
         let end = self.code.local(ValType::I32);
@@ -87,12 +151,16 @@ impl Row<'_, '_> {
             folds.insert(slot, (fold, self.open_fold(slot, fold)));
         }
         self.count_loop_by(index, Op::Local(end), step, |me| {
-            Vector::new(me, index, block, folds.clone()).block();
+            Vector::new(me, index, block, folds.clone(), guard).block();
         });
+        Some(folds)
+    }
+
+    /// Puts what the vectors hold into the variables.
+    pub(super) fn close_folds(&mut self, folds: Folds) {
         for (slot, (fold, lanes)) in sorted(folds) {
             self.close_fold(slot, fold, lanes);
         }
-        true
     }
 
     fn variable(&self, slot: Slot) -> Option<u32> {
@@ -149,14 +217,14 @@ impl Row<'_, '_> {
 }
 
 /// In an order that is the same for the same program.
-fn sorted(folds: HashMap<Slot, (Fold, u32)>) -> Vec<(Slot, (Fold, u32))> {
+fn sorted(folds: Folds) -> Vec<(Slot, (Fold, u32))> {
     let mut folds: Vec<_> = folds.into_iter().collect();
     folds.sort_by_key(|(slot, _)| slot.0);
     folds
 }
 
 impl<'r, 'u, 'p> Vector<'r, 'u, 'p> {
-    fn new(row: &'r mut Row<'u, 'p>, index: u32, rows: u32, folds: HashMap<Slot, (Fold, u32)>) -> Self {
+    fn new(row: &'r mut Row<'u, 'p>, index: u32, rows: u32, folds: Folds, guard: Option<Guard>) -> Self {
         Self {
             row,
             index,
@@ -165,8 +233,11 @@ impl<'r, 'u, 'p> Vector<'r, 'u, 'p> {
             values: HashMap::new(),
             mask: None,
             places: HashMap::new(),
+            loaded: HashMap::new(),
+            lines: HashMap::new(),
             bits: HashMap::new(),
             folds,
+            guard,
             has_yielded: false,
         }
     }
@@ -183,6 +254,7 @@ impl<'r, 'u, 'p> Vector<'r, 'u, 'p> {
             self.mask = None;
             self.has_yielded = false;
             self.values.clear();
+            self.loaded.clear();
             for statement in &program.row {
                 self.statement(statement)?;
             }

@@ -68,8 +68,11 @@ impl Vector<'_, '_, '_> {
     }
 
     /// Adds doubles one after the other, as JavaScript does. Rows that are out add 0, which changes no sum but one that
-    /// started as -0.
+    /// started as -0. What may have to be done again must not change the variable yet.
     fn add_floats(&mut self, slot: Slot, more: &Expr) -> Option<()> {
+        if self.guard.is_some() {
+            return None;
+        }
         let total = self.row.variable(slot)?;
         let start = self.row.program.state.iter().find(|state| state.slot == slot)?;
         let is_plain = matches!(start.zero.node, Node::Float(zero) if zero != 0.0 || zero.is_sign_positive());

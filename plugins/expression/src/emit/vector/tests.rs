@@ -55,6 +55,22 @@ impl Kernel {
     }
 
     fn process(&mut self, columns: &[Column], from: usize, to: usize) -> Answer {
+        let result = self.call(columns, from, to);
+        assert_eq!(self.byte(result), 0, "the kernel failed");
+        let mut answer = self.batch(result + 8);
+        answer.kept = if self.byte(result + 32) == 1 {
+            let (at, bytes) = (self.number(result + 36), self.number(result + 40));
+            let bits: Vec<u8> = (0..bytes).map(|byte| self.byte(at + byte)).collect();
+            (0..to - from).map(|row| bits[row / 8] >> (row % 8) & 1 == 1).collect()
+        } else {
+            Vec::new()
+        };
+        self.post("process", result);
+        answer
+    }
+
+    /// Where the answer is.
+    fn call(&mut self, columns: &[Column], from: usize, to: usize) -> u32 {
         let mut buffers = Vec::new();
         for need in self.needs.clone() {
             let column = &columns[need];
@@ -80,18 +96,7 @@ impl Kernel {
         let list = self.place(&buffers);
         let name = "azora:plugin/transform@0.1.0#process";
         let process: TypedFunc<(i64, u32, u32, u32, u32), u32> = self.instance.get_typed_func(&mut self.store, name).unwrap();
-        let result = process.call(&mut self.store, (i64::try_from(to - from).unwrap(), 0, 0, list, n)).unwrap();
-        assert_eq!(self.byte(result), 0, "the kernel failed");
-        let mut answer = self.batch(result + 8);
-        answer.kept = if self.byte(result + 32) == 1 {
-            let (at, bytes) = (self.number(result + 36), self.number(result + 40));
-            let bits: Vec<u8> = (0..bytes).map(|byte| self.byte(at + byte)).collect();
-            (0..to - from).map(|row| bits[row / 8] >> (row % 8) & 1 == 1).collect()
-        } else {
-            Vec::new()
-        };
-        self.post("process", result);
-        answer
+        process.call(&mut self.store, (i64::try_from(to - from).unwrap(), 0, 0, list, n)).unwrap()
     }
 
     fn finish(&mut self) -> Answer {
@@ -319,4 +324,61 @@ fn what_vectors_cannot_do_is_left_to_rows() {
     let answer = kernel.process(&[Column { words: words.clone(), ..Column::default() }], 0, 40);
     let expected: BTreeMap<usize, u64> = words.iter().map(|word| word * 2 + 1).enumerate().collect();
     assert_eq!(answer.rows.iter().map(|row| row[0].unwrap()).enumerate().collect::<BTreeMap<_, _>>(), expected);
+}
+
+#[test]
+fn numbers_that_are_too_large_are_seen_wherever_they_are() {
+    let steps = ["x => x * 2 + 1", "x => x % 3 === 0"].map(|text| Lambda::new(text, 0));
+    let [map, filter] = steps;
+    for end in [End::Rows, End::Count, End::Sum, End::Min, End::Max] {
+        let steps = vec![Step::Map(map.clone()), Step::Filter(filter.clone())];
+        let pipeline = Pipeline { input: Element::scalar(Type::Int64, false), steps, end };
+        let (mut many, mut single) = (Kernel::new(&pipeline), Kernel::new(&pipeline));
+        for at in [0, 1, 15, 16, 31, 32, 39] {
+            // Both are kept by the filter, and they cancel out in the sum.
+            for large in [(1_i64 << 61) + 2, -(1_i64 << 61) - 3] {
+                let words = (0..40).map(|row| if row == at { large.cast_unsigned() } else { row as u64 }).collect();
+                let columns = [Column { words, ..Column::default() }];
+                let together = many.process(&columns, 0, 40);
+                let rows: Vec<_> = (0..40).flat_map(|row| single.process(&columns, row, row + 1).rows).collect();
+                assert_eq!(together.rows, rows, "{large} in row {at} of {pipeline:?}");
+            }
+        }
+        assert_eq!(many.finish(), single.finish(), "the end of {pipeline:?}");
+    }
+}
+
+#[test]
+fn numbers_that_overflow_fail_wherever_they_are() {
+    let steps = || vec![Step::Map(Lambda::new("x => x * 2 + 1", 0)), Step::Filter(Lambda::new("x => x % 3 === 0", 0))];
+    let pipeline = |end| Pipeline { input: Element::scalar(Type::Int64, false), steps: steps(), end };
+    for end in [End::Rows, End::Count, End::Sum] {
+        for at in [0, 1, 15, 16, 31, 32, 39] {
+            for large in [1_i64 << 62, -(1_i64 << 62) - 1] {
+                let words = (0..40).map(|row| if row == at { large.cast_unsigned() } else { row as u64 }).collect();
+                let mut kernel = Kernel::new(&pipeline(end.clone()));
+                let result = kernel.call(&[Column { words, ..Column::default() }], 0, 40);
+                assert_eq!(kernel.byte(result), 1, "{large} in row {at} to {end:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn tests_of_what_was_made_by_constants() {
+    for nullable in [false, true] {
+        let x = [("value", Type::Int64, nullable)];
+        for text in [
+            "x => (x * 2 + 1) % 3 === 0",
+            "x => (7 - x * 5) % 9 !== 0",
+            "x => (x - 4) * 3 % 5 === 0",
+            "x => (3 * (x + 11) - 2) % 12 === 0",
+            "x => Math.max(x * 4 - 1, 5) % 7 === 0",
+            "x => (x + 1) * (x + 1) % 3 === 0",
+        ] {
+            check(&x, &[("filter", text)], &End::Count);
+            check(&x, &[("map", text)], &End::Rows);
+        }
+        check(&x, &[("map", "x => x * 6 - 5"), ("filter", "x => x % 35 === 0"), ("map", "x => x + 1")], &End::Sum);
+    }
 }

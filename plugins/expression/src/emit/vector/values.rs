@@ -1,7 +1,7 @@
 //! Expressions in pairs of rows.
 
 use super::super::columns::mem;
-use super::{FALSE, Lanes, Pair, TRUE, Vector, both};
+use super::{FALSE, Lanes, Line, Pair, TRUE, Vector, both};
 use crate::emit::value::{inverse, short_text, text_words};
 use crate::kind::{Kind, Nulls, Ty};
 use crate::tree::{Bits, Compare, Expr, FloatMath, FloatUnary, IntMath, Node, Stmt};
@@ -252,6 +252,32 @@ impl Vector<'_, '_, '_> {
 
     fn int_math(&mut self, operator: IntMath, a: &Expr, b: &Expr) -> Option<Lanes> {
         let (x, y) = (self.value(a)?, self.value(b)?);
+        let made = self.int_operation(operator, x, y)?;
+        if let (Lanes::Local(made), Some(line)) = (made, self.line(operator, x, y)) {
+            self.lines.insert(made, line);
+        }
+        Some(made)
+    }
+
+    /// The line that an operation with a constant makes of a line.
+    fn line(&self, operator: IntMath, x: Lanes, y: Lanes) -> Option<Line> {
+        let of = |of: u32| self.lines.get(&of).copied().unwrap_or(Line { of, factor: 1, more: 0 });
+        let scaled = |line: Line, by: u64| Line { factor: line.factor.wrapping_mul(by), more: line.more.wrapping_mul(by), ..line };
+        Some(match (operator, x, y) {
+            (IntMath::Add, Lanes::Local(x), Lanes::Both(y)) | (IntMath::Add, Lanes::Both(y), Lanes::Local(x)) => {
+                let line = of(x);
+                Line { more: line.more.wrapping_add(y), ..line }
+            }
+            (IntMath::Sub, Lanes::Local(x), Lanes::Both(y)) => {
+                let line = of(x);
+                Line { more: line.more.wrapping_sub(y), ..line }
+            }
+            (IntMath::Mul, Lanes::Local(x), Lanes::Both(y)) | (IntMath::Mul, Lanes::Both(y), Lanes::Local(x)) => scaled(of(x), y),
+            _ => return None,
+        })
+    }
+
+    fn int_operation(&mut self, operator: IntMath, x: Lanes, y: Lanes) -> Option<Lanes> {
         Some(match (operator, x, y) {
             (IntMath::Add | IntMath::Count, ..) => self.two(x, y, |i| i.i64x2_add()),
             (IntMath::Sub, ..) => self.two(x, y, |i| i.i64x2_sub()),
@@ -315,13 +341,14 @@ impl Vector<'_, '_, '_> {
         let limit = i64::MAX.unsigned_abs() / odd;
         let (inverse, more) = (inverse(odd), limit.wrapping_add(1 << 63));
         let end = (2 * limit).wrapping_add(1 << 63).wrapping_add(1);
+        // Of a line, factor and summand go into those of the test, and where only the test needs it, nobody computes it.
+        let line = if let Lanes::Local(of) = value { self.lines.get(&of).copied() } else { None };
+        let (value, factor, more) = match line {
+            Some(line) => (Lanes::Local(line.of), line.factor.wrapping_mul(inverse), line.more.wrapping_mul(inverse).wrapping_add(more)),
+            None => (value, inverse, more),
+        };
         let by_odd = self.one(value, |i| {
-            i.v128_const(both(inverse, inverse))
-                .i64x2_mul()
-                .v128_const(both(more, more))
-                .i64x2_add()
-                .v128_const(both(end, end))
-                .i64x2_lt_s()
+            i.v128_const(both(factor, factor)).i64x2_mul().v128_const(both(more, more)).i64x2_add().v128_const(both(end, end)).i64x2_lt_s()
         });
         match by_two {
             Some(by_two) => self.two(by_odd, by_two, |i| i.v128_and()),
@@ -385,17 +412,30 @@ impl Vector<'_, '_, '_> {
     fn column(&mut self, path: &[usize], kind: &Kind) -> Option<Pair> {
         let place = self.row.place(path)?;
         let value = match (&kind.ty, place.words, place.bits) {
-            (Ty::Int | Ty::Float | Ty::Time, Some(words), _) => {
-                let at = self.block_of(words, 3);
-                let offset = self.pair * 16;
-                self.i().local_get(at).v128_load(mem(offset, 3));
-                self.take()
-            }
+            (Ty::Int | Ty::Float | Ty::Time, Some(words), _) => self.load(words, path),
             (Ty::Bool, _, Some(bits)) => self.bits_of(bits, None, true)?,
             _ => return None,
         };
         let nil = self.nil(path, kind)?;
         Some(Pair { value, nil })
+    }
+
+    /// The pair's words, loaded and looked at once.
+    fn load(&mut self, words: u32, path: &[usize]) -> Lanes {
+        if let Some(known) = self.loaded.get(&words) {
+            return *known;
+        }
+        let at = self.block_of(words, 3);
+        let offset = self.pair * 16;
+        self.i().local_get(at).v128_load(mem(offset, 3));
+        let lanes = self.take();
+        if let Some(guard) = self.guard.filter(|_| self.row.ints.contains(path)) {
+            let shift = guard.shift().cast_unsigned();
+            self.push(lanes);
+            self.i().v128_const(both(shift, shift)).i64x2_add().local_get(guard.all).v128_or().local_set(guard.all);
+        }
+        self.loaded.insert(words, lanes);
+        lanes
     }
 
     /// Where a column is null; nothing where it cannot be. The outer option is empty where vectors cannot tell.
