@@ -9,6 +9,9 @@ mod brokers;
 #[path = "../../../tests/src/hostile.rs"]
 #[expect(dead_code, unreachable_pub, reason = "one component of the corpus is used, and it is made for another crate")]
 mod hostile;
+#[cfg(debug_assertions)]
+#[path = "process/points.rs"]
+mod points;
 #[path = "process/texts.rs"]
 mod texts;
 
@@ -79,11 +82,15 @@ impl Place {
     }
 
     fn start(&self) -> Result<Server> {
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, environment: &[(&str, &str)]) -> Result<Server> {
         if self.port_file().exists() {
             fs::remove_file(self.port_file())?;
         }
         let log = fs::OpenOptions::new().create(true).append(true).open(self.dir.path().join("log"))?;
-        let mut child = self.command().stderr(log).spawn().context("the program does not start")?;
+        let mut child = self.command().envs(environment.iter().copied()).stderr(log).spawn().context("the program does not start")?;
         let began = Instant::now();
         loop {
             let port = fs::read_to_string(self.port_file()).unwrap_or_default();

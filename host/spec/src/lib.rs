@@ -13,6 +13,7 @@ mod grants;
 mod id;
 mod job;
 pub mod limits;
+pub mod milestone;
 mod operation;
 mod secret;
 mod state;

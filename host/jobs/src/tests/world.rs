@@ -106,7 +106,13 @@ impl World {
     }
 
     pub(crate) fn start_with(dir: &Path, outside: &Arc<Outside>, change: impl FnOnce(&mut Options)) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        Self::start_on("world", dir, outside, change)
+    }
+
+    /// The same on threads of a name, by which they can be told from those of other worlds.
+    pub(crate) fn start_on(threads: &str, dir: &Path, outside: &Arc<Outside>, change: impl FnOnce(&mut Options)) -> Self {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(2).thread_name(threads).enable_all().build().unwrap();
         until_released(&dir.join("data/LOCK"));
         let store = Store::open(&azora_store::Options::new(dir.join("data"))).unwrap();
         let catalog = Catalog::new(store.clone());
