@@ -74,6 +74,8 @@ fn config(folder: &Path, settings: &[(&'static str, &str)]) -> Result<Config> {
         ("data_dir", folder.join("data").display().to_string()),
         ("file_roots", folder.join("files").display().to_string()),
         ("drain_seconds", "1".to_owned()),
+        // Most cases need none, and many servers start at the same time.
+        ("prepare_interpreter", "false".to_owned()),
     ]);
     for (name, value) in settings {
         values.insert(name, (*value).to_owned());

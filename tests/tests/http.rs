@@ -5,6 +5,8 @@
 
 #[path = "http/connectors.rs"]
 mod connectors;
+#[path = "http/faults.rs"]
+mod faults;
 
 use anyhow::{Result, ensure};
 use azora_tests::{Case, Failed, attack, readme};
@@ -54,6 +56,12 @@ fn run(filters: &[&String]) -> Result<bool> {
         tell("readme", tour.total, &tour.failed);
         steps += tour.total;
         failures += tour.failed.len();
+    }
+    if is_wanted("faults") {
+        let faults = runtime.block_on(faults::run())?;
+        tell("faults", faults.total, &faults.failed);
+        steps += faults.total;
+        failures += faults.failed.len();
     }
     if is_wanted("plugin-connectors") {
         let outcome = runtime.block_on(connectors::run());

@@ -75,7 +75,8 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::SinkExists
         | Code::JobNotFinished
         | Code::JobNoResult
-        | Code::JobCancelled => StatusCode::CONFLICT,
+        | Code::JobCancelled
+        | Code::ConnectorBusy => StatusCode::CONFLICT,
         Code::RequestTooLarge | Code::PluginTooLarge | Code::SqlTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::RequestMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::OperationEmpty
@@ -113,7 +114,8 @@ const fn status_of(code: Code) -> StatusCode {
         Code::JobQueueFull => StatusCode::TOO_MANY_REQUESTS,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Code::FeatureUnavailable => StatusCode::NOT_IMPLEMENTED,
-        Code::ConnectorUnavailable => StatusCode::BAD_GATEWAY,
+        // A server that the caller chose: nothing of this one is broken, though another try may help.
+        Code::ConnectorUnavailable => StatusCode::FAILED_DEPENDENCY,
         Code::ServerDraining | Code::ServerBusy => StatusCode::SERVICE_UNAVAILABLE,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
     }
@@ -141,7 +143,7 @@ mod tests {
     #[test]
     fn only_the_systems_own_faults_are_server_errors() {
         for code in Code::ALL.iter().filter(|code| **code != Code::FeatureUnavailable) {
-            let is_fault = status_of(*code).is_server_error() || *code == Code::JobQueueFull;
+            let is_fault = status_of(*code).is_server_error() || matches!(code, Code::JobQueueFull | Code::ConnectorUnavailable);
             assert_eq!(is_fault, code.blame() == Blame::System, "{code}");
         }
     }
@@ -151,5 +153,10 @@ mod tests {
         let failure = Failure::new(Code::PluginUnknown, "no plugin 'geo'");
         assert_eq!(status(&failure).as_u16(), 404);
         assert_eq!(status(&failure.at("/operations/0/plugin")).as_u16(), 400);
+    }
+
+    #[test]
+    fn a_server_that_the_caller_named_and_that_is_down_is_no_fault_of_this_one() {
+        assert_eq!(status_of(Code::ConnectorUnavailable).as_u16(), 424);
     }
 }

@@ -49,6 +49,9 @@ const fn is_about_configuration(code: Code) -> bool {
         code,
         Code::ConnectorConfig
             | Code::ConnectorUnavailable
+            | Code::ConnectorDenied
+            | Code::ConnectorMissing
+            | Code::ConnectorBusy
             | Code::PathOutside
             | Code::PathMissing
             | Code::PathUnusable
@@ -94,6 +97,9 @@ mod tests {
         check(&both, outside("/a"), Some("/source/path"));
         check(&both, outside("/b"), Some("/operations/0/sink/path"));
         check(&json!({"data": [1]}), outside("/a"), Some("/path"));
+        let denied = Failure::new(Code::ConnectorDenied, "refused the user").at("/connection/password");
+        let ingest = json!({"type": "postgresql", "config": {"connection": {"password": "x"}}});
+        check(&ingest, denied, Some("/config/connection/password"));
     }
 
     #[test]

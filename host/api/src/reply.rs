@@ -73,6 +73,7 @@ pub(crate) fn job(view: &JobView) -> Value {
         },
         "leftOut": left_out(view),
         "lambdas": view.lambdas,
+        "warnings": view.warnings,
         "failure": view.failure.as_ref().map(failure_json),
         "rows": view.output.as_ref().map(|written| written.rows),
         "output": view.output.as_ref().map(output),

@@ -45,6 +45,8 @@ pub trait Receive: Send + Sync + Debug {
 #[derive(Debug, Clone)]
 pub struct Rejects {
     policy: OnError,
+    /// The server and what is read there, as failures name them.
+    from: Option<Arc<str>>,
     shared: Arc<Shared>,
 }
 
@@ -72,13 +74,19 @@ impl Rejects {
     /// A place for rejected records that treats them so.
     #[must_use]
     pub fn new(policy: OnError) -> Self {
-        Self { policy, shared: Arc::default() }
+        Self { policy, from: None, shared: Arc::default() }
     }
 
     /// The same, with somebody who takes records over in place of letting them wait.
     #[must_use]
     pub fn handed_to(policy: OnError, receiver: Arc<dyn Receive>) -> Self {
-        Self { policy, shared: Arc::new(Shared { receiver: Some(receiver), ..Shared::default() }) }
+        Self { policy, from: None, shared: Arc::new(Shared { receiver: Some(receiver), ..Shared::default() }) }
+    }
+
+    /// The same for records of this server and object; a failure names them, since the place of a record is one within.
+    #[must_use]
+    pub fn named(self, from: Arc<str>) -> Self {
+        Self { from: Some(from), ..self }
     }
 
     /// What happens to records.
@@ -94,7 +102,9 @@ impl Rejects {
     pub fn reject(&self, place: &str, reason: &str, payload: &[u8]) -> Result<(), Failure> {
         let (place, reason) = (cut(place, PLACE_CHARS_MAX), cut(reason, REASON_CHARS_MAX));
         if self.policy == OnError::Fail {
-            return Err(Failure::new(Code::RecordBad, format!("{place}: {reason}"))
+            let from = self.from.as_deref().filter(|from| !from.is_empty() && !place.contains(*from));
+            let from = from.map(|from| format!(" (in {from})")).unwrap_or_default();
+            return Err(Failure::new(Code::RecordBad, format!("{place}: {reason}{from}"))
                 .hint("set badRecords to 'skip' or 'dead-letter' to read the others"));
         }
         self.shared.count.fetch_add(1, Ordering::Relaxed);
@@ -168,10 +178,17 @@ mod tests {
     use azora_spec::{Code, Failure, OnError};
     use std::sync::{Arc, Mutex};
 
+    fn fail_of(place: &str) -> Failure {
+        Rejects::new(OnError::Fail).named("kafka://h:1/t".into()).reject(place, "not valid JSON", b"{").unwrap_err()
+    }
+
     #[test]
     fn records_are_refused_counted_or_kept() {
         let fail = Rejects::new(OnError::Fail).reject("t/0/7", "not valid JSON", b"{").unwrap_err();
         assert_eq!((fail.code, fail.message.as_str()), (Code::RecordBad, "t/0/7: not valid JSON"));
+        let named = fail_of("t/0/7").message;
+        assert_eq!(named, "t/0/7: not valid JSON (in kafka://h:1/t)");
+        assert_eq!(fail_of("kafka://h:1/t, record 7").message, "kafka://h:1/t, record 7: not valid JSON");
         let skip = Rejects::new(OnError::Skip);
         skip.reject("a", "b", b"c").unwrap();
         assert_eq!((skip.count(), skip.take().len()), (1, 0));

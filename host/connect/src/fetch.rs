@@ -95,7 +95,7 @@ pub enum Refusal {
     /// The answer is too large.
     #[error("the answer of '{host}' has more than {limit} bytes")]
     TooLarge {
-        /// The host.
+        /// The host and its port.
         host: String,
         /// The limit.
         limit: usize,
@@ -106,7 +106,7 @@ pub enum Refusal {
     /// The server cannot be reached, or broke off.
     #[error("'{host}' cannot be reached: {why}")]
     Unreachable {
-        /// The host.
+        /// The host and its port.
         host: String,
         /// In our words.
         why: &'static str,
@@ -153,6 +153,12 @@ impl Request {
             map.append(name, value);
         }
         Ok(Self { method, url: parse(url)?, headers: map, body })
+    }
+
+    /// The path, without the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.url.path()
     }
 
     /// The host, lower case and an IPv6 address without brackets, and the port.
@@ -257,10 +263,10 @@ impl Client {
         limits: &Limits,
         is_allowed: &(dyn Fn(&str, u16) -> bool + Sync),
     ) -> Result<Response, Refusal> {
-        let (host, _) = request.place();
+        let named = named(&request.url);
         match tokio::time::timeout(limits.time_max, self.follow(request, limits, is_allowed)).await {
             Ok(answer) => answer,
-            Err(_) => Err(Refusal::TimedOut(host)),
+            Err(_) => Err(Refusal::TimedOut(named)),
         }
     }
 
@@ -290,7 +296,7 @@ impl Client {
         let request =
             self.inner.request(request.method.clone(), request.url.clone()).headers(request.headers.clone()).body(request.body.clone());
         let sent = HOP.scope((host.clone(), addresses), request.send()).await;
-        sent.map_err(|error| unreachable(host, &error))
+        sent.map_err(|error| unreachable(format!("{host}:{port}"), &error))
     }
 }
 
@@ -308,8 +314,14 @@ fn target(from: &Url, answer: &reqwest::Response) -> Result<Option<Url>, Refusal
     Ok(Some(location))
 }
 
+/// A server as messages name it.
+fn named(url: &Url) -> String {
+    let (host, port) = place(url);
+    format!("{host}:{port}")
+}
+
 async fn read(mut answer: reqwest::Response, url: Url, limits: &Limits) -> Result<Response, Refusal> {
-    let (host, _) = place(&url);
+    let host = named(&url);
     let status = answer.status().as_u16();
     let headers = answer.headers().iter().take(HEADERS_MAX);
     let headers = headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))).collect();

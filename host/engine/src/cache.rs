@@ -3,8 +3,9 @@
 //!
 //! Nothing here can make an answer wrong: rows are known by a hash over what the input was when the job was planned, and
 //! over all operations before. Where memory or disk is short, where a row cannot be kept or has gone, jobs compute.
-//! Everything goes with the process.
+//! What is kept on disk by wish outlives the process (`cache::note`), everything else goes with it.
 
+mod note;
 mod part;
 mod scope;
 
@@ -13,6 +14,7 @@ pub(crate) use scope::{CacheScope, Release, is_repeatable};
 
 use azora_spec::{CacheLevel, DatasetName, Digest, Failure};
 use datafusion::arrow::datatypes::{FieldRef, SchemaRef};
+use note::Note;
 use parking_lot::Mutex;
 use part::Part;
 use std::collections::{BTreeMap, HashSet};
@@ -64,6 +66,9 @@ struct Table {
 struct Entry {
     kept: Arc<Kept>,
     known: Known,
+    /// What makes them outlive the process.
+    #[expect(dead_code, reason = "the note goes with the entry, which is all that it is here for")]
+    note: Option<Note>,
     used: u64,
     hits: u64,
     made_at_ms: u64,
@@ -160,24 +165,26 @@ pub struct CacheEntryView {
 }
 
 impl Cache {
-    /// An empty cache. What an earlier process kept on disk is removed.
-    pub(crate) fn new(data_dir: &Path, limits: Limits) -> Result<Self, Failure> {
-        let directory = data_dir.join("cache");
-        match std::fs::remove_dir_all(&directory) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(crate::Error::storage("clear the cache", error).into());
-            }
-            _ => {}
-        }
-        Ok(Self {
-            directory,
+    /// A cache of what earlier processes kept on disk by wish. What else they left is removed.
+    pub(crate) fn open(data_dir: &Path, limits: Limits) -> Result<Arc<Self>, Failure> {
+        let cache = Arc::new(Self {
+            directory: data_dir.join("cache"),
             limits,
             used: Mutex::default(),
             table: Mutex::default(),
             files: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             evictions: AtomicU64::new(0),
-        })
+        });
+        let found = note::read(&cache).map_err(|error| crate::Error::storage("read the cache", error))?;
+        let mut table = cache.table.lock();
+        for (key, entry) in found.into_iter().take(ENTRIES_MAX) {
+            table.clock += 1;
+            let used = table.clock;
+            table.entries.insert(key, Entry { used, ..entry });
+        }
+        drop(table);
+        Ok(cache)
     }
 
     /// The rows that are known by a key, if they have these columns and this many partitions.
@@ -258,6 +265,15 @@ impl Cache {
         }
     }
 
+    /// Whether there is room without letting anything go.
+    fn has_room(&self, place: Place, bytes: u64) -> bool {
+        let used = self.used.lock();
+        match place {
+            Place::Memory => used.memory.saturating_add(bytes) <= self.limits.memory_bytes,
+            Place::Disk => used.disk.saturating_add(bytes) <= self.limits.disk_bytes,
+        }
+    }
+
     fn give_back(&self, place: Place, bytes: u64) {
         let mut used = self.used.lock();
         match place {
@@ -297,8 +313,14 @@ impl Cache {
         }
     }
 
+    /// A name that no file has, also of those that an earlier process left.
     fn new_file(&self) -> PathBuf {
-        self.directory.join(format!("{}.arrow", self.files.fetch_add(1, Ordering::Relaxed)))
+        loop {
+            let path = self.directory.join(format!("{}.arrow", self.files.fetch_add(1, Ordering::Relaxed)));
+            if !path.exists() {
+                return path;
+            }
+        }
     }
 }
 
@@ -332,17 +354,21 @@ impl Recording {
             }
             slots.drain(..).flatten().collect::<Vec<_>>()
         };
+        let at_ms = now_ms();
+        let kept = Kept { parts, schema: Arc::clone(&self.schema) };
+        let is_lasting = self.known.level == CacheLevel::Disk;
+        let note = if is_lasting { note::write(&self.cache, &self.known, &kept, at_ms) } else { None };
         let mut table = self.cache.table.lock();
         if table.entries.len() >= ENTRIES_MAX {
             let oldest = table.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| *key);
             drop(oldest.and_then(|key| table.entries.remove(&key)));
         }
         table.clock += 1;
-        let (used, at_ms) = (table.clock, now_ms());
         let entry = Entry {
-            kept: Arc::new(Kept { parts, schema: Arc::clone(&self.schema) }),
+            kept: Arc::new(kept),
             known: self.known.clone(),
-            used,
+            note,
+            used: table.clock,
             hits: 0,
             made_at_ms: at_ms,
             used_at_ms: at_ms,

@@ -15,7 +15,7 @@ use crate::session::Sessions;
 use crate::sink::{self, Sinks, Target};
 use crate::{Catalog, ContextOptions, DatasetEntry, Error, Options, Refused, RunContext, Runner, input};
 use azora_connect::{Finish, Receipt, Registry, Token};
-use azora_sandbox::Sandbox;
+use azora_sandbox::{Haste, Sandbox};
 use azora_spec::{Code, DatasetName, Digest, Failure, Input, JobId, JobSpec, OnError, Operation};
 use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -49,7 +49,7 @@ impl Engine {
         let files = Arc::new(Files::new(&options)?);
         planned::clear_spill(&options.data_dir)?;
         let limits = Limits { memory_bytes: options.cache_memory_bytes, disk_bytes: options.cache_disk_bytes };
-        let cache = Arc::new(Cache::new(&options.data_dir, limits)?);
+        let cache = Cache::open(&options.data_dir, limits)?;
         let inner = Inner {
             options,
             sandbox,
@@ -62,6 +62,15 @@ impl Engine {
             runner: Arc::new(LocalRunner::default()),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Makes the second tier of lambdas ready, at low priority, so that the first job that needs it does not wait: what an
+    /// earlier process compiled is loaded, else it is compiled in a child. Blocks for seconds.
+    ///
+    /// # Errors
+    /// Where that fails; a job that needs it tries again.
+    pub fn prepare_interpreter(&self) -> Result<(), Failure> {
+        self.inner.lambdas.prepare(&self.inner.sandbox, Haste::Aside)
     }
 
     /// Plans a job: everything that is the caller's fault comes out here. With pins the decisions of the first planning
@@ -107,7 +116,8 @@ impl Engine {
         state.execution_props_mut().query_execution_start_time = DateTime::from_timestamp_millis(now_ms);
         let parts = (inner.sandbox.clone(), Arc::clone(&inner.catalog), Arc::clone(&inner.lambdas));
         let decided = pins.map(|pins| (pins.plugins.clone(), pins.samples.clone(), pins.grants.clone())).unwrap_or_default();
-        let plan_context = PlanContext::new(parts, (state.clone(), session.cpu().clone()), spec.options.clone(), decided);
+        let mut plan_context = PlanContext::new(parts, (state.clone(), session.cpu().clone()), spec.options.clone(), decided);
+        plan_context.texts = plan::Texts::of(&spec.operations);
         let inputs = Inputs {
             files: &inner.files,
             registry: &inner.registry,
@@ -159,7 +169,7 @@ impl Engine {
         self.release(planned);
         let tokens = self.inner.runner.run(planned, context).await;
         self.release(planned);
-        tokens
+        tokens.map_err(|failure| planned.located(failure))
     }
 
     fn release(&self, planned: &Planned) {

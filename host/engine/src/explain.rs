@@ -1,6 +1,6 @@
 //! How a job's lambdas run, for people: types, tier, kernels, the columns that cross, WebAssembly as text.
 
-use crate::relation::Bound;
+use crate::notes::{Bound, Warning};
 use azora_connect::element::{self, Element};
 use azora_sandbox::Column;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
@@ -16,6 +16,8 @@ pub struct Explained {
     pub output: ElementsExplained,
     /// Each chain of lambdas that became one kernel, in order.
     pub lambdas: Vec<ChainExplained>,
+    /// What they mean, and were probably not meant to.
+    pub warnings: Vec<Warning>,
     /// The physical plan.
     pub plan: String,
 }
@@ -69,7 +71,8 @@ pub struct ChainExplained {
 
 impl Explained {
     pub(crate) fn of(chains: &[Bound], output: &Schema, plan: String) -> Self {
-        Self { output: elements(output), lambdas: chains.iter().map(chain).collect(), plan }
+        let warnings = chains.iter().flat_map(|chain| chain.warnings.clone()).collect();
+        Self { output: elements(output), lambdas: chains.iter().map(chain).collect(), warnings, plan }
     }
 }
 
@@ -97,7 +100,7 @@ fn words(field: &Field) -> String {
 }
 
 fn chain(bound: &Bound) -> ChainExplained {
-    let Bound { used, kernel, pipeline } = bound;
+    let Bound { used, kernel, pipeline, warnings: _ } = bound;
     let plan = kernel.plan();
     let passes = plan.columns.iter().filter_map(|column| match column {
         Column::Passed { input, .. } => kernel.names.get(*input).cloned(),

@@ -93,11 +93,6 @@ impl Chain {
         self.steps.iter().all(|step| matches!(step, Step::Filter(_)))
     }
 
-    /// Whether the step at that place is a filter: that it lets nothing of a sample through is no fault.
-    pub(crate) fn may_drop(&self, at: usize) -> bool {
-        matches!(self.steps.get(at), Some(Step::Filter(_)))
-    }
-
     /// The parts of pairs that it takes, where it does nothing else.
     pub(crate) fn only_parts(&self) -> Option<Vec<usize>> {
         let part = |step: &Step| match step {

@@ -178,11 +178,12 @@ impl Inputs<'_> {
             }
             Input::Source { connector, config } => {
                 let (config, bad) = self.tolerated(config)?;
-                let source = if connector == guests::PLUGIN {
+                let (source, from) = if connector == guests::PLUGIN {
                     let (guest, config) = self.guests.guest(Half::Source, &config).await?;
-                    guest.source(&config).await.map_err(guests::inside)?
+                    (guest.source(&config).await.map_err(guests::inside)?, guest.label(&config))
                 } else {
-                    self.registry.get(connector)?.source(&config).await?
+                    let found = self.registry.get(connector)?;
+                    (found.source(&config).await?, found.label(&config))
                 };
                 if !source.is_bounded() {
                     return Err(Failure::new(Code::ConnectorConfig, format!("'{connector}' never ends, so a job cannot read all of it")));
@@ -198,8 +199,8 @@ impl Inputs<'_> {
                     splits: splits.iter().map(|split| SplitPin { payload: split.payload.clone(), rows: split.rows }).collect(),
                 };
                 self.guests.keep_read(Read { source: Arc::clone(&source), splits: splits.clone() });
-                let table = scan::SourceTable::new(source, splits, parallelism, scan::Place::Network).with_bad_records(bad, connector);
-                Ok((table.relation(state)?, pinned))
+                let table = scan::SourceTable::new(source, splits, parallelism, scan::Place::Network);
+                Ok((table.with_bad_records(bad, connector).read_from(&from).relation(state)?, pinned))
             }
         }
     }

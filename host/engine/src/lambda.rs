@@ -4,21 +4,23 @@
 mod interpret;
 mod sample;
 mod types;
+mod warn;
 
 pub(crate) use interpret::{Appeal, Came, Interpreted, Shape, appeal, bound_schema, said, scripted};
 pub(crate) use sample::{Found, Proof, Wanted, run, take};
 pub(crate) use types::element;
+pub(crate) use warn::{missing, reason, warning};
 
 use crate::node::{Kernel, KernelSource};
 use azora_expression::{Compiled, Diagnostic, DiagnosticKind, End, Lambda, Pipeline, Step};
-use azora_sandbox::{Component, Origin, Sandbox};
+use azora_sandbox::{Component, Haste, Origin, Sandbox, Shipped};
 use azora_spec::limits::GuestLimits;
 use azora_spec::{Code, Digest, Failure, Position};
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use lru::LruCache;
 use parking_lot::Mutex;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Bound lambdas that one engine keeps.
 const LAMBDAS_MAX: NonZeroUsize = match NonZeroUsize::new(1024) {
@@ -54,13 +56,15 @@ struct Key {
 #[derive(Debug)]
 pub(crate) struct Lambdas {
     kernels: Mutex<LruCache<Key, Arc<Kernel>>>,
-    /// Compiled when the first chain asks for it.
-    interpreter: Mutex<Option<Component>>,
+    /// There once the server has prepared it aside, or the first chain asked for it.
+    interpreter: OnceLock<Component>,
+    /// Held while it is made ready for somebody who waits.
+    preparing: Mutex<()>,
 }
 
 impl Default for Lambdas {
     fn default() -> Self {
-        Self { kernels: Mutex::new(LruCache::new(LAMBDAS_MAX)), interpreter: Mutex::default() }
+        Self { kernels: Mutex::new(LruCache::new(LAMBDAS_MAX)), interpreter: OnceLock::new(), preparing: Mutex::default() }
     }
 }
 
@@ -86,7 +90,7 @@ impl Lambdas {
         };
         let key = Key::new(Chain::Interpreted { chain: chain.clone(), bound: bound.fields().clone() }, limits);
         self.kept(key, || {
-            let component = self.interpreter(sandbox)?;
+            let component = self.interpreter(sandbox, Haste::Now)?;
             let source = KernelSource {
                 origin: Origin::Lambda,
                 digest: *component.digest(),
@@ -95,7 +99,7 @@ impl Lambdas {
                 label: label(&chain.steps, &chain.end),
             };
             let bind = component.bind(&source.function, &bound, &source.config, limits);
-            let transform = bind.map_err(|error| match said(&source, &error) {
+            let transform = bind.map_err(|error| match said(&source, &error, true) {
                 Some(told) => Refused::Failure(told.failure),
                 None => error.into(),
             })?;
@@ -105,17 +109,21 @@ impl Lambdas {
 
     /// Whether [`Self::prepare`] was done.
     pub(crate) fn is_prepared(&self) -> bool {
-        self.interpreter.lock().is_some()
+        self.interpreter.get().is_some()
     }
 
-    /// Compiles the interpreter, or fetches what an earlier process compiled. Blocks for seconds at the first time.
-    pub(crate) fn prepare(&self, sandbox: &Sandbox) -> Result<(), Failure> {
-        self.interpreter(sandbox).map(drop).map_err(|refused| refused.at(&[]))
+    /// Compiles the interpreter, or fetches what an earlier process compiled. Blocks for seconds at the first time. Jobs that
+    /// come meanwhile wait for the one that began, but none for what is made aside, which has little of the processor.
+    pub(crate) fn prepare(&self, sandbox: &Sandbox, haste: Haste) -> Result<(), Failure> {
+        self.interpreter(sandbox, haste).map(drop).map_err(|refused| refused.at(&[]))
     }
 
-    fn interpreter(&self, sandbox: &Sandbox) -> Result<Component, Refused> {
-        let mut kept = self.interpreter.lock();
-        if let Some(component) = &*kept {
+    fn interpreter(&self, sandbox: &Sandbox, haste: Haste) -> Result<Component, Refused> {
+        if let Some(component) = self.interpreter.get() {
+            return Ok(component.clone());
+        }
+        let _one = (haste == Haste::Now).then(|| self.preparing.lock());
+        if let Some(component) = self.interpreter.get() {
             return Ok(component.clone());
         }
         let started = std::time::Instant::now();
@@ -123,9 +131,9 @@ impl Lambdas {
             tracing::error!(%error, "the interpreter's bytes are damaged");
             Refused::Failure(crate::Error::Damaged { what: "the interpreter" }.into())
         })?;
-        let component = sandbox.shipped(bytes)?;
-        tracing::info!(millis = started.elapsed().as_millis(), "interpreter ready");
-        Ok(kept.insert(component).clone())
+        let Shipped { component, is_compiled } = sandbox.shipped(bytes, haste)?;
+        tracing::info!(millis = started.elapsed().as_millis(), is_compiled, "interpreter ready");
+        Ok(self.interpreter.get_or_init(|| component).clone())
     }
 
     fn kept(&self, key: Key, make: impl FnOnce() -> Result<Kernel, Refused>) -> Result<Arc<Kernel>, Refused> {

@@ -1,7 +1,8 @@
 //! What a restart must not decide again, as a small JSON text kept with the job.
 
 use crate::lambda::Found;
-use crate::relation::{LambdaUse, Misfit, Typed};
+use crate::notes::{LambdaUse, Typed, Warning};
+use crate::relation::Misfit;
 use azora_spec::{Code, DatasetName, Digest, Failure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +38,9 @@ pub struct Pins {
     /// How lambdas run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) lambdas: Vec<LambdaUse>,
+    /// What lambdas mean, and were probably not meant to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<Warning>,
     /// Whether nothing is written, since the target was there already.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_left: bool,
@@ -113,6 +117,7 @@ impl Pins {
             samples,
             widenings,
             lambdas,
+            warnings: Vec::new(),
             is_left: false,
             grants,
             now_ms: None,
@@ -146,6 +151,12 @@ impl Pins {
     #[must_use]
     pub fn lambdas(&self) -> &[LambdaUse] {
         &self.lambdas
+    }
+
+    /// What the job's lambdas mean, and were probably not meant to.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// The pins of a plan that has wider columns where answers did not fit; none where none can be made wider. `typed` are

@@ -14,6 +14,7 @@ mod plugin;
 mod rows;
 pub(crate) mod sql;
 mod statistics;
+mod texts;
 mod tiers;
 mod unify;
 
@@ -24,6 +25,7 @@ use crate::node::{Exchange, Gather, Glom, IndexMode, Keep, Meeting, NodePlanner,
 use crate::relation::{Applied, PlanContext, Relation, Shape};
 use azora_connect::element::{self, Element};
 use azora_expression::{End, Lambda, Step};
+use azora_sandbox::Haste;
 use azora_spec::{Cached, Code, DatasetName, Digest, Failure, Function, OnError, Operation, SortOrder};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::dataframe::DataFrame;
@@ -33,6 +35,7 @@ pub(crate) use frame::ValuesWanted;
 pub(crate) use plugin::fitted;
 use rows::Rows;
 use std::sync::Arc;
+pub(crate) use texts::Texts;
 
 /// Memory for each of the sorts that run at the same time: below it one in a dozen found none for its merge.
 const SORTER_BYTES: usize = 8 << 20;
@@ -48,37 +51,42 @@ const ORDINAL: &str = "__azora_ordinal";
 pub(crate) async fn apply(ctx: &PlanContext, input: Relation, others: Vec<Relation>, operations: &[Operation]) -> Result<Applied, Failure> {
     // Where an interpreted lambda asks for a sample, the sample is taken and the plan built anew: what was decided stays.
     loop {
-        ctx.forget_notes();
+        ctx.notes.begin();
         let mut builder = Builder::new(ctx, input.clone(), others.clone());
         match apply_all(&mut builder, operations, FIRST) {
+            // Functions whose type nothing could show may not stay without one.
+            Ok(_) if ctx.notes.settle_open() => {}
             Ok(answer) => {
+                ctx.notes.close();
                 let Rows { plan, schema, .. } = builder.rows;
                 let frame = DataFrame::new(ctx.state.clone(), plan);
                 return Ok(Applied { relation: Relation { frame, schema }, shape: answer.shape, on_empty: answer.on_empty });
             }
-            // The first time takes seconds of computing, which threads that wait for callers must not do.
-            Err(_) if ctx.take_needs_interpreter() => {
-                let (lambdas, sandbox) = (Arc::clone(&ctx.lambdas), ctx.sandbox.clone());
-                let preparing = ctx.cpu.spawn_blocking(move || lambdas.prepare(&sandbox));
-                preparing.await.map_err(|_| Failure::from(crate::Error::Panicked))??;
-            }
-            Err(failure) => match ctx.take_wanted() {
-                Some(wanted) => {
-                    let key = wanted.key.clone();
-                    let found = crate::lambda::take(ctx, wanted).await?;
-                    ctx.learn(key, found);
-                }
-                None => match ctx.take_wanted_values() {
-                    Some(wanted) => {
-                        let key = wanted.key.clone();
-                        let found = frame::find_values(ctx, wanted).await?;
-                        ctx.learn(key, found);
-                    }
-                    None => return Err(failure),
-                },
-            },
+            Err(failure) => find_out(ctx, failure).await?,
         }
     }
+}
+
+/// Finds out what planning could not go on without; where that was nothing, the failure is the caller's.
+async fn find_out(ctx: &PlanContext, failure: Failure) -> Result<(), Failure> {
+    let notes = &ctx.notes;
+    if notes.take_needs_interpreter() {
+        // The first time takes seconds of computing, which threads that wait for callers must not do.
+        let (lambdas, sandbox) = (Arc::clone(&ctx.lambdas), ctx.sandbox.clone());
+        let preparing = ctx.cpu.spawn_blocking(move || lambdas.prepare(&sandbox, Haste::Now));
+        preparing.await.map_err(|_| Failure::from(crate::Error::Panicked))??;
+    } else if let Some(wanted) = notes.take_wanted() {
+        let key = wanted.key.clone();
+        let found = crate::lambda::take(ctx, wanted).await?;
+        notes.learn(key, found);
+    } else if let Some(wanted) = notes.take_wanted_values() {
+        let key = wanted.key.clone();
+        let found = frame::find_values(ctx, wanted).await?;
+        notes.learn(key, found);
+    } else if !notes.guess_again() && !notes.settle_open() {
+        return Err(failure);
+    }
+    Ok(())
 }
 
 /// Applies operations that stand at a place in the request. Nothing waits afterwards.
@@ -197,7 +205,7 @@ impl OperationAt<'_> {
     /// The text of a function that must be a lambda.
     fn lambda<'b>(&self, function: &'b Function, field: &str) -> Result<&'b str, Failure> {
         match function {
-            Function::Lambda(text) => Ok(text),
+            Function::Lambda(text) | Function::Declared { text, .. } => Ok(text),
             Function::Plugin { .. } => Err(Failure::new(
                 Code::OperationInvalid,
                 format!("'{}' takes a lambda here, not a plugin's function", self.operation.name()),

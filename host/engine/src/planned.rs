@@ -4,10 +4,12 @@ use crate::cache::Release;
 use crate::concat::ConcatExec;
 use crate::explain::Explained;
 use crate::letters::Keeper;
+use crate::notes::{Bound, Typed};
 use crate::pins::Pins;
+use crate::plan::Texts;
 use crate::plan::sorters_max;
-use crate::plan::sql::built;
-use crate::relation::{Applied, Bound, CurrentRun, PlanContext, Read, Shape, Typed};
+use crate::plan::sql::{built, of_plan};
+use crate::relation::{Applied, CurrentRun, PlanContext, Read, Shape};
 use crate::session::Session;
 use crate::sink::{Kind, Target, description, folders};
 use crate::{Error, failure_of};
@@ -49,6 +51,7 @@ struct Inner {
     reads: Vec<Read>,
     releases: BTreeSet<Release>,
     typed: Vec<Typed>,
+    texts: Texts,
 }
 
 impl Planned {
@@ -154,6 +157,11 @@ impl Planned {
         self.inner.pins.widened(self.inner.run.take_misfits(), &self.inner.typed)
     }
 
+    /// A failure of its run, at the place in the request that it must be about.
+    pub(crate) fn located(&self, failure: Failure) -> Failure {
+        self.inner.texts.locate(failure)
+    }
+
     pub(crate) fn time_max(&self) -> Duration {
         self.inner.time_max
     }
@@ -162,7 +170,7 @@ impl Planned {
 /// Optimizes the plan and closes the pins.
 pub(crate) async fn finish(
     session: Arc<Session>,
-    context: PlanContext,
+    mut context: PlanContext,
     applied: Applied,
     (target, keeper): (Target, Option<Keeper>),
     mut pins: Pins,
@@ -174,7 +182,12 @@ pub(crate) async fn finish(
     let is_picking = is_picking(&logical).map_err(failure_of)?;
     let plan = state.create_physical_plan(&logical).await;
     // Constants are computed while plans are optimized, so what is wrong with a text may come out here.
-    let plan = if pins.now_ms.is_some() { built(plan)? } else { plan.map_err(failure_of)? };
+    let texts = std::mem::take(&mut context.texts);
+    let plan = match (pins.now_ms, texts.query()) {
+        (None, _) => plan.map_err(failure_of)?,
+        (Some(_), None) => built(plan).map_err(|failure| texts.locate(failure).or_at("/frame"))?,
+        (Some(_), Some(text)) => plan.map_err(|error| texts.locate(of_plan(error, text)).or_at("/sql"))?,
+    };
     let mut plan = crate::node::settle(plan).map_err(failure_of)?;
     if is_picking {
         plan = first_rows(plan).map_err(failure_of)?;
@@ -199,6 +212,7 @@ pub(crate) async fn finish(
     let (chains, typed);
     (pins.plugins, (pins.samples, typed), chains, pins.grants) = context.into_pins();
     pins.lambdas = chains.iter().map(|chain| chain.used.clone()).collect();
+    pins.warnings = chains.iter().flat_map(|chain| chain.warnings.clone()).collect();
     let description = description::write(&target, &shape, &relation.schema, keeper.is_some().then_some(pins.partitions))?;
     let schema = relation.schema;
     Ok(Planned {
@@ -219,6 +233,7 @@ pub(crate) async fn finish(
             reads,
             releases,
             typed,
+            texts,
         }),
     })
 }

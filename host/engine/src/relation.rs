@@ -1,13 +1,13 @@
 //! What input, operations and sink hand to one another while a job is planned.
 
 use crate::cache::{CacheScope, Release};
-use crate::lambda::{Came, Found, Lambdas, Wanted};
+use crate::lambda::{Came, Found, Lambdas};
 use crate::letters::{Ledger, Tolerance};
 use crate::node::Kernel;
-use crate::plan::ValuesWanted;
+use crate::notes::{Bound, Notes, Sampled};
+use crate::plan::Texts;
 use crate::{Catalog, PluginEntry};
 use azora_connect::{Source, Split};
-use azora_expression::Pipeline;
 use azora_sandbox::{CancelFlag, Sandbox};
 use azora_spec::{Digest, Failure, JobOptions, PluginRef};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -81,11 +81,13 @@ pub(crate) struct PlanContext {
     releases: Mutex<BTreeSet<Release>>,
     plugins: Mutex<BTreeMap<String, String>>,
     grants: Mutex<Grants>,
-    samples: Mutex<Samples>,
-    uses: Mutex<Vec<Bound>>,
+    /// What is found out about lambdas.
+    pub(crate) notes: Arc<Notes>,
     reads: Mutex<Vec<Read>>,
     /// Which rows the job may leave out.
     pub(crate) tolerance: Mutex<Tolerance>,
+    /// The job's SQL, for failures of values.
+    pub(crate) texts: Texts,
 }
 
 /// A connector's source and the splits of it that a job reads.
@@ -93,54 +95,6 @@ pub(crate) struct PlanContext {
 pub(crate) struct Read {
     pub(crate) source: Arc<dyn Source>,
     pub(crate) splits: Vec<Split>,
-}
-
-/// A chain of lambdas, and the kernel that it became.
-#[derive(Debug, Clone)]
-pub(crate) struct Bound {
-    pub(crate) used: LambdaUse,
-    pub(crate) kernel: Arc<Kernel>,
-    /// What was compiled; none for the interpreter.
-    pub(crate) pipeline: Option<Pipeline>,
-}
-
-/// What samples decided, and the kernels whose columns are of a sample.
-pub(crate) type Sampled = (BTreeMap<String, Found>, Vec<Typed>);
-
-/// A kernel whose columns a sample decided.
-#[derive(Debug, Clone)]
-pub(crate) struct Typed {
-    pub(crate) kernel: Arc<Kernel>,
-    /// What the sample is known by.
-    pub(crate) key: String,
-    /// Where in the request its first lambda stands.
-    pub(crate) pointer: String,
-    /// Whether its answer is one column whatever it is.
-    pub(crate) is_one: bool,
-}
-
-/// What was found out about interpreted lambdas, and what has to be.
-#[derive(Debug, Default)]
-struct Samples {
-    found: BTreeMap<String, Found>,
-    wanted: Option<Wanted>,
-    values: Option<ValuesWanted>,
-    /// Whether the interpreter has to be made ready.
-    needs_interpreter: bool,
-    typed: Vec<Typed>,
-}
-
-/// How a job runs the lambdas of one chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LambdaUse {
-    /// Where in the request the first of them stands.
-    pub pointer: String,
-    /// Their text, in a line, cut where it is long.
-    pub text: String,
-    /// `compiled`, or `interpreted`.
-    pub tier: String,
-    /// For [`Self::tier`] `interpreted`: why the compiler does not take them.
-    pub reason: Option<String>,
 }
 
 impl PlanContext {
@@ -151,8 +105,8 @@ impl PlanContext {
         (plugins, found, grants): (BTreeMap<String, String>, BTreeMap<String, Found>, Grants),
     ) -> Self {
         let partitions = state.config().target_partitions();
-        let samples = Mutex::new(Samples { found, ..Samples::default() });
-        let (plugins, grants, run, uses) = (Mutex::new(plugins), Mutex::new(grants), Arc::default(), Mutex::default());
+        let notes = Arc::new(Notes::knowing(found));
+        let (plugins, grants, run) = (Mutex::new(plugins), Mutex::new(grants), Arc::default());
         let (reads, tolerance) = (Mutex::default(), Mutex::default());
         let (cache, releases) = (OnceLock::new(), Mutex::default());
         Self {
@@ -168,10 +122,10 @@ impl PlanContext {
             releases,
             plugins,
             grants,
-            samples,
-            uses,
+            notes,
             reads,
             tolerance,
+            texts: Texts::default(),
         }
     }
 
@@ -198,67 +152,6 @@ impl PlanContext {
     /// What references to plugins mean, as far as they were asked for.
     pub(crate) fn known_plugins(&self) -> BTreeMap<String, String> {
         self.plugins.lock().clone()
-    }
-
-    /// What a sample decided; none where it was not taken yet.
-    pub(crate) fn found(&self, key: &str) -> Option<Found> {
-        self.samples.lock().found.get(key).cloned()
-    }
-
-    /// Says that planning cannot go on without a sample.
-    pub(crate) fn want(&self, wanted: Wanted) {
-        self.samples.lock().wanted = Some(wanted);
-    }
-
-    /// The sample that planning cannot go on without.
-    pub(crate) fn take_wanted(&self) -> Option<Wanted> {
-        self.samples.lock().wanted.take()
-    }
-
-    /// Says that planning cannot go on without the values of a column.
-    pub(crate) fn want_values(&self, wanted: ValuesWanted) {
-        self.samples.lock().values = Some(wanted);
-    }
-
-    /// The values that planning cannot go on without.
-    pub(crate) fn take_wanted_values(&self) -> Option<ValuesWanted> {
-        self.samples.lock().values.take()
-    }
-
-    /// Says that planning cannot go on without the interpreter.
-    pub(crate) fn want_interpreter(&self) {
-        self.samples.lock().needs_interpreter = true;
-    }
-
-    /// Whether planning cannot go on without the interpreter.
-    pub(crate) fn take_needs_interpreter(&self) -> bool {
-        std::mem::take(&mut self.samples.lock().needs_interpreter)
-    }
-
-    /// Remembers what a sample decided.
-    pub(crate) fn learn(&self, key: String, found: Found) {
-        self.samples.lock().found.insert(key, found);
-    }
-
-    /// Notes how lambdas run.
-    pub(crate) fn note(&self, bound: Bound) {
-        let mut uses = self.uses.lock();
-        // A chain may be bound several times before it is clear how it ends.
-        match uses.iter_mut().find(|known| known.used.pointer == bound.used.pointer) {
-            Some(known) => *known = bound,
-            None => uses.push(bound),
-        }
-    }
-
-    /// Notes a kernel whose columns a sample decided.
-    pub(crate) fn note_typed(&self, typed: Typed) {
-        self.samples.lock().typed.push(typed);
-    }
-
-    /// Forgets what was noted: the plan is built anew.
-    pub(crate) fn forget_notes(&self) {
-        self.uses.lock().clear();
-        self.samples.lock().typed.clear();
     }
 
     /// The plugin of a reference: the one that an earlier planning of the job got, else the catalog's.
@@ -297,8 +190,8 @@ impl PlanContext {
 
     /// Every plugin that was asked for, every sample's decision, how lambdas run, and what connectors of plugins were granted.
     pub(crate) fn into_pins(self) -> Decided {
-        let Samples { found, typed, .. } = self.samples.into_inner();
-        (self.plugins.into_inner(), (found, typed), self.uses.into_inner(), self.grants.into_inner())
+        let (sampled, uses) = self.notes.take();
+        (self.plugins.into_inner(), sampled, uses, self.grants.into_inner())
     }
 }
 

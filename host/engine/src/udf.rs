@@ -1,4 +1,7 @@
-//! Functions of plugins inside DataFusion's own expressions: SQL, data frames, and what RDD operations build of them.
+//! Functions inside DataFusion's own expressions, which SQL, data frames and RDD operations are built of: those of plugins
+//! and lambdas, and aggregates that take the place of DataFusion's.
 
 pub(crate) mod aggregate;
+pub(crate) mod moments;
 pub(crate) mod scalar;
+pub(crate) mod survey;

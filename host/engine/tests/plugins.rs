@@ -4,8 +4,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
 
+#[path = "plugins/frames.rs"]
+mod frames;
 #[path = "support/fixture.rs"]
 mod support;
+#[path = "plugins/whole.rs"]
+mod whole;
 
 use datafusion::arrow::array::{Float64Array, Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};

@@ -5,7 +5,7 @@ use crate::events::{EventLog, PROGRESS};
 use crate::views::{JobView, OutputView};
 use azora_connect::Token;
 use azora_engine::{JobResult, Planned, Progress, Refused, StageUpdate};
-use azora_spec::{DatasetName, Digest, Failure, JobId, JobSpec, JobState, Sink, WriteMode};
+use azora_spec::{DatasetName, Digest, Failure, JobId, JobSpec, JobState, Sink, WriteMode, milestone};
 use azora_store::{ContextRecord, Event, RefusedRecord, StageRecord, Store};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -96,6 +96,7 @@ impl Live {
             partitions: board.partitions,
             partitions_prepared: board.partitions_prepared,
             lambdas: Vec::new(),
+            warnings: Vec::new(),
             stages: board.stages.views(),
             refused: board.refused.clone(),
             dead_letters: board.dead_letters.clone(),
@@ -200,7 +201,9 @@ impl Progress for Reporter {
         let n = u32::try_from(partition).map_err(|_| crate::Error::Tokens { got: partition, want: azora_spec::limits::PARTITIONS_MAX })?;
         // Durable before the commit begins, which is what counts; an earlier crash merely runs the partition again.
         let revision = self.live.board.lock().revision;
+        milestone::pass("prepared");
         self.store.append(&[Event::Prepared { job, partition: n, token: token.0.clone(), revision }])?;
+        milestone::pass("token written");
         let mut board = self.live.board.lock();
         // One token more than partitions says what was left out.
         let is_partition = board.partitions.is_none_or(|partitions| partition < partitions);

@@ -7,7 +7,7 @@ use crate::float;
 use crate::live::{Outcome, now_ms};
 use crate::shared::{Shared, blocking};
 use crate::views::{JobEvent, JobView, ListQuery, OutputView, Page};
-use azora_engine::{JobResult, LambdaUse, Pins, Refused};
+use azora_engine::{JobResult, LambdaUse, Pins, Refused, Warning};
 use azora_spec::{Code, Failure, JobId, JobState, limits};
 use azora_store::{Event, JobRow, RefusedRecord};
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -17,12 +17,12 @@ use std::sync::Arc;
 impl Shared {
     pub(crate) fn get(&self, id: JobId) -> Result<JobView, Failure> {
         let row = self.store.job(id);
-        let lambdas = row.as_ref().map(|row| self.lambdas(row)).unwrap_or_default();
+        let (lambdas, warnings) = row.as_ref().map(|row| self.lambdas(row)).unwrap_or_default();
         if let Some(live) = self.find(id) {
-            return Ok(JobView { lambdas, ..live.view() });
+            return Ok(JobView { lambdas, warnings, ..live.view() });
         }
         let row = row.ok_or(Error::JobUnknown(id))?;
-        let mut view = JobView { lambdas, ..self.view_of_row(id, &row) };
+        let mut view = JobView { lambdas, warnings, ..self.view_of_row(id, &row) };
         if let Some(ending) = self.store.ending(&row)? {
             view.failure = ending.failure;
             view.output = (view.state == JobState::Succeeded).then_some(OutputView {
@@ -37,10 +37,11 @@ impl Shared {
         Ok(view)
     }
 
-    /// How a job's lambdas run, as its pins say. A record that cannot be read says nothing: the view is for people.
-    fn lambdas(&self, row: &JobRow) -> Vec<LambdaUse> {
+    /// How a job's lambdas run and what they were probably not meant to mean, as its pins say. A record that cannot be read
+    /// says nothing: the view is for people.
+    fn lambdas(&self, row: &JobRow) -> (Vec<LambdaUse>, Vec<Warning>) {
         let pins = self.store.pins(row).ok().flatten().and_then(|text| Pins::from_json(&text).ok());
-        pins.map(|pins| pins.lambdas().to_vec()).unwrap_or_default()
+        pins.map(|pins| (pins.lambdas().to_vec(), pins.warnings().to_vec())).unwrap_or_default()
     }
 
     pub(crate) fn list(&self, query: &ListQuery) -> Result<Page, Failure> {
@@ -86,6 +87,7 @@ impl Shared {
             partitions: row.partitions,
             partitions_prepared: self.store.n_prepared(id).min(row.partitions.unwrap_or(usize::MAX)),
             lambdas: Vec::new(),
+            warnings: Vec::new(),
             stages: Vec::new(),
             refused: Vec::new(),
             dead_letters: None,

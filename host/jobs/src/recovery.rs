@@ -6,12 +6,12 @@ use crate::events::EventLog;
 use crate::float;
 use crate::ingest;
 use crate::live::{Live, Outcome, Uses, now_ms};
-use crate::shared::{Shared, blocking};
+use crate::shared::{DatasetTurns, Shared, blocking};
 use crate::submit::{Origin, context_options, context_record};
 use crate::task::{self, Work};
 use crate::turns::Ticket;
 use azora_engine::{Pins, Planned};
-use azora_spec::{Code, Failure, JobId, JobSpec, JobState};
+use azora_spec::{Code, Failure, JobId, JobSpec, JobState, Sink};
 use azora_store::{Event, JobRow};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -31,6 +31,11 @@ const PLAN_PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Recovered jobs that are read and planned at the same time.
 const RECOVERIES_MAX: usize = 4;
 
+/// Whether a recovered job may be planned a little later: what it needs is not up yet, or still somebody else's.
+const fn is_passing(code: Code) -> bool {
+    matches!(code, Code::ConnectorUnavailable | Code::ConnectorBusy)
+}
+
 impl Shared {
     /// Registers every job that had not ended and starts to continue them. Returns when they are visible.
     pub(crate) fn recover(self: &Arc<Self>) {
@@ -45,10 +50,12 @@ impl Shared {
             self.live.write().insert(id, Arc::clone(&live));
             // In the order in which they were accepted, before anything new is.
             let turn = self.turns.reserve();
+            // Likewise its commit: a version that was made before must not become the current one after newer ones.
+            let dataset = if row.is_commit_begun { self.turn_of_dataset(id, &row) } else { DatasetTurns::new() };
             let (shared, planning) = (Arc::clone(self), Arc::clone(&planning));
             self.tasks.spawn(async move {
                 let Some(recovered) = shared.load_patiently(&live, &row, &planning).await else { return };
-                shared.carry_on(live, row, recovered, turn).await;
+                shared.carry_on(live, row, recovered, (turn, dataset)).await;
             });
         }
     }
@@ -79,6 +86,15 @@ impl Shared {
         }
     }
 
+    /// The turn of the dataset that a job commits to. Nobody has it, since the job had it when the server died.
+    fn turn_of_dataset(&self, id: JobId, row: &JobRow) -> DatasetTurns {
+        let spec = self.store.request(row).ok().flatten().and_then(|request| self.spec_of(id, &request).ok());
+        match spec.map(|spec| spec.sink) {
+            Some(Sink::Dataset { name, .. }) => self.lock_datasets_now(&name),
+            _ => DatasetTurns::new(),
+        }
+    }
+
     fn pinned_plugins(&self, row: &JobRow) -> Vec<azora_spec::Digest> {
         let pins = self.store.pins(row).ok().flatten().and_then(|text| Pins::from_json(&text).ok());
         pins.and_then(|pins| pins.plugins().ok()).unwrap_or_default()
@@ -92,7 +108,7 @@ impl Shared {
             tries += 1;
             let permit = planning.acquire().await.ok()?;
             let failure = match self.load(live, row).await {
-                Err(failure) if failure.code == Code::ConnectorUnavailable && tries < PLANS_MAX => failure,
+                Err(failure) if is_passing(failure.code) && tries < PLANS_MAX => failure,
                 ended => return Some(ended),
             };
             drop(permit);
@@ -141,11 +157,17 @@ impl Shared {
         }
     }
 
-    async fn carry_on(self: Arc<Self>, live: Arc<Live>, row: JobRow, recovered: Result<(JobSpec, Planned), Failure>, mut turn: Ticket) {
+    async fn carry_on(
+        self: Arc<Self>,
+        live: Arc<Live>,
+        row: JobRow,
+        recovered: Result<(JobSpec, Planned), Failure>,
+        (mut turn, dataset): (Ticket, DatasetTurns),
+    ) {
         let outcome = match recovered {
             Ok(job) => {
                 live.planned(&job.1, row.planned_at_ms.unwrap_or_else(now_ms));
-                match self.work(&live, &row) {
+                match self.work(&live, &row, dataset) {
                     Ok(work) => {
                         turn.ready();
                         return task::drive(self, live, job, work, turn).await;
@@ -169,10 +191,10 @@ impl Shared {
         self.leave(&live, outcome);
     }
 
-    fn work(&self, live: &Live, row: &JobRow) -> Result<Work, Failure> {
+    fn work(&self, live: &Live, row: &JobRow, dataset: DatasetTurns) -> Result<Work, Failure> {
         let prepared = self.tokens(live.id)?;
         if row.is_commit_begun {
-            return Ok(Work::Commit(prepared));
+            return Ok(Work::Commit(prepared, dataset));
         }
         if row.is_cancel_requested {
             live.cancel.cancel();

@@ -24,6 +24,9 @@ use tokio_util::task::TaskTracker;
 /// Locks by hash: names that share one merely wait for each other.
 const STRIPES: usize = 64;
 
+/// What [`Shared::lock_datasets`] gives: while it is held nobody else commits to those datasets.
+pub(crate) type DatasetTurns = Vec<OwnedMutexGuard<()>>;
+
 /// State of the service.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -118,7 +121,7 @@ impl Shared {
     }
 
     /// One commit per dataset at a time.
-    pub(crate) async fn lock_datasets(&self, names: &[&DatasetName]) -> Vec<OwnedMutexGuard<()>> {
+    pub(crate) async fn lock_datasets(&self, names: &[&DatasetName]) -> DatasetTurns {
         // In one order, so that two jobs never wait for one another, and each stripe once.
         let mut stripes: Vec<usize> = names.iter().map(|name| stripe(name.as_str())).collect();
         stripes.sort_unstable();
@@ -128,6 +131,13 @@ impl Shared {
             turns.push(Arc::clone(mutex).lock_owned().await);
         }
         turns
+    }
+}
+
+impl Shared {
+    /// The turns of datasets where nobody has them; for a start, before anything else runs.
+    pub(crate) fn lock_datasets_now(&self, name: &DatasetName) -> DatasetTurns {
+        self.datasets.get(stripe(name.as_str())).and_then(|mutex| Arc::clone(mutex).try_lock_owned().ok()).into_iter().collect()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::task::{self, Work};
 use crate::turns::Ticket;
 use crate::views::{Ended, Idempotency, Submission, Submitted};
 use azora_engine::{ContextOptions, Planned};
-use azora_spec::{Failure, JobId, JobSpec, JobState};
+use azora_spec::{Failure, JobId, JobSpec, JobState, milestone};
 use azora_store::{Accepted, Blob, ContextRecord, Event, Keyed, Store};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -194,6 +194,7 @@ impl Shared {
             }
             return Err(error.into());
         }
+        milestone::pass("accepted");
         Ok(())
     }
 

@@ -2,13 +2,13 @@
 
 use crate::error::Error;
 use crate::live::{Live, Outcome, Reporter, now_ms};
-use crate::shared::Shared;
+use crate::shared::{DatasetTurns, Shared};
 use crate::submit::{context_options, keep};
 use crate::turns::Ticket;
 use crate::views::OutputView;
 use azora_connect::{Finish, Receipt, Token};
 use azora_engine::{Planned, RunContext};
-use azora_spec::{Blame, Code, DatasetName, Failure, JobSpec, JobState, Sink, WriteMode};
+use azora_spec::{Blame, Code, DatasetName, Failure, JobSpec, JobState, Sink, WriteMode, milestone};
 use azora_store::{DatasetCommitted, Ending, Event};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -35,8 +35,8 @@ pub(crate) enum Work {
     Run,
     /// A restart found it with these partitions prepared.
     Resume(BTreeMap<usize, Token>),
-    /// A restart found its commit begun, with these tokens.
-    Commit(BTreeMap<usize, Token>),
+    /// A restart found its commit begun, with these tokens; the turn of its dataset is its own already.
+    Commit(BTreeMap<usize, Token>, DatasetTurns),
 }
 
 /// Why a job does not go on.
@@ -57,7 +57,7 @@ impl From<Failure> for Stop {
 /// Drives a job to its end and lets everybody know.
 /// `ticket` is its place among those that wait for a runner.
 pub(crate) async fn drive(shared: Arc<Shared>, live: Arc<Live>, (spec, planned): (JobSpec, Planned), work: Work, mut ticket: Ticket) {
-    let mut job = Job { shared: Arc::clone(&shared), live: Arc::clone(&live), spec, planned };
+    let mut job = Job { shared: Arc::clone(&shared), live: Arc::clone(&live), spec, planned, turns: Vec::new() };
     let outcome = job.run(work, &mut ticket).await;
     shared.leave(&live, outcome);
 }
@@ -67,6 +67,8 @@ struct Job {
     live: Arc<Live>,
     spec: JobSpec,
     planned: Planned,
+    /// The turn of its dataset, where it has had it from the start.
+    turns: DatasetTurns,
 }
 
 /// What a successful job leaves behind.
@@ -81,7 +83,10 @@ impl Job {
         let (mut prepared, is_commit_begun) = match work {
             Work::Run => (BTreeMap::new(), false),
             Work::Resume(prepared) => (prepared, false),
-            Work::Commit(prepared) => (prepared, true),
+            Work::Commit(prepared, turns) => {
+                self.turns = turns;
+                (prepared, true)
+            }
         };
         let stop = match self.try_run(&mut prepared, is_commit_begun, ticket).await {
             Ok(outcome) => return outcome,
@@ -125,11 +130,13 @@ impl Job {
         is_commit_begun: bool,
         ticket: &mut Ticket,
     ) -> Result<Outcome, Stop> {
-        let _turn = tokio::select! {
+        // Who has the turn of a dataset waits for no runner: all of them may be with jobs that wait for that turn.
+        let has_runner = async { if self.turns.is_empty() { ticket.turn().await.map(Some) } else { Some(None) } };
+        let _runner = tokio::select! {
             biased;
             () = self.shared.halt.cancelled() => return Err(Stop::Halted),
             () = self.live.cancel.cancelled(), if !is_commit_begun => return Err(Stop::Cancelled),
-            turn = ticket.turn() => turn.ok_or(Stop::Halted)?,
+            runner = has_runner => runner.ok_or(Stop::Halted)?,
         };
         if !is_commit_begun {
             let deadline = Instant::now() + self.spec.options.time_max;
@@ -215,6 +222,7 @@ impl Job {
         let attempt = live.board.lock().attempts;
         let at_ms = now_ms();
         self.shared.store.append(&[Event::Started { job: live.id, at_ms, attempt }]).map_err(Failure::from)?;
+        milestone::pass("running");
         live.enter(JobState::Running, json!({"attempt": attempt}), |board| {
             board.attempts = attempt + 1;
             board.started_at_ms = Some(at_ms);
@@ -276,22 +284,32 @@ impl Job {
     }
 
     /// Makes the output visible and records that. From here on the job cannot be cancelled.
-    async fn commit(&self, tokens: &[Token], is_commit_begun: bool) -> Result<Outcome, Stop> {
+    async fn commit(&mut self, tokens: &[Token], is_commit_begun: bool) -> Result<Outcome, Stop> {
+        let turns = std::mem::take(&mut self.turns);
         let (shared, live) = (&self.shared, &self.live);
         if live.cancel.is_cancelled() && !is_commit_begun {
             return Err(Stop::Cancelled);
         }
         let own = if let Sink::Dataset { name, .. } = &self.spec.sink { Some(name) } else { None };
-        let written: Vec<&DatasetName> = own.into_iter().chain(self.planned.dead_letters()).collect();
-        let _turns = shared.lock_datasets(&written).await;
+        let _turns = match self.planned.dead_letters() {
+            None if !turns.is_empty() => turns,
+            letters => {
+                // Several turns are taken in one order only.
+                drop(turns);
+                shared.lock_datasets(&own.into_iter().chain(letters).collect::<Vec<&DatasetName>>()).await
+            }
+        };
         if !is_commit_begun {
             self.check_target()?;
         }
+        milestone::pass("commit?");
         if !live.is_waited_for && !is_commit_begun {
             // The tokens lie before it in the journal, so they are durable with it.
             shared.record(&[Event::CommitBegun { job: live.id, at_ms: now_ms() }], live).await.ok_or(Stop::Halted)?;
         }
+        milestone::pass("commit begun");
         let receipt = self.commit_tokens(tokens).await?;
+        milestone::pass("committed");
         let own = shared.committed(&self.planned, live.id, &self.spec.sink).await?;
         let dead_letters = shared.dead_letters(&self.planned, live.id, tokens).await?;
         // A restart may have found the commit begun, and then nothing was counted in this life.
@@ -356,9 +374,12 @@ impl Job {
             last_seq: live.events.last_seq() + 1,
         };
         let events: Vec<Event> = datasets.into_iter().map(Event::DatasetCommitted).chain([Event::Ended(ending)]).collect();
+        milestone::pass("success?");
         shared.record(&events, live).await.ok_or(Stop::Halted)?;
+        milestone::pass("success");
         old.iter().for_each(|old| shared.retire(old));
         self.finish(if self.spec.options.is_look { Finish::Dropped } else { Finish::Succeeded }).await;
+        milestone::pass("sources told");
         let output = OutputView { rows: receipt.rows, bytes: receipt.bytes, outputs: receipt.outputs };
         live.ended(JobState::Succeeded, at_ms, None, Some(output), has_result);
         Ok(Outcome::Succeeded(result.map(Box::new)))

@@ -42,5 +42,5 @@ pub use error::{Error, Fault, GuestCode, Origin, Result};
 pub use instance::Instance;
 pub use manifest::{Capability, ConnectorDecl, FunctionDecl, FunctionKind, Manifest, PluginConnectorKind};
 pub use options::{CompileLimits, CompilerCommand, Options};
-pub use sandbox::{Inspection, Sandbox};
+pub use sandbox::{Haste, Inspection, Sandbox, Shipped};
 pub use transform::{Column, Kept, LogLevel, LogLine, Plan, Processed, Stats, Transform};

@@ -32,6 +32,24 @@ impl std::fmt::Debug for Sandbox {
     }
 }
 
+/// How urgent it is to have a component that comes with the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// Somebody waits: it is compiled in this process, with all processors.
+    Now,
+    /// Somebody may ask for it later: it is compiled as uploads are, in a child of low priority.
+    Aside,
+}
+
+/// A component that comes with the server.
+#[derive(Debug, Clone)]
+pub struct Shipped {
+    /// The component.
+    pub component: Component,
+    /// Whether it had to be compiled, in place of being loaded from the cache directory.
+    pub is_compiled: bool,
+}
+
 /// What inspecting an upload found.
 #[derive(Debug, Clone)]
 pub struct Inspection {
@@ -74,21 +92,25 @@ impl Sandbox {
         self.keep(&code, digest, Origin::Lambda)
     }
 
-    /// A component that comes with the server: trusted as a lambda is, and so compiled in this process, but large, so that
-    /// what came out is kept in the cache directory. Blocks for seconds at the first time.
+    /// A component that comes with the server: trusted as a lambda is, but large, so that what came out of compiling it is
+    /// kept in the cache directory, sealed as the artefacts of uploads are. Blocks for seconds at the first time.
     ///
     /// # Errors
     /// When compiling fails.
-    pub fn shipped(&self, bytes: &[u8]) -> Result<Component> {
+    pub fn shipped(&self, bytes: &[u8], haste: Haste) -> Result<Shipped> {
         let digest = Digest::of(bytes);
         if let Some(component) = self.kept(&digest, Origin::Lambda) {
-            return Ok(component);
+            return Ok(Shipped { component, is_compiled: false });
         }
-        let code = match self.0.compiler.cached(self.0.engine.wasm(), &digest) {
-            Some(code) => code,
-            None => self.0.compiler.compile_trusted(self.0.engine.wasm(), &digest, bytes)?,
+        let (engine, compiler) = (self.0.engine.wasm(), &self.0.compiler);
+        let cached = compiler.cached(engine, &digest);
+        let is_compiled = cached.is_none();
+        let code = match (cached, haste) {
+            (Some(code), _) => code,
+            (None, Haste::Now) => compiler.compile_trusted(engine, &digest, bytes)?,
+            (None, Haste::Aside) => compiler.compile(engine, &digest, bytes)?,
         };
-        self.keep(&code, digest, Origin::Lambda)
+        Ok(Shipped { component: self.keep(&code, digest, Origin::Lambda)?, is_compiled })
     }
 
     /// Looks at an upload: shape, imports, exports, compilation in a child process, `describe`. Blocks for seconds.

@@ -8,7 +8,7 @@ mod corpus;
 
 use arrow::array::{AsArray as _, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
-use azora_sandbox::{CancelFlag, Capability, CompilerCommand, Component, Error, FunctionKind, Instance, Options, Sandbox};
+use azora_sandbox::{CancelFlag, Capability, CompilerCommand, Component, Error, FunctionKind, Haste, Instance, Options, Sandbox};
 use azora_spec::limits::GuestLimits;
 use azora_spec::{Code, Digest, Failure};
 use std::fs;
@@ -51,6 +51,35 @@ fn start(component: &Component) -> Result<Instance, Error> {
 
 fn answers(instance: &mut Instance, values: Vec<i64>) -> Vec<i64> {
     instance.process(&numbers(values)).unwrap().made.column(0).as_primitive::<Int64Type>().values().to_vec()
+}
+
+#[test]
+fn what_is_shipped_is_compiled_once_for_all_processes() {
+    let bytes = corpus::healthy(&root()).unwrap();
+    for haste in [Haste::Aside, Haste::Now] {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Sandbox::new(options(directory.path())).unwrap().shipped(&bytes, haste).unwrap();
+        assert!(first.is_compiled, "{haste:?}");
+        // Another process over the same directory, which could not compile aside.
+        let second = Sandbox::new(options_without_compiler(directory.path())).unwrap();
+        let loaded = second.shipped(&bytes, Haste::Aside).unwrap();
+        assert!(!loaded.is_compiled, "{haste:?}");
+        assert_eq!(answers(&mut start(&loaded.component).unwrap(), vec![1, 2]), [2, 4]);
+        assert!(!second.shipped(&bytes, Haste::Now).unwrap().is_compiled, "from memory");
+        // A touched artefact is not loaded.
+        for entry in fs::read_dir(directory.path().join("cache")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "cwasm") {
+                let mut artefact = fs::read(&path).unwrap();
+                let last = artefact.len() - 1;
+                artefact[last] ^= 1;
+                fs::write(&path, artefact).unwrap();
+            }
+        }
+        let third = Sandbox::new(options_without_compiler(directory.path())).unwrap();
+        assert!(third.shipped(&bytes, Haste::Aside).is_err(), "{haste:?}");
+        assert!(third.shipped(&bytes, Haste::Now).unwrap().is_compiled, "{haste:?}");
+    }
 }
 
 #[test]

@@ -65,6 +65,9 @@ pub struct Config {
     pub log_filter: String,
     /// The program whose `compile-component` compiles uploads; this one where absent.
     pub compiler: Option<PathBuf>,
+    /// Whether the interpreter of lambdas is made ready at the start, at low priority, in place of by the first job that
+    /// needs it.
+    pub is_interpreter_prepared: bool,
     /// Brokers of Kafka sources and sinks that do not say.
     pub kafka_brokers: Option<String>,
     /// Server of Redis sources and sinks that do not say. It may hold a password.
@@ -128,6 +131,7 @@ impl Config {
         let log_format = layers.read("log_format", "text", "text or json", value::log_format)?;
         let log_filter = layers.read("log", "info", "a filter such as info or azora_jobs=debug", |text| Some(text.to_owned()))?;
         let compiler = layers.read("compiler", "", "a program", value::optional_path)?;
+        let is_interpreter_prepared = layers.read("prepare_interpreter", "true", value::FLAG, value::flag)?;
         let kafka_brokers = layers.read("kafka_brokers", "", "brokers such as localhost:9092", value::optional_text)?;
         let redis_url = layers.read("redis_url", "", "a URL such as redis://localhost:6379", value::optional_text)?;
         let network_allow = layers.read("network_allow", "", "hosts, addresses or networks, separated by ','", value::places)?;
@@ -160,6 +164,7 @@ impl Config {
             log_format,
             log_filter,
             compiler,
+            is_interpreter_prepared,
             settings: layers.finish()?,
         })
     }

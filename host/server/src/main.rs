@@ -111,6 +111,9 @@ struct Settings {
     /// The program that compiles uploads, as `<program> compile-component` [AZORA_COMPILER, this one]
     #[arg(long)]
     compiler: Option<String>,
+    /// Make the interpreter of lambdas ready at the start, true or false [AZORA_PREPARE_INTERPRETER, true]
+    #[arg(long)]
+    prepare_interpreter: Option<String>,
 }
 
 impl Settings {
@@ -140,6 +143,7 @@ impl Settings {
         put("log_format", self.log_format);
         put("log", self.log);
         put("compiler", self.compiler);
+        put("prepare_interpreter", self.prepare_interpreter);
         Flags { config: self.config, values }
     }
 }
@@ -162,6 +166,8 @@ fn main() -> ExitCode {
 }
 
 fn serve(settings: Settings) -> Result<ExitCode> {
+    #[cfg(debug_assertions)]
+    die_where_told()?;
     let config = Config::load(settings.flags())?;
     init_logging(&config)?;
     let runtime =
@@ -175,6 +181,25 @@ fn serve(settings: Settings) -> Result<ExitCode> {
         server.shutdown().await;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// For tests, and in no release build: ends the process at once where a point on the way of a job is passed for the n-th
+/// time. `AZORA_TEST_DIE_AT` is `commit begun`, or `prepared:2`.
+#[cfg(debug_assertions)]
+fn die_where_told() -> Result<()> {
+    use rustix::process::{Signal, getpid, kill_process};
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let Ok(told) = std::env::var("AZORA_TEST_DIE_AT") else { return Ok(()) };
+    let (name, nth) = told.split_once(':').unwrap_or((told.as_str(), "1"));
+    let (name, nth): (String, u64) = (name.to_owned(), nth.parse().context("AZORA_TEST_DIE_AT is NAME or NAME:NUMBER")?);
+    let passed = AtomicU64::new(0);
+    azora_spec::milestone::watch(move |point| {
+        if point == name && passed.fetch_add(1, Ordering::Relaxed) + 1 == nth {
+            // As `kill -9` does it: nothing is written any more, nobody is told.
+            while kill_process(getpid(), Signal::KILL).is_ok() {}
+        }
+    });
+    Ok(())
 }
 
 fn show(settings: Settings) -> Result<ExitCode> {

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::wiring;
+use azora_engine::Engine;
 use azora_jobs::Handle;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -36,7 +37,7 @@ pub async fn start(config: Config) -> Result<Server> {
     // Listening first: a second server on the same port must fail before it touches the data directory.
     let listener = listen(config.address).await?;
     let address = listener.local_addr().map_err(|source| Error::Listen { address: config.address, source })?;
-    let (handle, app) = wiring::join(&config).await?;
+    let (handle, app, engine) = wiring::join(&config).await?;
     let options = azora_api::Options::default();
     let stop = CancellationToken::new();
     let (router, stopped) = (azora_api::router(app), stop.clone());
@@ -44,8 +45,23 @@ pub async fn start(config: Config) -> Result<Server> {
     if let Some(path) = &config.port_file {
         write_port(path, address.port())?;
     }
+    if config.is_interpreter_prepared {
+        prepare(engine);
+    }
     tracing::info!(%address, data_dir = %config.data_dir.display(), "listening");
     Ok(Server { address, handle, stop: stop.drop_guard(), task, drain: config.drain })
+}
+
+/// Makes the interpreter of lambdas ready beside everything else. The thread ends with its work, or with the process.
+fn prepare(engine: Engine) {
+    let work = move || {
+        if let Err(failure) = engine.prepare_interpreter() {
+            tracing::warn!(%failure, "the interpreter is not ready; the first job that needs it will wait");
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("azora-prepare".to_owned()).spawn(work) {
+        tracing::warn!(%error, "no thread to make the interpreter ready");
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {

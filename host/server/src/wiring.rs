@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub(crate) const COMPILE_COMPONENT: &str = "compile-component";
 
 /// Starts everything but the listener.
-pub(crate) async fn join(config: &Config) -> Result<(Handle, App)> {
+pub(crate) async fn join(config: &Config) -> Result<(Handle, App, Engine)> {
     let data_dir = make(&config.data_dir)?;
     let roots = config.file_roots.iter().map(|root| root_of(config, &data_dir, root)).collect::<Result<Vec<_>>>()?;
     let registry = registry(config, &data_dir, &roots)?;
@@ -31,14 +31,15 @@ pub(crate) async fn join(config: &Config) -> Result<(Handle, App)> {
     options.queue_max = config.queue_jobs_max;
     options.running_max = config.running_jobs_max;
     options.processors = config.threads;
-    let handle = azora_jobs::start(options, store, catalog, engine, sandbox).await.map_err(|failure| part("the job service", failure))?;
+    let handle =
+        azora_jobs::start(options, store, catalog, engine.clone(), sandbox).await.map_err(|failure| part("the job service", failure))?;
     let http = azora_api::Options {
         json_bytes_max: config.json_bytes_max,
         plugin_bytes_max: config.plugin_bytes_max,
         is_local: !config.is_remote_allowed,
         ..azora_api::Options::default()
     };
-    Ok((handle.clone(), App::new(handle, http)))
+    Ok((handle.clone(), App::new(handle, http), engine))
 }
 
 /// A stored request was checked strictly when it came; what it says is read in the same way, whatever route it took.

@@ -100,6 +100,26 @@ fn a_data_directory_has_one_server() {
     assert!(Server::start(folder.path(), &[]).stop("-TERM").0);
 }
 
+/// Starts a server over a directory, waits until the interpreter of lambdas is ready, and answers what the log said of it.
+fn interpreter_line(folder: &Path) -> String {
+    let arguments = ["serve", "--port", "0", "--data-dir", "data", "--log", "info"];
+    let mut child = azora(folder, &arguments, &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let log = BufReader::new(child.stderr.take().expect("its log"));
+    let line = log.lines().map_while(Result::ok).find(|line| line.contains("interpreter"));
+    child.kill().expect("it is there");
+    child.wait().expect("it ends");
+    line.expect("it says so")
+}
+
+#[test]
+fn the_interpreter_is_compiled_at_the_first_start_and_loaded_at_the_next() {
+    let folder = TempDir::new().unwrap();
+    let first = interpreter_line(folder.path());
+    assert!(first.contains("ready") && first.contains("is_compiled=true"), "{first}");
+    let second = interpreter_line(folder.path());
+    assert!(second.contains("ready") && second.contains("is_compiled=false"), "{second}");
+}
+
 #[test]
 fn settings_say_where_they_come_from() {
     let folder = folder();

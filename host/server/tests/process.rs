@@ -9,6 +9,11 @@ mod brokers;
 #[path = "../../../tests/src/hostile.rs"]
 #[expect(dead_code, unreachable_pub, reason = "one component of the corpus is used, and it is made for another crate")]
 mod hostile;
+#[cfg(debug_assertions)]
+#[path = "process/points.rs"]
+mod points;
+#[path = "process/texts.rs"]
+mod texts;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::blocking::Client;
@@ -60,7 +65,7 @@ impl Place {
 
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_azora"));
-        command.args(["serve", "--port", "0", "--drain-seconds", "1"]);
+        command.args(["serve", "--port", "0", "--drain-seconds", "1", "--prepare-interpreter", "false"]);
         command.arg("--data-dir").arg(self.dir.path().join("data"));
         command.arg("--file-root").arg(self.dir.path().join("files"));
         command.arg("--port-file").arg(self.port_file());
@@ -77,11 +82,15 @@ impl Place {
     }
 
     fn start(&self) -> Result<Server> {
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, environment: &[(&str, &str)]) -> Result<Server> {
         if self.port_file().exists() {
             fs::remove_file(self.port_file())?;
         }
         let log = fs::OpenOptions::new().create(true).append(true).open(self.dir.path().join("log"))?;
-        let mut child = self.command().stderr(log).spawn().context("the program does not start")?;
+        let mut child = self.command().envs(environment.iter().copied()).stderr(log).spawn().context("the program does not start")?;
         let began = Instant::now();
         loop {
             let port = fs::read_to_string(self.port_file()).unwrap_or_default();

@@ -3,7 +3,7 @@
 //! of the data directory; and jobs that need them go on after a kill all the same.
 
 use anyhow::{Result, bail, ensure};
-use azora_services::{Postgres, Redis, S3};
+use azora_services::{FerretDb, Postgres, Redis, S3};
 use reqwest::blocking::Client;
 use serde_json::{Value, json};
 use std::fs;
@@ -194,6 +194,14 @@ impl Server {
     }
 }
 
+/// What stands around the first of the canaries that were found.
+fn around(bytes: &[u8], found: &[String]) -> String {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let Some(at) = found.first().and_then(|canary| text.find(canary.as_str())) else { return String::new() };
+    let before: String = text.get(..at).unwrap_or_default().chars().rev().take(300).collect::<Vec<_>>().into_iter().rev().collect();
+    before + &text.get(at..).unwrap_or_default().chars().take(200).collect::<String>()
+}
+
 fn walk(folder: &Path, look: &mut dyn FnMut(&Path, &[u8])) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -207,7 +215,7 @@ fn walk(folder: &Path, look: &mut dyn FnMut(&Path, &[u8])) -> Result<()> {
 }
 
 /// Configurations with a canary in every place that takes a secret, for servers that are not there, refuse it, or repeat it.
-fn failing(canaries: &Canaries, api: &Api, redis: &Redis, postgres: &Postgres) -> Vec<Value> {
+fn failing(canaries: &Canaries, api: &Api, redis: &Redis, postgres: &Postgres, mongodb: &FerretDb) -> Vec<Value> {
     let c = || canaries.plant();
     let dead = azora_services::free_port().unwrap_or(1);
     let redis_address = redis.url().trim_start_matches("redis://").to_owned();
@@ -227,6 +235,16 @@ fn failing(canaries: &Canaries, api: &Api, redis: &Redis, postgres: &Postgres) -
         json!({"type": "postgresql", "table": "t", "connection": {"host": "127.0.0.1", "port": "no port", "password": c()}}),
         json!({"type": "mysql", "table": "t", "connection": connection("mysql", dead)}),
         json!({"type": "database", "databaseType": "mysql", "query": "SELECT 1", "connection": format!("mysql://u:{}@127.0.0.1:{dead}/d", c())}),
+        json!({"type": "mongodb", "collection": "t", "connection": connection("mongodb", dead)}),
+        json!({"type": "mongodb", "collection": "t", "connection": connection("mongodb", mongodb.process.port())}),
+        json!({"type": "mongodb", "collection": "t", "database": FerretDb::DATABASE,
+            "connection": {"host": "127.0.0.1", "port": mongodb.process.port(), "user": FerretDb::USER, "password": c()}}),
+        json!({"type": "database", "databaseType": "mongodb", "collection": "t", "connection": format!("mongodb+srv://u:{}@nobody.example/d", c())}),
+        json!({"type": "mongodb", "collection": "t", "connection": {"host": "127.0.0.1", "port": dead, "password": c(), "tls": "prefer"}}),
+        // A file has no password; one that is given all the same is one.
+        json!({"type": "sqlite", "table": "t", "path": "nobody.db", "connection": {"path": "nobody.db", "password": c()}}),
+        json!({"type": "sqlite", "table": "t", "connection": format!("sqlite:nobody.db?key={}", c())}),
+        json!({"type": "database", "databaseType": "sqlite", "table": "t", "connection": format!("sqlite://u:{}@h/nobody.db", c())}),
         json!({"type": "s3", "bucket": "nobody", "key": "x.json", "endpoint": api.url("/fail"),
             "accessKeyId": c(), "secretAccessKey": c(), "sessionToken": c()}),
         json!({"type": "gcs", "bucket": "nobody", "key": "x.json", "serviceAccountKey": c()}),
@@ -255,10 +273,12 @@ fn thirty_canaries_and_no_hit() -> Result<()> {
     let canaries = Canaries::default();
     let secrets: Vec<(String, String)> = ["HEADER", "TOKEN", "ID", "KEY"].map(|name| (name.to_owned(), canaries.plant())).into();
     let (api, redis, postgres, s3) = (Api::start()?, Redis::start()?, Postgres::start()?, S3::start()?);
+    let mongodb = FerretDb::start()?;
     canaries.keep(Postgres::PASSWORD);
+    canaries.keep(FerretDb::PASSWORD);
     let mut server = start(folder.path(), &secrets)?;
     let mut planted_in_jobs = Vec::new();
-    for config in failing(&canaries, &api, &redis, &postgres) {
+    for config in failing(&canaries, &api, &redis, &postgres, &mongodb) {
         // As source and sink of jobs, and in the seed's way.
         let kind = config["type"].clone();
         for job in [json!({"source": config}), json!({"data": [{"a": 1}], "sink": config})] {
@@ -286,11 +306,16 @@ fn thirty_canaries_and_no_hit() -> Result<()> {
     let own_keys = with(&keys, json!({"accessKeyId": canaries.plant(), "secretAccessKey": canaries.plant()}));
     let login = json!({"host": "127.0.0.1", "port": postgres.process.port(), "user": Postgres::USER, "password": Postgres::PASSWORD, "database": "postgres"});
     let bearer = canaries.plant();
+    let documents = json!({"host": "127.0.0.1", "port": mongodb.process.port(), "user": FerretDb::USER, "password": FerretDb::PASSWORD,
+        "database": FerretDb::DATABASE, "authSource": "admin"});
     let succeeding = [
         json!({"data": [{"a": 1}], "sink": with(&keys, json!({"type": "s3", "key": "a/", "format": "json"}))}),
         json!({"source": with(&own_keys, json!({"type": "s3", "key": "a/"})), "sink": with(&own_keys, json!({"type": "s3", "key": "b/", "format": "json"}))}),
         json!({"data": [{"a": 1}], "sink": {"type": "postgresql", "table": "t", "create": true, "connection": login}}),
         json!({"source": {"type": "postgresql", "table": "t", "connection": login}, "sink": {"type": "dataset", "name": "t"}}),
+        json!({"data": [{"a": 1}], "sink": {"type": "mongodb", "collection": "t", "create": true, "connection": documents}}),
+        json!({"source": {"type": "mongodb", "collection": "t", "columns": ["a"], "connection": documents}, "sink": {"type": "sqlite", "table": "t", "create": true, "path": "kept.db"}}),
+        json!({"source": {"type": "sqlite", "table": "t", "path": "kept.db"}, "sink": {"type": "dataset", "name": "of-a-file"}}),
         json!({"source": {"type": "api", "url": api.url("/rows"), "auth": {"type": "bearer", "token": bearer}, "headers": {"x-key": "${secret:HEADER}"}}}),
     ];
     for job in &succeeding {
@@ -319,7 +344,7 @@ fn thirty_canaries_and_no_hit() -> Result<()> {
     let planted = canaries.all().len();
     ensure!(planted >= PLANTED_MIN && !planted_in_jobs.is_empty(), "{planted} canaries, {} failed jobs", planted_in_jobs.len());
     let answers = canaries.hits(&said);
-    ensure!(answers.is_empty(), "in answers: {answers:?}");
+    ensure!(answers.is_empty(), "in answers: {answers:?}: {}", around(&said, &answers));
     let log = fs::read(folder.path().join("log"))?;
     ensure!(log.len() > 1000, "nothing was logged");
     let logged = canaries.hits(&log);

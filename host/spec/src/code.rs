@@ -191,7 +191,7 @@ codes! {
     ConnectorUnknown = "connector.unknown", Caller;
     /// A connector's configuration is wrong.
     ConnectorConfig = "connector.config", Caller;
-    /// A connector could not reach its server, or was refused.
+    /// The server that a connector was told to use cannot be reached, or does not work for now.
     ConnectorUnavailable = "connector.unavailable", System;
     /// The server that a connector reached did not accept its user, password or key.
     ConnectorDenied = "connector.denied", Caller;
@@ -199,6 +199,8 @@ codes! {
     ConnectorMissing = "connector.missing", Caller;
     /// The server that a connector reached answered something that the connector cannot use.
     ConnectorAnswer = "connector.answer", Caller;
+    /// What a connector needs for itself is in use: another job, or a consumer outside, reads for the same group.
+    ConnectorBusy = "connector.busy", Caller;
     /// The operator does not allow connections to this address.
     NetworkRefused = "network.refused", Caller;
     /// No secret of this name.

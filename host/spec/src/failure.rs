@@ -39,6 +39,12 @@ impl Failure {
         Self { code, message: message.into(), hint: None, pointer: None, position: None, row: None }
     }
 
+    /// The same at a JSON Pointer, unless it has one.
+    #[must_use]
+    pub fn or_at(self, pointer: impl Into<String>) -> Self {
+        if self.pointer.is_some() { self } else { self.at(pointer) }
+    }
+
     /// The same with a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

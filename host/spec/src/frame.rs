@@ -29,8 +29,18 @@ pub struct Frame {
     pub schema: Option<Vec<ColumnType>>,
     /// The operations, in order. Actions (`count`, `show`, …) come last.
     pub steps: Vec<FrameStep>,
+    /// Where each stands in the request: a `groupBy` and its `agg` are one operation here. Its own place where absent.
+    pub places: Vec<usize>,
     /// Functions that expressions may call, by name.
     pub functions: BTreeMap<String, Function>,
+}
+
+impl Frame {
+    /// Where the operation of a place stands in a job's request.
+    #[must_use]
+    pub fn pointer(&self, at: usize) -> String {
+        format!("/frame/{}", self.places.get(at).copied().unwrap_or(at))
+    }
 }
 
 /// A SQL query, as the first step of a job.
@@ -228,13 +238,27 @@ pub struct Grouping {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Aggregated {
     /// Which.
-    pub function: AggregateWord,
-    /// A column or SQL expression; `*` for `count`.
-    pub argument: String,
+    pub function: AggregateFunction,
+    /// Columns or SQL expressions, one for a word; `*` for `count`. The names of its arguments where a plugin's has none.
+    pub arguments: Vec<String>,
     /// Which part of the values lies below, for percentiles.
     pub fraction: Option<f64>,
     /// The name of its column.
     pub name: String,
+}
+
+/// What computes an aggregate.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AggregateFunction {
+    /// The engine.
+    Word(AggregateWord),
+    /// An uploaded aggregate.
+    Plugin {
+        /// What the request calls it.
+        name: String,
+        /// Which it is.
+        function: Function,
+    },
 }
 
 /// Values of a column that become columns.

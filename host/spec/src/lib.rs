@@ -13,6 +13,7 @@ mod grants;
 mod id;
 mod job;
 pub mod limits;
+pub mod milestone;
 mod operation;
 mod secret;
 mod state;
@@ -23,8 +24,8 @@ pub use combination::{Combination, OtherInput};
 pub use digest::Digest;
 pub use failure::{Failure, Position};
 pub use frame::{
-    AggregateWord, Aggregated, CacheLevel, Cached, ColumnType, Expression, Frame, FrameStep, Grouping, JoinKind, JoinOn, NamedExpression,
-    PIVOT_VALUES_MAX, Params, Pivot, Query, SetKind, SortBy, TYPES,
+    AggregateFunction, AggregateWord, Aggregated, CacheLevel, Cached, ColumnType, Expression, Frame, FrameStep, Grouping, JoinKind, JoinOn,
+    NamedExpression, PIVOT_VALUES_MAX, Params, Pivot, Query, SetKind, SortBy, TYPES,
 };
 pub use grants::{Grants, HostPattern, HttpGrant, KeyValueGrant};
 pub use id::{DatasetName, JobId, PluginName, PluginRef, RequestId};

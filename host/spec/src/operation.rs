@@ -8,6 +8,13 @@ use serde_json::{Map, Value};
 pub enum Function {
     /// A JavaScript arrow function.
     Lambda(String),
+    /// The same under a name in SQL or a frame, with the type that its answers shall have.
+    Declared {
+        /// The arrow function.
+        text: String,
+        /// A type of SQL.
+        returns: String,
+    },
     /// A function of an uploaded component.
     Plugin {
         /// Which plugin.

@@ -23,11 +23,12 @@ mod suggest;
 
 pub use explain::explained_job;
 pub use fields::{Fields, Unknown, shown};
+pub use function::plugin_function;
 pub use grants::{grants, grants_json};
 pub use job::job_spec;
 pub use json::parse;
 pub use requests::{ContextRequest, DataFrameRequest, IngestRequest, StreamingRequest, TryRequest};
-pub use scan::place;
+pub use scan::{place, places};
 pub use sink::partition_by;
 pub use sql::{SqlRequest, Statements, function_json, statements};
 pub use suggest::closest;

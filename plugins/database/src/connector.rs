@@ -1,18 +1,17 @@
 //! The connectors of this crate: one for each engine, and `database`, whose `databaseType` says which.
 
-use crate::config::{self, Connection, Engine, What};
-use crate::dial;
-use crate::document::{self, MongoSink, MongoSource};
+use crate::config::{self, Engine, What};
+use crate::dial::Server;
+use crate::document::{MongoSink, MongoSource};
 use crate::error::Site;
-use crate::mysql::{self, MySqlSink, MySqlSource};
-use crate::postgres::{self, PostgresSink, PostgresSource};
+use crate::mysql::{MySqlSink, MySqlSource};
+use crate::postgres::{PostgresSink, PostgresSource};
 use crate::schema;
 use crate::sqlite::{self, Roots, SqliteSink, SqliteSource, Staging};
 use async_trait::async_trait;
 use azora_connect::{Connector, ConnectorKind, Half, Setup, Sink, Source};
 use azora_spec::{Code, Failure};
 use serde_json::{Map, Value};
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -56,26 +55,10 @@ impl Database {
     }
 
     /// Where a server is, resolved and allowed.
-    async fn place(&self, engine: Engine, config: &Map<String, Value>) -> Result<(Site, Arc<Connection>, Arc<[IpAddr]>), Failure> {
+    async fn server(&self, engine: Engine, config: &Map<String, Value>) -> Result<Server, Failure> {
         let connection = config::connection(config, engine, &self.setup.secrets)?;
         let site = Site::new(engine.product(), &format!("{}:{}", connection.host, connection.port));
-        let addresses = dial::addresses(&self.setup.network, &site, &connection).await?;
-        Ok((site, Arc::new(connection), addresses.into()))
-    }
-
-    async fn postgres(&self, config: &Map<String, Value>) -> Result<postgres::Server, Failure> {
-        let (site, connection, addresses) = self.place(Engine::Postgres, config).await?;
-        Ok(postgres::Server { site, connection, addresses })
-    }
-
-    async fn mysql(&self, config: &Map<String, Value>) -> Result<mysql::Server, Failure> {
-        let (site, connection, addresses) = self.place(Engine::MySql, config).await?;
-        Ok(mysql::Server { site, connection, addresses })
-    }
-
-    async fn mongodb(&self, config: &Map<String, Value>) -> Result<document::Server, Failure> {
-        let (site, connection, addresses) = self.place(Engine::MongoDb, config).await?;
-        Ok(document::Server { site, connection, addresses })
+        Server::find(&self.setup.network, site, connection).await
     }
 
     fn sqlite(&self, config: &Map<String, Value>) -> Result<sqlite::Server, Failure> {
@@ -160,11 +143,11 @@ impl Connector for Database {
         match self.engine(config)? {
             Engine::Postgres => {
                 let reading = config::reading(config, &[])?;
-                Ok(Arc::new(PostgresSource::connect(self.postgres(config).await?, reading).await?))
+                Ok(Arc::new(PostgresSource::connect(self.server(Engine::Postgres, config).await?, reading).await?))
             }
             Engine::MySql => {
                 let reading = config::reading(config, &[])?;
-                Ok(Arc::new(MySqlSource::connect(self.mysql(config).await?, reading).await?))
+                Ok(Arc::new(MySqlSource::connect(self.server(Engine::MySql, config).await?, reading).await?))
             }
             Engine::Sqlite => {
                 let reading = config::reading(config, config::file::MEMBERS)?;
@@ -172,7 +155,7 @@ impl Connector for Database {
             }
             Engine::MongoDb => {
                 let reading = config::document::reading(config)?;
-                Ok(Arc::new(MongoSource::connect(&self.mongodb(config).await?, reading).await?))
+                Ok(Arc::new(MongoSource::connect(&self.server(Engine::MongoDb, config).await?, reading).await?))
             }
         }
     }
@@ -181,11 +164,11 @@ impl Connector for Database {
         match self.engine(config)? {
             Engine::Postgres => {
                 let writing = config::writing(config, &[])?;
-                Ok(Arc::new(PostgresSink::new(self.postgres(config).await?, writing)))
+                Ok(Arc::new(PostgresSink::new(self.server(Engine::Postgres, config).await?, writing)))
             }
             Engine::MySql => {
                 let writing = config::writing(config, &[])?;
-                Ok(Arc::new(MySqlSink::new(self.mysql(config).await?, writing)))
+                Ok(Arc::new(MySqlSink::new(self.server(Engine::MySql, config).await?, writing)))
             }
             Engine::Sqlite => {
                 let writing = config::writing(config, config::file::MEMBERS)?;
@@ -193,7 +176,7 @@ impl Connector for Database {
             }
             Engine::MongoDb => {
                 let writing = config::document::writing(config)?;
-                Ok(Arc::new(MongoSink::new(self.mongodb(config).await?, writing)))
+                Ok(Arc::new(MongoSink::new(self.server(Engine::MongoDb, config).await?, writing)))
             }
         }
     }

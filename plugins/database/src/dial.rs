@@ -1,5 +1,5 @@
 //! Reaching a server: its name is resolved once, what may not be reached is refused, and the connection goes to one of
-//! the addresses that were checked. The protocols above it live in the engines.
+//! the addresses that were checked, within the connect time-out. The protocols above it live in the engines.
 
 use crate::config::Connection;
 use crate::error::{Error, Site};
@@ -8,6 +8,7 @@ use azora_spec::{Code, Failure};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -15,32 +16,57 @@ use tokio::time::{Instant, timeout_at};
 /// Silence after which a connection is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// The addresses of a server that may be reached, at least one.
-pub(crate) async fn addresses(network: &Policy, site: &Site, connection: &Connection) -> Result<Vec<IpAddr>, Failure> {
-    let deadline = Instant::now() + connection.connect_time;
-    match timeout_at(deadline, network.resolve(&connection.host, connection.port)).await {
-        Ok(Ok(found)) => Ok(found.into_iter().map(|address| address.ip()).collect()),
-        Ok(Err(failure)) if failure.code == Code::ConnectorUnavailable => Err(failure),
-        Ok(Err(failure)) => Err(failure.at("/connection/host")),
-        Err(_) => Err(Error::Slow { site: site.clone(), seconds: connection.connect_time.as_secs().max(1) }.into()),
-    }
+/// A server as the request describes it, resolved and checked once.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    pub(crate) site: Site,
+    pub(crate) connection: Arc<Connection>,
+    /// Those that may be reached, at least one.
+    pub(crate) addresses: Arc<[IpAddr]>,
 }
 
-/// A connection to the first address that answers.
-pub(crate) async fn dial(site: &Site, addresses: &[IpAddr], port: u16, deadline: Instant) -> Result<TcpStream, Error> {
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses {
-        match timeout_at(deadline, TcpStream::connect(SocketAddr::new(*address, port))).await {
-            Ok(Ok(stream)) => {
-                let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
-                let made = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&keepalive));
-                return made.map(|()| stream).map_err(|error| unreachable(site, &error));
-            }
-            Ok(Err(error)) => last = error,
-            Err(_) => last = io::ErrorKind::TimedOut.into(),
+impl Server {
+    /// Finds the addresses of a server.
+    pub(crate) async fn find(network: &Policy, site: Site, connection: Connection) -> Result<Self, Failure> {
+        let deadline = Instant::now() + connection.connect_time;
+        let addresses = match timeout_at(deadline, network.resolve(&connection.host, connection.port)).await {
+            Ok(Ok(found)) => found.into_iter().map(|address| address.ip()).collect(),
+            Ok(Err(failure)) if failure.code == Code::ConnectorUnavailable => return Err(failure),
+            Ok(Err(failure)) => return Err(failure.at("/connection/host")),
+            Err(_) => return Err(Error::slow(&site, connection.connect_time).into()),
+        };
+        Ok(Self { site, connection: Arc::new(connection), addresses })
+    }
+
+    /// When connecting that begins now has to be done.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.connection.connect_time
+    }
+
+    /// What connecting gives, within the connect time-out.
+    pub(crate) async fn in_time<T>(&self, connecting: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
+        match timeout_at(self.deadline(), connecting).await {
+            Ok(connected) => Ok(connected?),
+            Err(_) => Err(Error::slow(&self.site, self.connection.connect_time).into()),
         }
     }
-    Err(unreachable(site, &last))
+
+    /// A connection to the first address that answers.
+    pub(crate) async fn dial(&self, deadline: Instant) -> Result<TcpStream, Error> {
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for address in &*self.addresses {
+            match timeout_at(deadline, TcpStream::connect(SocketAddr::new(*address, self.connection.port))).await {
+                Ok(Ok(stream)) => {
+                    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+                    let made = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&keepalive));
+                    return made.map(|()| stream).map_err(|error| unreachable(&self.site, &error));
+                }
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(unreachable(&self.site, &last))
+    }
 }
 
 fn unreachable(site: &Site, error: &io::Error) -> Error {

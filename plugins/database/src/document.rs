@@ -9,6 +9,5 @@ mod session;
 mod sink;
 mod source;
 
-pub(crate) use session::Server;
 pub(crate) use sink::MongoSink;
 pub(crate) use source::MongoSource;

@@ -3,6 +3,7 @@
 
 use azora_spec::{Code, Failure};
 use std::fmt;
+use std::time::Duration;
 
 /// Longest text of a server that is shown.
 const SHOWN_CHARS_MAX: usize = 300;
@@ -77,6 +78,13 @@ pub(crate) enum Error {
     /// A step of this crate that cannot fail did.
     #[error("an internal step of the database connector failed: {0}")]
     Broken(&'static str),
+}
+
+impl Error {
+    /// No answer within a time.
+    pub(crate) fn slow(site: &Site, limit: Duration) -> Self {
+        Self::Slow { site: site.clone(), seconds: limit.as_secs().max(1) }
+    }
 }
 
 impl From<Error> for Failure {

@@ -6,6 +6,5 @@ mod session;
 mod sink;
 mod source;
 
-pub(crate) use session::Server;
 pub(crate) use sink::MySqlSink;
 pub(crate) use source::MySqlSource;

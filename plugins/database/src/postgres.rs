@@ -11,6 +11,5 @@ mod source;
 mod target;
 mod text;
 
-pub(crate) use session::Server;
 pub(crate) use sink::PostgresSink;
 pub(crate) use source::PostgresSource;

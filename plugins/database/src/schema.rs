@@ -20,6 +20,7 @@ pub(crate) fn config(engine: Option<Engine>) -> Value {
         "create": {"type": "boolean", "description": "of a sink: make the table where it is not there"},
     });
     if let Some(map) = properties.as_object_mut() {
+        others(map);
         if engine == Some(Engine::MongoDb) {
             for member in ["table", "schema", "partitionColumn"] {
                 map.remove(member);
@@ -41,7 +42,16 @@ pub(crate) fn config(engine: Option<Engine>) -> Value {
             map.insert("connection".to_owned(), file());
         }
     }
-    json!({"type": "object", "properties": properties})
+    json!({"type": "object", "additionalProperties": false, "properties": properties})
+}
+
+/// What callers may say beside, where it means the same or is not the connector's business.
+fn others(map: &mut serde_json::Map<String, Value>) {
+    let about = "the connection as a URL: scheme://user:password@host:port/database, or sqlite:PATH";
+    map.insert("url".to_owned(), json!({"type": ["string", "object"], "writeOnly": true, "description": about}));
+    for (name, of) in [("parallelism", "integer"), ("batchSize", "integer"), ("enableStreaming", "boolean"), ("databaseType", "string")] {
+        map.insert(name.to_owned(), json!({"type": of, "description": "of existing callers; it changes nothing here"}));
+    }
 }
 
 /// What collections of documents have beside or instead of what tables have.
@@ -65,9 +75,13 @@ fn file() -> Value {
             {"type": "string", "description": "a path, or sqlite:PATH"},
             {
                 "type": "object",
+                "additionalProperties": false,
                 "properties": {
                     "path": {"type": "string"},
+                    "file": {"type": "string", "description": "the same"},
+                    "filename": {"type": "string", "description": "the same"},
                     "database": {"type": "string", "description": "the same"},
+                    "url": {"type": "string", "description": "sqlite:PATH"},
                     "busyTimeoutMs": {"type": "integer", "default": 10000, "maximum": 60000},
                     "statementTimeoutMs": {"type": "integer", "default": 3600000},
                 },
@@ -82,15 +96,19 @@ fn connection() -> Value {
             {"type": "string", "writeOnly": true, "description": "scheme://user:password@host:port/database"},
             {
                 "type": "object",
+                "additionalProperties": false,
                 "properties": {
-                    "url": {"type": "string", "writeOnly": true},
+                    "url": {"type": ["string", "object"], "writeOnly": true},
                     "host": {"type": "string", "default": "localhost"},
-                    "port": {"type": "integer", "minimum": 1, "maximum": 65535},
+                    "port": {"type": ["integer", "string"], "minimum": 1, "maximum": 65535},
                     "user": {"type": "string"},
-                    "password": {"type": "string", "writeOnly": true},
+                    "username": {"type": "string", "description": "the same"},
+                    "password": {"type": ["string", "object"], "writeOnly": true},
                     "database": {"type": "string"},
+                    "db": {"type": "string", "description": "the same"},
+                    "dbname": {"type": "string", "description": "the same"},
                     "authSource": {"type": "string", "description": "of MongoDB: the database in which the user is kept"},
-                    "tls": {"enum": ["disable", "prefer", "require"], "default": "prefer"},
+                    "tls": {"enum": ["disable", "prefer", "require", "verify-full"], "default": "prefer"},
                     "caCertificate": {"type": "string", "description": "an authority's certificate in PEM"},
                     "connectTimeoutMs": {"type": "integer", "default": 10000, "maximum": 60000},
                     "statementTimeoutMs": {"type": "integer", "default": 3600000},

@@ -30,6 +30,7 @@ use crate::error::{DiagnosticKind, Fault, Span};
 use crate::kind::{Kind, Nulls, Part, Ty, unify};
 use crate::syntax::{Ast, Body, Function, Property, Syntax, Unary};
 use crate::tree::{Exit, Expr, Node, Slot, Stmt};
+pub(crate) use members::lacking;
 use names::Names;
 use spelling::nearest;
 use std::collections::{HashMap, HashSet};
@@ -365,7 +366,7 @@ impl Checker<'_> {
             }
             Syntax::Assign { operator, target, value } => {
                 let mut out = Vec::new();
-                let value = self.assign(*operator, target, value, ast.span, true, &mut out)?;
+                let value = self.assign(&assign::Assignment { operator: *operator, target, value, span: ast.span }, true, &mut out)?;
                 Self::done(out, value)
             }
             Syntax::Update { operator, target, is_prefix } => {

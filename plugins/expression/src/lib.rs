@@ -44,4 +44,4 @@ mod tree;
 pub use compile::compile;
 pub use error::{Diagnostic, DiagnosticKind};
 pub use model::{Compiled, Element, End, Field, Lambda, Pipeline, Step, Type};
-pub use script::{Script, script};
+pub use script::{Arguments, Reads, Script, arguments, missing, script};

@@ -1,8 +1,14 @@
 //! A function as an engine of JavaScript takes it: without TypeScript, and with what is known of the properties that it
 //! reads. What the function means is nothing that this looks at.
 
+mod absent;
 mod erase;
+mod listing;
 mod reach;
+
+pub use absent::missing;
+pub use listing::{Arguments, arguments};
+pub use reach::Reads;
 
 use crate::error::{Diagnostic, DiagnosticKind, Fault, Span};
 use crate::guard;
@@ -11,7 +17,6 @@ use oxc_allocator::Allocator;
 use oxc_ast::ast::Program;
 use oxc_parser::Parser;
 use oxc_span::SourceType;
-use std::collections::BTreeSet;
 
 /// Arguments whose properties are looked at: an element is the first or, behind what was folded before, the second.
 const ARGUMENTS: usize = 2;
@@ -21,8 +26,8 @@ const ARGUMENTS: usize = 2;
 pub struct Script {
     /// Its text, without TypeScript.
     pub text: String,
-    /// By argument: the names of all properties that are read of it, as far as that can be told.
-    pub reads: [Option<BTreeSet<String>>; ARGUMENTS],
+    /// By argument: the names of all properties that are read of it and where, as far as that can be told.
+    pub reads: [Option<Reads>; ARGUMENTS],
 }
 
 /// Makes a function that the compiler does not take fit for an engine of JavaScript.
@@ -134,7 +139,7 @@ mod tests {
     fn properties_are_known_where_all_of_them_are_named() {
         let check = |text: &str, expect: Option<&[&str]>| {
             let reads = of(text).reads[0].clone();
-            let reads = reads.as_ref().map(|names| names.iter().map(String::as_str).collect::<Vec<_>>());
+            let reads = reads.as_ref().map(|names| names.keys().map(String::as_str).collect::<Vec<_>>());
             assert_eq!(reads.as_deref(), expect, "{text}");
         };
         check("r => r.a + r['b'] + r?.c.d", Some(&["a", "b", "c"]));
@@ -161,6 +166,6 @@ mod tests {
         check("r => r.a.b`x`", Some(&["a"]));
         check("r => r.a`x`", None);
         let second = of("(sum, r) => sum + r.price").reads[1].clone();
-        assert_eq!(second.unwrap().into_iter().collect::<Vec<_>>(), ["price"]);
+        assert_eq!(second.unwrap().into_iter().collect::<Vec<_>>(), [("price".to_owned(), 18)]);
     }
 }

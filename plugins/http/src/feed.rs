@@ -1,6 +1,7 @@
 //! Connections that speak until they are left: messages of a WebSocket, lines of a TCP connection.
 
 use crate::auth::Headers;
+use crate::pace::answered;
 use azora_connect::Policy;
 use azora_connect::network::Url;
 use azora_spec::{Code, Failure};
@@ -49,8 +50,23 @@ impl Place {
         }
     }
 
+    fn port(&self) -> u16 {
+        match self {
+            Self::Web { url, .. } => url.port_or_known_default().unwrap_or_default(),
+            Self::Lines { port, .. } => *port,
+        }
+    }
+
+    /// The server and what is read there, for people: without a query, where keys may stand.
+    pub(crate) fn named(&self) -> String {
+        match self {
+            Self::Web { url, .. } => format!("{}:{}{}", self.host(), self.port(), url.path()),
+            Self::Lines { .. } => format!("{}:{}", self.host(), self.port()),
+        }
+    }
+
     fn broken(&self, what: &str) -> Failure {
-        Failure::new(Code::ConnectorUnavailable, format!("'{}' {what}", self.host()))
+        Failure::new(Code::ConnectorUnavailable, format!("'{}' {what}", self.named()))
     }
 
     /// Connects to an address that the policy allows, and says what is to be said first.
@@ -64,8 +80,7 @@ impl Place {
     async fn connect(&self, policy: &Policy, bytes_max: usize) -> Result<Feed, Failure> {
         match self {
             Self::Web { url, headers, subscribe } => {
-                let port = url.port_or_known_default().unwrap_or_default();
-                let stream = policy.connect(self.host(), port, CONNECT_TIME_MAX).await?;
+                let stream = policy.connect(self.host(), self.port(), CONNECT_TIME_MAX).await?;
                 let mut request = url.as_str().into_client_request().map_err(|_| self.broken("has a URL that cannot be used"))?;
                 for (name, value) in headers {
                     let header = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value.expose()).ok());
@@ -94,8 +109,12 @@ impl Place {
 
     fn explain(&self, error: &Error) -> Failure {
         match error {
-            Error::Http(answer) => self.broken(&format!("answered {} and opened no WebSocket", answer.status().as_u16())),
-            Error::Capacity(_) => Failure::new(Code::RecordBad, format!("'{}' sent a message over the limit", self.host())),
+            Error::Http(answer) => {
+                let path = if let Self::Web { url, .. } = self { url.path() } else { "/" };
+                let failure = answered(self.host(), self.port(), path, answer.status().as_u16());
+                Failure { message: format!("{} and opened no WebSocket", failure.message), ..failure }
+            }
+            Error::Capacity(_) => Failure::new(Code::RecordBad, format!("'{}' sent a message over the limit", self.named())),
             Error::Tls(_) => self.broken("has no certificate that can be trusted"),
             _ => self.broken("broke the connection off"),
         }
@@ -106,7 +125,7 @@ impl Place {
         match end {
             End::Web(error) => self.explain(error),
             End::Broken => self.broken("broke the connection off"),
-            End::TooLarge(limit) => Failure::new(Code::RecordBad, format!("'{}' sent a record of more than {limit} bytes", self.host())),
+            End::TooLarge(limit) => Failure::new(Code::RecordBad, format!("'{}' sent a record of more than {limit} bytes", self.named())),
         }
     }
 }

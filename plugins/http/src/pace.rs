@@ -2,8 +2,10 @@
 
 use azora_connect::Policy;
 use azora_connect::fetch::{Client, Limits, Refusal, Request, Response};
+use azora_spec::wire::shown;
 use azora_spec::{Code, Failure};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -12,6 +14,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 const WAIT_FIRST: Duration = Duration::from_millis(200);
 /// Longest wait before a repetition, whatever the server asks for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a server that never answered is tried: a wrong address is told by then, whatever repetitions are left.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// How requests are sent.
 #[derive(Debug, Clone, Copy)]
@@ -32,11 +36,13 @@ pub(crate) struct Sender {
     client: Client,
     pace: Pace,
     next: Arc<Mutex<Instant>>,
+    /// Whether the server has ever answered.
+    is_there: Arc<AtomicBool>,
 }
 
 impl Sender {
     pub(crate) fn new(client: Client, pace: Pace) -> Self {
-        Self { client, pace, next: Arc::new(Mutex::new(Instant::now())) }
+        Self { client, pace, next: Arc::new(Mutex::new(Instant::now())), is_there: Arc::default() }
     }
 
     /// The answer, once it is of the 200s.
@@ -44,15 +50,18 @@ impl Sender {
     /// Redirects are followed anywhere that the policy allows: the client takes secrets to no other host.
     pub(crate) async fn send(&self, request: &Request) -> Result<Response, Failure> {
         let limits = Limits { response_bytes_max: self.pace.bytes_max, time_max: self.pace.time_max };
+        let began = Instant::now();
         let mut tries = 0;
         loop {
             self.turn().await;
             let answer = self.client.send(request.clone(), &limits, &|_, _| true).await;
+            self.is_there.fetch_or(answer.is_ok(), Ordering::Relaxed);
+            let is_hopeless = !self.is_there.load(Ordering::Relaxed) && began.elapsed() >= CONNECT_TIME;
             let wait = match answer {
                 Ok(response) if (200..300).contains(&response.status) => return Ok(response),
                 Ok(response) if tries >= self.pace.retries || !is_passing(response.status) => return Err(refused(request, &response)),
                 Ok(response) => asked_wait(&response),
-                Err(refusal) if tries >= self.pace.retries || !refusal.is_retryable() => return Err(failure(refusal)),
+                Err(refusal) if is_hopeless || tries >= self.pace.retries || !refusal.is_retryable() => return Err(failure(refusal)),
                 Err(_) => None,
             };
             let wait = wait.unwrap_or(WAIT_FIRST * 2_u32.saturating_pow(tries)).min(WAIT_MAX);
@@ -84,11 +93,17 @@ fn asked_wait(response: &Response) -> Option<Duration> {
 /// What the server answered is not repeated: it may hold what it was sent.
 fn refused(request: &Request, response: &Response) -> Failure {
     let (host, port) = request.place();
-    let message = format!("'{host}:{port}' answered {}", response.status);
-    match response.status {
-        401 | 403 => Failure::new(Code::ConnectorUnavailable, message).hint("is the authentication right?"),
-        404 => Failure::new(Code::ConnectorUnavailable, message).hint("is the path right?"),
-        _ => Failure::new(Code::ConnectorUnavailable, message),
+    answered(&host, port, request.path(), response.status)
+}
+
+/// What a status that is no success means. The query is not shown: keys may stand there.
+pub(crate) fn answered(host: &str, port: u16, path: &str, status: u16) -> Failure {
+    let message = format!("'{host}:{port}' answered {status} for '{}'", shown(path));
+    match status {
+        401 | 403 | 407 => Failure::new(Code::ConnectorDenied, message).hint("is the authentication right?"),
+        404 | 410 => Failure::new(Code::ConnectorMissing, message).hint("is the path right?"),
+        status if is_passing(status) || status >= 500 => Failure::new(Code::ConnectorUnavailable, message),
+        _ => Failure::new(Code::ConnectorAnswer, message),
     }
 }
 

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use azora_connect::element::Element;
 use azora_connect::json::{self, Decoder, MixedTypes};
 use azora_connect::{Outcome, Position, ReadRequest, Reader, Source, Split};
+use azora_spec::wire::shown;
 use azora_spec::{Code, Failure};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -53,11 +54,14 @@ impl ApiSource {
 async fn fetch(config: &Config, sender: &Sender, page: &Page) -> Result<Answer, Failure> {
     let url = config.pages.url(&config.url, page)?;
     let response = sender.send(&config.request(url, &[], config.body.clone())?).await?;
-    let host = config.url.host_str().unwrap_or_default();
-    let body: Value =
-        serde_json::from_slice(&response.body).map_err(|_| Failure::new(Code::RecordBad, format!("the answer of '{host}' is not JSON")))?;
+    let named = || {
+        let (host, port) = (config.url.host_str().unwrap_or_default(), config.url.port_or_known_default().unwrap_or_default());
+        format!("'{host}:{port}' for '{}'", shown(config.url.path()))
+    };
+    let body: Value = serde_json::from_slice(&response.body)
+        .map_err(|_| Failure::new(Code::RecordBad, format!("the answer of {} is not JSON", named())))?;
     let rows = rows(&body, config.rows.as_deref())
-        .ok_or_else(|| Failure::new(Code::RecordBad, format!("the answer of '{host}' has nothing at 'rows'")).at("/rows"))?;
+        .ok_or_else(|| Failure::new(Code::RecordBad, format!("the answer of {} has nothing at 'rows'", named())).at("/rows"))?;
     let next = config.pages.after(page, &response, &body, rows.len())?;
     Ok(Answer { rows, next })
 }

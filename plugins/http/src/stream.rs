@@ -296,7 +296,7 @@ impl Reader for StreamReader {
         self.given += self.decoder.len() as u64;
         let decoded = self.decoder.flush();
         for (at, record, reason) in &decoded.rejected {
-            self.request.rejects.reject(&format!("record {}", first + *at as u64), reason, record)?;
+            self.request.rejects.reject(&format!("{}, record {}", self.config.place.named(), first + *at as u64), reason, record)?;
         }
         let batch = match &self.request.projection {
             Some(columns) => decoded.batch.project(columns).map_err(|_| Failure::new(Code::Internal, "columns that are not there"))?,

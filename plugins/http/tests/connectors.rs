@@ -192,7 +192,7 @@ async fn secrets_are_sent_and_never_shown() {
         assert!(!format!("{source:?}").contains("canary"));
     }
     let failure = source("api", json!({"url": url, "headers": {"authorization": "Bearer wrong-canary"}})).await.unwrap_err();
-    assert_eq!(failure.code, Code::ConnectorUnavailable);
+    assert_eq!(failure.code, Code::ConnectorDenied);
     assert!(failure.message.contains("401") && !failure.to_string().contains("canary"), "{failure}");
     let failure = source("api", json!({"url": url, "auth": {"type": "bearer", "token": {"secret": "NONE"}}})).await.unwrap_err();
     assert_eq!((failure.code, failure.pointer.as_deref()), (Code::SecretUnknown, Some("/auth/token")));
@@ -209,7 +209,7 @@ async fn faults_are_named() {
         (json!({"url": url("x"), "pagination": {"type": "pages"}}), Code::ConnectorConfig, Some("/pagination/type")),
         (json!({"url": url("x"), "headers": {"host": "evil"}}), Code::ConnectorConfig, Some("/headers")),
         (json!({"url": url("x"), "colums": {}}), Code::ConnectorConfig, Some("/colums")),
-        (json!({"url": url("missing"), "retries": 0}), Code::ConnectorUnavailable, None),
+        (json!({"url": url("missing"), "retries": 0}), Code::ConnectorMissing, None),
         (json!({"url": url("text")}), Code::RecordBad, None),
         (json!({"url": url("link"), "rows": "items"}), Code::RecordBad, Some("/rows")),
         (json!({"url": "http://127.0.0.1:1/", "retries": 0}), Code::ConnectorUnavailable, None),
@@ -305,7 +305,8 @@ async fn a_websocket_is_read_until_its_bound_or_its_end() {
     assert_eq!(read(&*source("websocket", large).await.unwrap(), None, 10).await.unwrap_err().code, Code::RecordBad);
     let (http, _) = api().await;
     let failure = source("websocket", json!({"url": format!("ws://{http}/text"), "maxRows": 1})).await.unwrap_err();
-    assert_eq!(failure.code, Code::ConnectorUnavailable);
+    assert_eq!(failure.code, Code::ConnectorAnswer, "{failure}");
+    assert!(failure.message.contains(&format!("{http}")) && failure.message.contains("/text"), "{failure}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use crate::client;
 use crate::config::{Reading, Writing};
+use crate::groups::Claims;
 use crate::sink::KafkaSink;
 use crate::source::KafkaSource;
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ pub struct KafkaConnector {
     setup: Setup,
     brokers: Vec<String>,
     staging: PathBuf,
+    claims: Claims,
 }
 
 impl KafkaConnector {
@@ -24,7 +26,7 @@ impl KafkaConnector {
     /// below `staging`, which must be on a disk that outlives the process.
     #[must_use]
     pub fn new(setup: Setup, brokers: Vec<String>, staging: PathBuf) -> Self {
-        Self { setup, brokers, staging }
+        Self { setup, brokers, staging, claims: Claims::default() }
     }
 }
 
@@ -117,7 +119,7 @@ impl Connector for KafkaConnector {
     async fn source(&self, config: &Map<String, Value>) -> Result<Arc<dyn Source>, Failure> {
         let reading = Reading::read(config, &self.setup, &self.brokers)?;
         let entered = client::enter(&reading.cluster, &self.setup.network, &reading.topics).await?;
-        Ok(Arc::new(KafkaSource::new(reading, entered).await?))
+        Ok(Arc::new(KafkaSource::new(reading, entered, self.claims.clone()).await?))
     }
 
     async fn sink(&self, config: &Map<String, Value>) -> Result<Arc<dyn Sink>, Failure> {

@@ -20,6 +20,8 @@ pub(crate) enum Error {
     OffsetMissing { cluster: String, topic: String, partition: i32, offset: i64, low: i64, high: i64 },
     #[error("records of {topic}/{partition} on {cluster} are gone: they were to be read up to offset {end}, and it ends at {high}")]
     Truncated { cluster: String, topic: String, partition: i32, end: i64, high: i64 },
+    #[error("the group '{group}' on {cluster} is in use: {reason}")]
+    GroupInUse { cluster: String, group: String, reason: String },
     #[error("{cluster} did not answer for {seconds} s while {doing}: {reason}")]
     Silent { cluster: String, seconds: u64, doing: &'static str, reason: String },
     #[error("{cluster} failed while {doing}: {reason}")]
@@ -62,6 +64,7 @@ impl Error {
             Self::Refused { .. } => Code::NetworkRefused,
             Self::Denied { .. } => Code::ConnectorDenied,
             Self::TopicMissing { .. } | Self::PartitionMissing { .. } | Self::OffsetMissing { .. } => Code::ConnectorMissing,
+            Self::GroupInUse { .. } => Code::ConnectorBusy,
             Self::Truncated { .. } | Self::Answer { .. } => Code::ConnectorAnswer,
             Self::Client(_) => Code::ConnectorConfig,
             Self::Staging(source) if source.kind() == std::io::ErrorKind::StorageFull => Code::StorageFull,
@@ -75,6 +78,7 @@ impl Error {
             Self::Refused { .. } => Some("the operator can allow it with the setting network_allow"),
             Self::Denied { .. } => Some("check 'security', and what the user may do on this cluster"),
             Self::TopicMissing { .. } => Some("create the topic first; it is not created by reading or writing"),
+            Self::GroupInUse { .. } => Some("wait until nobody else reads for it, or give the job a 'groupId' of its own"),
             Self::OffsetMissing { .. } => Some("older records were deleted by retention, or newer ones are not written yet"),
             _ => None,
         }
@@ -104,6 +108,12 @@ pub(crate) const fn is_denied(code: RDKafkaErrorCode) -> bool {
             | K::ClusterAuthorizationFailed
             | K::TransactionalIdAuthorizationFailed
     )
+}
+
+/// Whether a group's offsets are its members' to move.
+pub(crate) const fn is_of_members(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as K;
+    matches!(code, K::UnknownMemberId | K::IllegalGeneration | K::RebalanceInProgress)
 }
 
 /// Whether there is nobody to talk to.

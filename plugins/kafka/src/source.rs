@@ -10,6 +10,7 @@ mod sample;
 use crate::client::{Entered, blocking};
 use crate::config::Reading;
 use crate::error::Error;
+use crate::groups::{Claim, Claims};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use azora_connect::{Finish, Outcome, Position, ReadRequest, Reader, Source, Split};
@@ -18,7 +19,7 @@ use fetch::{Fetched, Limits, Part};
 use rows::{Layout, Rows};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 /// Chunks that the thread which fetches may be ahead of the one that decodes.
 const AHEAD_CHUNKS: usize = 2;
@@ -31,11 +32,17 @@ pub(crate) struct KafkaSource {
     reading: Arc<Reading>,
     entered: Arc<Entered>,
     layout: Layout,
+    claims: Claims,
+    /// The group, where it is this source's, until its job has ended; and whether others may have had it since the job
+    /// was planned.
+    claim: Mutex<Option<(Claim, bool)>>,
 }
 
 impl KafkaSource {
     /// Finds the columns, by a sample where the request does not tell them.
-    pub(crate) async fn new(reading: Reading, entered: Entered) -> Result<Self, Failure> {
+    pub(crate) async fn new(reading: Reading, entered: Entered, claims: Claims) -> Result<Self, Failure> {
+        // A job that a restart found has read already; its group is its own before new jobs ask for it.
+        let claim = if reading.is_committed { claims.claim_now(&reading).map(|claim| (claim, false)) } else { None };
         let (reading, entered) = (Arc::new(reading), Arc::new(entered));
         let of_sample = if Layout::needs_sample(&reading) {
             let (reading, entered) = (Arc::clone(&reading), Arc::clone(&entered));
@@ -44,7 +51,21 @@ impl KafkaSource {
             None
         };
         let layout = Layout::new(&reading, of_sample)?;
-        Ok(Self { reading, entered, layout })
+        Ok(Self { reading, entered, layout, claims, claim: Mutex::new(claim) })
+    }
+
+    /// Makes the group this source's, where it is to be moved. Answers whether others may have had it since the job was
+    /// planned.
+    async fn claim(&self, is_planned: bool) -> Result<bool, Error> {
+        if !self.reading.is_committed {
+            return Ok(false);
+        }
+        let mut claim = self.claim.lock().await;
+        if let Some((_, is_late)) = &*claim {
+            return Ok(*is_late);
+        }
+        *claim = Some((self.claims.claim(&self.reading).await?, is_planned));
+        Ok(is_planned)
     }
 }
 
@@ -59,6 +80,7 @@ impl Source for KafkaSource {
     }
 
     async fn plan(&self, parallelism: usize) -> Result<Vec<Split>, Failure> {
+        self.claim(false).await?;
         let (reading, entered) = (Arc::clone(&self.reading), Arc::clone(&self.entered));
         let parts = blocking(move || offsets::parts(&reading, &entered)).await??;
         let parts = if self.reading.is_followed { parts } else { offsets::cut(parts, parallelism) };
@@ -66,7 +88,12 @@ impl Source for KafkaSource {
     }
 
     async fn open(&self, split: &Split, position: Option<&Position>, request: ReadRequest) -> Result<Box<dyn Reader>, Failure> {
+        let is_late = self.claim(true).await?;
         let mut part = Part::of(split)?;
+        if is_late {
+            let (reading, entered, part) = (Arc::clone(&self.reading), Arc::clone(&self.entered), part.clone());
+            blocking(move || offsets::check_unread(&reading, &entered, &part)).await??;
+        }
         if let Some(Position(text)) = position {
             part.start = text.parse().map_err(|_| Error::Foreign("a position"))?;
         }
@@ -88,6 +115,8 @@ impl Source for KafkaSource {
     }
 
     async fn finished(&self, splits: &[Split], finish: Finish) -> Result<(), Failure> {
+        // Given up when the group has moved, or has not and will not.
+        let _claim = self.claim.lock().await.take();
         if finish != Finish::Succeeded || !self.reading.is_committed {
             return Ok(());
         }

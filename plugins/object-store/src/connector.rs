@@ -5,6 +5,7 @@ use crate::provider::Provider;
 use crate::sink::ObjectSink;
 use crate::source::ObjectSource;
 use async_trait::async_trait;
+use azora_connect::network::Url;
 use azora_connect::{Connector, ConnectorKind, Half, Setup, Sink, Source};
 use azora_spec::Failure;
 use azora_spec::wire::{Fields, Unknown};
@@ -25,6 +26,15 @@ pub(crate) struct Bucket {
     pub(crate) store: Arc<dyn ObjectStore>,
     /// `s3://bucket`, for people.
     pub(crate) label: String,
+    /// ` at host:port`, where the request names the server; else nothing.
+    pub(crate) at: String,
+}
+
+impl Bucket {
+    /// An object or a prefix and its server, as failures name them.
+    pub(crate) fn named(&self, key: &str) -> String {
+        format!("'{}/{key}'{}", self.label, self.at)
+    }
 }
 
 impl ObjectConnector {
@@ -41,8 +51,15 @@ impl ObjectConnector {
         let (store, bucket) = self.provider.open(&mut fields, &self.setup)?;
         let read = read(&mut fields)?;
         fields.finish(Unknown::Refuse)?;
-        Ok((Bucket { store, label: format!("{}://{bucket}", self.provider.name()) }, read))
+        let at = config.get("endpoint").and_then(Value::as_str).and_then(server).map(|server| format!(" at {server}"));
+        Ok((Bucket { store, label: format!("{}://{bucket}", self.provider.name()), at: at.unwrap_or_default() }, read))
     }
+}
+
+/// Host and port of a URL.
+fn server(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
 }
 
 #[async_trait]

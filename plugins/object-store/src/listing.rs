@@ -46,7 +46,7 @@ const MATCHING: MatchOptions = MatchOptions { case_sensitive: true, require_lite
 
 /// The objects of a key.
 pub(crate) async fn find(bucket: &Bucket, key: &str) -> Result<Found, Failure> {
-    let what = format!("'{}/{key}'", bucket.label);
+    let what = bucket.named(key);
     let is_pattern = key.contains(['*', '?', '[']);
     if !is_pattern && !key.ends_with('/') && !key.is_empty() {
         match bucket.store.head(&path(key)).await {
@@ -84,7 +84,7 @@ async fn committed(bucket: &Bucket, base: String, commits: &[manifest::Numbered]
         if part.etag.is_some() {
             return Ok(Object { key: part.key, bytes: part.bytes, etag: part.etag });
         }
-        let what = format!("'{}/{}'", bucket.label, part.key);
+        let what = bucket.named(&part.key);
         bucket.store.head(&path(&part.key)).await.map(object).map_err(|error| error::store(&error, &what))
     };
     let mut objects: Vec<Object> = stream::iter(parts).map(known).buffered(HEADS_AT_ONCE).try_collect().await?;

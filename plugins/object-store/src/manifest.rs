@@ -58,7 +58,7 @@ fn place(prefix: &str, number: u64) -> Path {
 /// All commits of a prefix, in order; none where nothing was ever committed.
 pub(crate) async fn commits(bucket: &Bucket, prefix: &str) -> Result<Vec<Numbered>, Failure> {
     let folder = path(&format!("{prefix}/{FOLDER}"));
-    let what = || format!("'{}/{folder}'", bucket.label);
+    let what = || bucket.named(folder.as_ref());
     let mut found: Vec<_> = Vec::new();
     let mut listed = bucket.store.list(Some(&folder));
     while let Some(meta) = listed.try_next().await.map_err(|error| error::store(&error, &what()))? {
@@ -82,7 +82,7 @@ pub(crate) async fn commits(bucket: &Bucket, prefix: &str) -> Result<Vec<Numbere
 
 async fn read(bucket: &Bucket, prefix: &str, number: u64) -> Result<Option<Commit>, Failure> {
     let at = place(prefix, number);
-    let what = format!("'{}/{at}'", bucket.label);
+    let what = bucket.named(at.as_ref());
     let bytes = match bucket.store.get(&at).await {
         Ok(found) => found.bytes().await.map_err(|error| error::store(&error, &what))?,
         Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -126,7 +126,7 @@ pub(crate) async fn publish(bucket: &Bucket, prefix: &str, commit: &Commit, alon
             Ok(_) | Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {}
             Err(error) => match read(bucket, prefix, number).await {
                 Ok(Some(other)) if other == *commit => {}
-                _ => return Err(error::store(&error, &format!("'{}/{at}'", bucket.label))),
+                _ => return Err(error::store(&error, &bucket.named(at.as_ref()))),
             },
         }
         if read(bucket, prefix, number).await?.as_ref() == Some(commit) {
@@ -134,7 +134,7 @@ pub(crate) async fn publish(bucket: &Bucket, prefix: &str, commit: &Commit, alon
             return Ok(known);
         }
     }
-    Err(Failure::new(Code::ConnectorUnavailable, format!("other jobs commit to '{}/{prefix}' all the time", bucket.label)))
+    Err(Failure::new(Code::ConnectorUnavailable, format!("other jobs commit to {} all the time", bucket.named(prefix))))
 }
 
 /// Removes the commits before one that replaces them, and their objects. Whatever is left is invisible.
@@ -153,7 +153,7 @@ pub(crate) async fn forget(bucket: &Bucket, prefix: &str, commits: &[Numbered]) 
 }
 
 pub(crate) fn exists(bucket: &Bucket, prefix: &str) -> Failure {
-    Failure::new(Code::SinkExists, format!("'{}/{prefix}' holds rows already", bucket.label))
+    Failure::new(Code::SinkExists, format!("{} holds rows already", bucket.named(prefix)))
         .hint("choose the mode 'overwrite' or 'append', or another prefix")
         .at("/key")
 }

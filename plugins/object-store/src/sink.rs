@@ -14,7 +14,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use azora_connect::hive::Parted;
 use azora_connect::{Receipt, Sink, Token, Writer, WriterId};
-use azora_spec::{Code, Failure, JobId, WriteMode};
+use azora_spec::{Code, Failure, JobId, WriteMode, milestone};
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use token::Prepared;
@@ -51,7 +51,7 @@ impl ObjectSink {
 
     /// Removes the parts of one job and epoch but for some, and the lists of them.
     async fn sweep(&self, job: JobId, epoch: u64, keep: &[Part]) -> Result<(), Failure> {
-        let what = format!("'{}/{}'", self.bucket.label, self.writing.prefix);
+        let what = self.bucket.named(&self.writing.prefix);
         let mark = Self::mark(job, epoch);
         let kept: std::collections::HashSet<&str> = keep.iter().map(|part| part.key.as_str()).collect();
         let prefix = path(&self.writing.prefix);
@@ -108,7 +108,7 @@ impl Sink for ObjectSink {
             return Err(manifest::exists(&self.bucket, prefix));
         }
         if commits.is_empty() && self.writing.mode != WriteMode::Overwrite {
-            let what = format!("'{}/{prefix}'", self.bucket.label);
+            let what = self.bucket.named(prefix);
             let first = self.bucket.store.list(Some(&path(prefix))).try_next().await;
             if first.map_err(|error| error::store(&error, &what))?.is_some() {
                 // A commit would hide them from every later reader.
@@ -146,6 +146,7 @@ impl Sink for ObjectSink {
             self.sweep(job, epoch, &[]).await?;
             return Ok(Receipt::default());
         };
+        milestone::pass("objects listed");
         self.sweep(job, epoch, &parts).await?;
         let success = path(&format!("{}/{SUCCESS}", self.writing.prefix));
         self.bucket.store.put(&success, Vec::new().into()).await.map_err(|error| error::store(&error, &format!("'{success}'")))?;

@@ -104,7 +104,7 @@ impl Shared {
     /// The bytes of an object, as long as it is the one that was planned.
     pub(crate) async fn chunks(&self, object: &Object) -> Result<Chunks, Failure> {
         let options = GetOptions { if_match: object.etag.clone(), ..GetOptions::default() };
-        let what = format!("'{}/{}'", self.bucket.label, object.key);
+        let what = self.bucket.named(&object.key);
         let got = self.bucket.store.get_opts(&path(&object.key), options).await.map_err(|error| error::store(&error, &what))?;
         Ok(got.into_stream().boxed())
     }

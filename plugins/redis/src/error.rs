@@ -3,6 +3,9 @@
 use azora_spec::{Code, Failure};
 use redis::RedisError;
 
+/// Longest key that is shown.
+const KEY_CHARS_MAX: usize = 200;
+
 /// A failure of this connector.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -26,8 +29,10 @@ pub(crate) enum Error {
     TooManyRows { server: String, max: u64 },
     #[error("rows that were prepared are not on {server} any more")]
     StagedMissing { server: String },
-    #[error("a key on {server} that is written to holds another type")]
-    WrongType { server: String },
+    #[error("the key '{key}' on {server} that is written to holds another type")]
+    WrongType { server: String, key: String },
+    #[error("the key '{key}' on {server} is no stream: it holds another type ({of})")]
+    NoStream { server: String, key: String, of: String },
     #[error("{0} was not made by this connector")]
     Foreign(&'static str),
 }
@@ -39,7 +44,10 @@ impl Error {
         match word.as_str() {
             "WRONGPASS" | "NOAUTH" | "NOPERM" => Self::Denied { server, word },
             "AZORASTAGE" => Self::StagedMissing { server },
-            "AZORATYPE" => Self::WrongType { server },
+            "AZORATYPE" => {
+                let key = error.detail().unwrap_or_default().chars().take(KEY_CHARS_MAX).collect::<String>();
+                Self::WrongType { server, key: key.escape_debug().to_string() }
+            }
             "LOADING" => Self::Unreachable { server, reason: "the server is still loading its data" },
             "BUSY" => Self::Unreachable { server, reason: "the server is busy with a script" },
             _ if error.kind() == redis::ErrorKind::AuthenticationFailed => Self::Denied { server, word: "AUTH".to_owned() },
@@ -54,7 +62,7 @@ impl Error {
             Self::Unreachable { .. } | Self::Tls { .. } | Self::TooFast { .. } => Code::ConnectorUnavailable,
             Self::Denied { .. } => Code::ConnectorDenied,
             Self::StreamMissing { .. } | Self::GroupMissing { .. } => Code::ConnectorMissing,
-            Self::Answer { .. } | Self::WrongType { .. } => Code::ConnectorAnswer,
+            Self::Answer { .. } | Self::WrongType { .. } | Self::NoStream { .. } => Code::ConnectorAnswer,
             Self::TooManyKeys { .. } | Self::TooManyRows { .. } => Code::ConnectorConfig,
             Self::StagedMissing { .. } | Self::Foreign(_) => Code::Internal,
         }

@@ -20,11 +20,30 @@ impl S3 {
     /// # Errors
     /// Where it cannot be started.
     pub fn start() -> Result<Self> {
+        Self::with(&[])
+    }
+
+    /// One that looks at keys and signatures once its bucket is made, and knows nobody.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn closed() -> Result<Self> {
+        Self::with(&[("INITIAL_NO_AUTH_ACTION_COUNT", "1")])
+    }
+
+    fn with(environment: &[(&'static str, &str)]) -> Result<Self> {
         let port = free_port()?;
         let program = built("moto/bin/moto_server")?.display().to_string();
-        let process = Process::new("moto", &program, "moto[server] from PyPI", tempfile::tempdir()?, port)?
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-            .start()?;
+        let mut process = Process::new("moto", &program, "moto[server] from PyPI", tempfile::tempdir()?, port)?.args([
+            "-H",
+            "127.0.0.1",
+            "-p",
+            &port.to_string(),
+        ]);
+        for (name, value) in environment {
+            process = process.env(name, *value);
+        }
+        let process = process.start()?;
         let server = Self { process };
         server.request("PUT", &format!("/{}", Self::BUCKET)).context("the bucket was not made")?;
         Ok(server)

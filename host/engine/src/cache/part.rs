@@ -12,7 +12,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Room is taken in steps of so many bytes.
@@ -65,13 +65,13 @@ impl Room {
         Self { cache, place, bytes: 0 }
     }
 
-    /// Makes sure that there is room for so many bytes in all.
+    /// Makes sure that there is room for so many bytes in all, and some more.
     fn reach(&mut self, bytes: u64) -> bool {
-        if bytes <= self.bytes {
-            return true;
-        }
-        let wanted = bytes.next_multiple_of(STEP_BYTES);
-        let is_taken = self.cache.take(self.place, wanted - self.bytes);
+        bytes <= self.bytes || self.reach_exactly(bytes.next_multiple_of(STEP_BYTES))
+    }
+
+    fn reach_exactly(&mut self, wanted: u64) -> bool {
+        let is_taken = self.cache.take(self.place, wanted.saturating_sub(self.bytes));
         if is_taken {
             self.bytes = wanted;
         }
@@ -94,6 +94,23 @@ impl Drop for Room {
 }
 
 impl Part {
+    /// Rows that lie in a file already; none where there is no room for it.
+    pub(super) fn found(cache: &Arc<Cache>, path: PathBuf, rows: u64, bytes: u64) -> Option<Self> {
+        let mut room = Room::none(Arc::clone(cache), Place::Disk);
+        if !room.reach_exactly(bytes) {
+            return None;
+        }
+        Some(Self { rows, data: Arc::new(Data { bytes: Bytes::File(path), room }) })
+    }
+
+    /// Where they lie, if it is in a file.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match &self.data.bytes {
+            Bytes::File(path) => Some(path),
+            Bytes::Memory(_) => None,
+        }
+    }
+
     pub(super) fn bytes(&self, place: Place) -> u64 {
         if self.data.room.place == place { self.data.room.bytes } else { 0 }
     }

@@ -86,7 +86,8 @@ fn is_tolerant(input: &Input) -> bool {
 /// A frame without what is kept in it.
 fn bare(frame: &Frame) -> Frame {
     let is_work = |step: &&FrameStep| !matches!(step, FrameStep::Cache(_) | FrameStep::Unpersist(_));
-    Frame { schema: frame.schema.clone(), steps: frame.steps.iter().filter(is_work).cloned().collect(), functions: frame.functions.clone() }
+    let steps = frame.steps.iter().filter(is_work).cloned().collect();
+    Frame { schema: frame.schema.clone(), steps, places: Vec::new(), functions: frame.functions.clone() }
 }
 
 fn asks(operation: &Operation) -> bool {

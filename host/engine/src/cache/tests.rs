@@ -19,7 +19,7 @@ fn schema() -> SchemaRef {
 }
 
 fn cache(dir: &Path, disk_bytes: u64) -> Arc<Cache> {
-    Arc::new(Cache::new(dir, Limits { memory_bytes: MEMORY, disk_bytes }).unwrap())
+    Cache::open(dir, Limits { memory_bytes: MEMORY, disk_bytes }).unwrap()
 }
 
 fn known(name: &str, level: CacheLevel) -> Known {
@@ -87,7 +87,8 @@ async fn what_may_goes_to_the_disk() {
     let view = cache.view();
     assert_eq!(view.evictions, 0);
     assert!(view.memory_bytes <= MEMORY && view.disk_bytes >= 2 * 8 * ROWS as u64, "{view:?}");
-    let on_disk: u64 = tree(dir.path()).values().map(|bytes| bytes.len() as u64).sum();
+    let rows_alone = tree(dir.path()).into_iter().filter(|(path, _)| path.ends_with(".arrow"));
+    let on_disk: u64 = rows_alone.map(|(_, bytes)| bytes.len() as u64).sum();
     assert_eq!(on_disk, view.disk_bytes);
     // Who reads goes on reading what is let go.
     let kept = find(&cache, "d").unwrap();
@@ -97,6 +98,68 @@ async fn what_may_goes_to_the_disk() {
     cache.release(&Release::All);
     let view = cache.view();
     assert_eq!((view.memory_bytes, view.disk_bytes, tree(dir.path()).len()), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn what_is_kept_on_disk_by_wish_outlives_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let first = cache(dir.path(), 1 << 30);
+        keep(&first, &known("a", CacheLevel::Disk), 0);
+        keep(&first, &known("gone", CacheLevel::Disk), 1);
+        keep(&first, &known("memory", CacheLevel::Memory), 2);
+        keep(&first, &known("both", CacheLevel::MemoryAndDisk), 3);
+        keep(&first, &known("b", CacheLevel::Disk), 4);
+        first.release(&Release::Name("gone".parse().unwrap()));
+        // A process that is killed drops nothing, and so does a cache: its entries hold it.
+    }
+    std::fs::write(dir.path().join("cache/77.arrow"), b"a writer's that died").unwrap();
+    let second = cache(dir.path(), 1 << 30);
+    assert_eq!(rows(&find(&second, "a").unwrap()).await, (0..ROWS).collect::<Vec<_>>());
+    assert_eq!(rows(&find(&second, "b").unwrap()).await, (4..ROWS + 4).collect::<Vec<_>>());
+    assert!(["gone", "memory", "both"].iter().all(|name| find(&second, name).is_none()));
+    let view = second.view();
+    let names: Vec<_> = view.entries.iter().filter_map(|entry| entry.name.as_ref().map(ToString::to_string)).collect();
+    assert_eq!((names.len(), view.entries.iter().map(|entry| entry.rows).sum::<u64>()), (2, 2 * ROWS as u64));
+    let files = tree(dir.path());
+    assert_eq!(files.len(), 2 * 2 + 2, "two parts and a note each: {:?}", files.keys());
+    let on_disk: u64 = files.iter().filter(|(path, _)| path.ends_with(".arrow")).map(|(_, bytes)| bytes.len() as u64).sum();
+    assert_eq!(view.disk_bytes, on_disk);
+    // New files take no name that is there.
+    keep(&second, &known("c", CacheLevel::Disk), 5);
+    assert_eq!(rows(&find(&second, "a").unwrap()).await, (0..ROWS).collect::<Vec<_>>());
+    assert_eq!(second.release(&Release::All), 3);
+    assert_eq!((second.view().disk_bytes, tree(dir.path()).len()), (0, 0));
+}
+
+#[tokio::test]
+async fn what_is_damaged_or_has_no_room_is_not_found_again() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let first = cache(dir.path(), 1 << 30);
+        for (at, name) in ["short", "other", "old", "new"].into_iter().enumerate() {
+            keep(&first, &known(name, CacheLevel::Disk), at as i64);
+        }
+    }
+    let directory = dir.path().join("cache");
+    let note = |name: &str| directory.join(format!("{}.note", Digest::of(name.as_bytes()).to_string().replace(':', "-")));
+    let change = |name: &str, change: &dyn Fn(&mut Value)| {
+        let mut value: Value = serde_json::from_slice(&std::fs::read(note(name)).unwrap()).unwrap();
+        change(&mut value);
+        std::fs::write(note(name), value.to_string()).unwrap();
+        value
+    };
+    let short = change("short", &|_| {});
+    let part = directory.join(short["parts"][1]["file"].as_str().unwrap());
+    let bytes = std::fs::read(&part).unwrap();
+    std::fs::write(&part, &bytes[..bytes.len() - 1]).unwrap();
+    change("other", &|value| value["program"] = json!("another one"));
+    let new = change("new", &|value| value["madeAtMs"] = json!(value["madeAtMs"].as_u64().unwrap() + 1000));
+    let room: u64 = new["parts"].as_array().unwrap().iter().map(|part| part["bytes"].as_u64().unwrap()).sum();
+    let second = cache(dir.path(), room + room / 2);
+    assert!(["short", "other", "old"].iter().all(|name| find(&second, name).is_none()));
+    assert_eq!(rows(&find(&second, "new").unwrap()).await, (3..ROWS + 3).collect::<Vec<_>>());
+    assert_eq!((second.view().disk_bytes, tree(dir.path()).len()), (room, 3));
 }
 
 #[tokio::test]
@@ -225,7 +288,7 @@ fn dataset() -> Sink {
 
 fn frame(steps: Vec<FrameStep>) -> JobSpec {
     let rows = inline((0..100).map(|n| json!({"n": n, "odd": n % 2 == 1})).collect());
-    in_three(rows, vec![Operation::Frame(Box::new(Frame { schema: None, steps, functions: Default::default() }))])
+    in_three(rows, vec![Operation::Frame(Box::new(Frame { schema: None, steps, places: Vec::new(), functions: Default::default() }))])
 }
 
 #[tokio::test(flavor = "multi_thread")]

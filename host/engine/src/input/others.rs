@@ -52,7 +52,7 @@ impl Inputs<'_> {
 
 /// The second frames of a frame's steps, and where they stand.
 fn of_frame(frame: &Frame) -> Vec<(Input, String)> {
-    let other = |(at, step): (usize, &FrameStep)| step.other().map(|input| (input.clone(), format!("/frame/{at}")));
+    let other = |(at, step): (usize, &FrameStep)| step.other().map(|input| (input.clone(), frame.pointer(at)));
     frame.steps.iter().enumerate().filter_map(other).collect()
 }
 

@@ -57,6 +57,8 @@ pub(crate) struct SourceTable {
     bad_records: OnError,
     /// The connector, for people.
     label: Arc<str>,
+    /// The server and what is read there, for people.
+    from: Arc<str>,
 }
 
 impl SourceTable {
@@ -66,13 +68,19 @@ impl SourceTable {
         // Plans carry no schema metadata: see `Relation`.
         let schema = Arc::new(Schema::new(schema.fields().clone()));
         let partitions = group(splits, parallelism).into();
-        Self { source, element, schema, partitions, place, bad_records: OnError::Fail, label: "".into() }
+        Self { source, element, schema, partitions, place, bad_records: OnError::Fail, label: "".into(), from: "".into() }
     }
 
     /// The same, with what happens to records that are no rows, and the connector that they are said to be of.
     pub(crate) fn with_bad_records(mut self, policy: OnError, label: &str) -> Self {
         self.bad_records = policy;
         self.label = label.into();
+        self
+    }
+
+    /// The same, with the server and what is read there, as failures name them.
+    pub(crate) fn read_from(mut self, from: &str) -> Self {
+        self.from = from.into();
         self
     }
 
@@ -149,6 +157,7 @@ impl TableProvider for SourceTable {
             place: self.place,
             bad_records: self.bad_records,
             label: Arc::clone(&self.label),
+            from: Arc::clone(&self.from),
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         }))
@@ -176,6 +185,7 @@ struct SourceExec {
     place: Place,
     bad_records: OnError,
     label: Arc<str>,
+    from: Arc<str>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -270,7 +280,7 @@ impl SourceExec {
     /// Where the records of a partition go that are no rows.
     fn rejects(&self, partition: usize, scope: Option<&RunScope>) -> Rejects {
         match (self.bad_records, scope.and_then(|scope| scope.ledger.as_ref())) {
-            (OnError::Fail, _) => Rejects::new(OnError::Fail),
+            (OnError::Fail, _) => Rejects::new(OnError::Fail).named(Arc::clone(&self.from)),
             (_, None) => Rejects::new(OnError::Skip),
             (policy, Some(ledger)) => {
                 // Copies of this node in one plan share the splits, and nothing else does.

@@ -5,8 +5,8 @@ use super::sample::Proof;
 use super::types;
 use crate::node::KernelSource;
 use azora_connect::element::{self, Element};
-use azora_expression::{Diagnostic, DiagnosticKind, End, Lambda, Step};
-use azora_sandbox::{Fault, GuestCode};
+use azora_expression::{Diagnostic, DiagnosticKind, End, Lambda, Reads, Step};
+use azora_sandbox::{Fault, GuestCode, Origin};
 use azora_spec::{Code, Failure};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,11 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    /// One column of a type, in the component's words.
+    pub(crate) fn one(of: Value) -> Self {
+        Self::scalar(of)
+    }
+
     /// One column of values of any type.
     pub(crate) fn json() -> Self {
         Self::scalar(json!("json"))
@@ -92,10 +97,10 @@ impl Came {
 pub(crate) struct Probed {
     #[serde(flatten)]
     pub(crate) came: Came,
-    /// Whether anything was more than null, undefined or NaN.
-    pub(crate) values: bool,
     /// Rows that went through the chain.
     pub(crate) passed: u64,
+    /// What the first that did not said.
+    pub(crate) failed: Option<Value>,
 }
 
 /// A failure in the interpreter's words.
@@ -175,19 +180,22 @@ pub(crate) struct Scripted {
     pub(crate) end: End,
     /// The properties of elements that are read, where that can be told.
     reads: Option<BTreeSet<String>>,
+    /// The same by lambda, of those that get the elements.
+    pub(crate) readers: Vec<(Lambda, Reads)>,
 }
 
 /// Makes a chain fit for the interpreter.
 pub(crate) fn scripted(steps: &[Step], end: &End) -> Result<Scripted, Diagnostic> {
-    let mut reach = Reach { reads: Some(BTreeSet::new()), is_element: true };
+    let mut reach = Reach { reads: Some(BTreeSet::new()), readers: Vec::new(), is_element: true };
     let steps = steps.iter().map(|step| reach.step(step)).collect::<Result<_, _>>()?;
     let end = reach.end(end)?;
-    Ok(Scripted { steps, end, reads: reach.reads })
+    Ok(Scripted { steps, end, reads: reach.reads, readers: reach.readers })
 }
 
 /// What lambdas read of elements, as long as elements come by.
 struct Reach {
     reads: Option<BTreeSet<String>>,
+    readers: Vec<(Lambda, Reads)>,
     is_element: bool,
 }
 
@@ -223,7 +231,11 @@ impl Reach {
     /// A lambda whose argument of that number is an element; none where all of the element is of use.
     fn lambda(&mut self, of: &Lambda, argument: Option<usize>, passes: bool) -> Result<Lambda, Diagnostic> {
         let script = azora_expression::script(of)?;
-        self.see(argument.and_then(|at| script.reads.get(at).cloned().flatten()), passes);
+        let reads = argument.and_then(|at| script.reads.get(at).cloned().flatten());
+        if let Some(reads) = reads.as_ref().filter(|_| self.is_element) {
+            self.readers.push((of.clone(), reads.clone()));
+        }
+        self.see(reads.map(|reads| reads.into_keys().collect()), passes);
         Ok(Lambda { text: script.text, operation: of.operation })
     }
 
@@ -272,17 +284,23 @@ pub(crate) fn appeal(diagnostic: &Diagnostic) -> Appeal {
             let undefined = diagnostic.message.strip_prefix('`').and_then(|rest| rest.strip_suffix("` is not defined"));
             match undefined {
                 Some(name) if !GLOBALS.split(' ').any(|known| known == name) => Appeal::No,
-                // In JavaScript a misspelt property is undefined, and its lambda wrong without a word: it shall say something.
-                None if diagnostic.message.contains("no property") => Appeal::By(Proof::Answers),
+                // In JavaScript it is undefined, which is wrong only where that throws. A warning says what was probably meant.
+                None if is_missing_property(diagnostic) => Appeal::By(Proof::Survives),
                 _ => Appeal::By(Proof::Passes),
             }
         }
     }
 }
 
-/// What the interpreter said went wrong, if it was the interpreter and said so.
-pub(crate) fn said(source: &KernelSource, error: &azora_sandbox::Error) -> Option<Told> {
-    if source.config == super::COMPILED_CONFIG {
+/// Whether a property is read that the element's type does not have.
+pub(crate) fn is_missing_property(diagnostic: &Diagnostic) -> bool {
+    diagnostic.kind == DiagnosticKind::UnknownName && diagnostic.message.contains("no property")
+}
+
+/// What the interpreter said went wrong, if it was the interpreter and said so. `is_counted` says that an instance sees the
+/// rows of one partition in their order, so that a row's number means something.
+pub(crate) fn said(source: &KernelSource, error: &azora_sandbox::Error, is_counted: bool) -> Option<Told> {
+    if source.origin != Origin::Lambda || source.config == super::COMPILED_CONFIG {
         return None;
     }
     let (code, message, row) = match error {
@@ -292,7 +310,8 @@ pub(crate) fn said(source: &KernelSource, error: &azora_sandbox::Error) -> Optio
     };
     let Said { lambda, message, element, wider } = serde_json::from_str(message).ok()?;
     let place = match row {
-        Some(row) => format!(" at row {row} of its partition, {element}"),
+        Some(row) if is_counted => format!(" at row {row} of its partition, {element}"),
+        Some(_) => format!(" at {element}"),
         None => String::new(),
     };
     let mut failure = match (code, &wider) {
@@ -320,7 +339,7 @@ mod tests {
         check(DiagnosticKind::Syntax, "unexpected token", Appeal::No);
         check(DiagnosticKind::UnknownName, "`Map` is not defined", Appeal::By(Proof::Passes));
         check(DiagnosticKind::UnknownName, "`mpa` is not defined", Appeal::No);
-        check(DiagnosticKind::UnknownName, "there is no property `nme`", Appeal::By(Proof::Answers));
+        check(DiagnosticKind::UnknownName, "there is no property `nme`", Appeal::By(Proof::Survives));
         check(DiagnosticKind::UnknownName, "number has no method `replaceAll`", Appeal::By(Proof::Passes));
     }
 

@@ -54,6 +54,8 @@ pub(crate) struct Wanted {
     pub(crate) kernel: Arc<Kernel>,
     /// What has to come out for the compiler to be wrong.
     pub(crate) proof: Proof,
+    /// Whether the answer is one column whatever it is.
+    pub(crate) is_one: bool,
 }
 
 /// What a sample has to show.
@@ -63,8 +65,8 @@ pub(crate) enum Proof {
     None,
     /// An element that goes through.
     Passes,
-    /// An answer that is more than undefined or NaN, which is all that a misspelt property makes.
-    Answers,
+    /// That not every element throws; none at all may come by.
+    Survives,
 }
 
 impl Proof {
@@ -72,7 +74,7 @@ impl Proof {
         match self {
             Self::None => true,
             Self::Passes => probed.is_some_and(|probed| probed.passed > 0),
-            Self::Answers => probed.is_some_and(|probed| probed.values),
+            Self::Survives => probed.is_none_or(|probed| probed.passed > 0 || probed.failed.is_none()),
         }
     }
 }
@@ -88,13 +90,11 @@ pub(crate) async fn take(ctx: &PlanContext, wanted: Wanted) -> std::result::Resu
         }
         Err(_) => Vec::new(),
     };
-    let (kernel, proof) = (wanted.kernel, wanted.proof);
-    let has_runs = has_runs(&kernel);
+    let (kernel, proof, is_one) = (wanted.kernel, wanted.proof, wanted.is_one);
     let probed = ctx.cpu.spawn_blocking(move || probe(&kernel, &rows)).await.map_err(|_| Failure::from(Error::Panicked))?;
     Ok(match probed.map_err(failure_of)? {
         probed if !proof.is_given(probed.as_ref()) => Found::Nothing,
-        // What is folded by key is one column beside the key.
-        Some(probed) => Found::Shape(probed.came.shape(has_runs)),
+        Some(probed) => Found::Shape(probed.came.shape(is_one)),
         None => Found::Shape(Shape::json()),
     })
 }

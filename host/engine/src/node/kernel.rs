@@ -203,7 +203,7 @@ impl Guest {
     }
 
     fn failed(&self, error: azora_sandbox::Error) -> datafusion::error::DataFusionError {
-        let Some(told) = crate::lambda::said(&self.kernel.source, &error) else { return failed(error, &self.pointer) };
+        let Some(told) = crate::lambda::said(&self.kernel.source, &error, true) else { return failed(error, &self.pointer) };
         if let (Some(wider), Some(run)) = (told.wider, &self.run) {
             run.misfit(Misfit { kernel: Arc::clone(&self.kernel), wider });
         }

@@ -62,7 +62,7 @@ impl Builder<'_> {
         };
         let entry = self.ctx.plugin(asked.plugin).map_err(|failure| failure.at(format!("{}/plugin", step.pointer)))?;
         let decl = chosen(step, &asked, &entry.manifest, FunctionKind::Aggregate)?;
-        check_config(step, &asked, decl)?;
+        check_config(&step.pointer, asked.config, decl)?;
         let arguments = arguments(step, &asked, decl, schema, names)?;
         let (columns, fields): (Vec<String>, Vec<Field>) = arguments.into_iter().map(|argument| (argument.column, argument.field)).unzip();
         let bound: SchemaRef = Arc::new(Schema::new(fields));

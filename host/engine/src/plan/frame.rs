@@ -5,6 +5,7 @@
 //! in that order, whatever the number of partitions.
 
 mod groups;
+mod marks;
 mod pair;
 mod pivot;
 mod values;
@@ -13,9 +14,10 @@ use super::sql::{self, Names, built, known_column};
 use super::{Answer, Builder, HIDDEN, ORDINAL, OperationAt};
 use crate::input;
 use crate::node::{Exchange, Gather, IndexMode, SortKey};
+use crate::udf::survey;
 use azora_connect::element::Element;
 use azora_spec::{Code, ColumnType, Expression, Failure, Frame, FrameStep, Function, NamedExpression, Operation, SortBy, SortOrder};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{Column, DFSchema};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result as PlanResult;
@@ -55,18 +57,37 @@ impl Builder<'_> {
             self.typed(schema)?;
         }
         let mut answer = Answer::rows();
+        let mut plans = Vec::with_capacity(frame.steps.len());
         for (at, step) in frame.steps.iter().enumerate() {
+            if matches!(step, FrameStep::Count) {
+                self.analyze_after(frame, &plans)?;
+            }
             let before = at.checked_sub(1).and_then(|before| frame.steps.get(before));
-            let at = At { frame, place: at, pointer: format!("/frame/{at}"), is_sorted: matches!(before, Some(FrameStep::Sort(_))) };
+            let at = At { frame, place: at, pointer: frame.pointer(at), is_sorted: matches!(before, Some(FrameStep::Sort(_))) };
             let done = self.frame_step(&at, step);
             if let Some(given) = at.located(done)? {
                 answer = given;
             }
+            survey::of_plan(&self.ctx.notes, &self.rows.plan)?;
+            plans.push(self.rows.plan.clone());
         }
         if !matches!(frame.steps.last(), Some(FrameStep::Count)) {
-            self.analyze()?;
+            self.analyze_after(frame, &plans)?;
         }
         Ok(answer)
+    }
+
+    /// Analyzes what some steps made. Where that fails, the first of them is to blame whose plan fails.
+    fn analyze_after(&mut self, frame: &Frame, plans: &[LogicalPlan]) -> Result<(), Failure> {
+        let Err(failure) = self.analyze() else { return Ok(()) };
+        let analyzed = |plan: &LogicalPlan| sql::analyzed(&self.ctx.state, plan.clone());
+        let found = plans.iter().enumerate().find_map(|(at, plan)| analyzed(plan).err().map(|error| (at, error)));
+        let Some((at, error)) = found else { return Err(failure.or_at("/frame")) };
+        let failure = match frame.steps.get(at).and_then(only_text) {
+            Some(text) => sql::of_sql(error, text, &[]),
+            None => failure,
+        };
+        Err(failure.or_at(frame.pointer(at)))
     }
 
     fn frame_step(&mut self, at: &At<'_>, step: &FrameStep) -> Result<Option<Answer>, Failure> {
@@ -118,10 +139,7 @@ impl Builder<'_> {
                 self.first_rows(at, 1)?;
                 return Ok(Some(Answer::single()));
             }
-            FrameStep::Count => {
-                self.analyze()?;
-                return self.count().map(Some);
-            }
+            FrameStep::Count => return self.count().map(Some),
             FrameStep::Collect | FrameStep::Write => {}
         }
         Ok(None)
@@ -130,7 +148,7 @@ impl Builder<'_> {
     /// All operations before a step.
     fn before_step(&self, at: &At<'_>) -> Vec<Operation> {
         let steps = at.frame.steps.get(..at.place).unwrap_or_default().to_vec();
-        let frame = Frame { schema: at.frame.schema.clone(), steps, functions: at.frame.functions.clone() };
+        let frame = Frame { schema: at.frame.schema.clone(), steps, places: Vec::new(), functions: at.frame.functions.clone() };
         self.before.iter().cloned().chain([Operation::Frame(Box::new(frame))]).collect()
     }
 
@@ -152,8 +170,11 @@ impl Builder<'_> {
         self.rows.plan = plan;
         let before = Arc::clone(&self.rows.schema);
         let fields = self.rows.plan.schema().fields().iter().map(|field| {
-            let known = before.fields().iter().find(|known| known.name() == field.name() && known.data_type() == field.data_type());
-            field.as_ref().clone().with_metadata(known.map(|known| known.metadata().clone()).unwrap_or_default())
+            // A lambda of SQL says itself what it answers.
+            let own = Some(marks::of(field)).filter(|own| !own.is_empty());
+            let known = || before.fields().iter().find(|known| known.name() == field.name() && known.data_type() == field.data_type());
+            let metadata = own.or_else(|| known().map(|known| known.metadata().clone())).unwrap_or_default();
+            field.as_ref().clone().with_metadata(metadata)
         });
         self.rows.schema = Element::Object.schema(fields.collect::<Vec<_>>());
     }
@@ -182,7 +203,10 @@ impl Builder<'_> {
 
     fn change(&mut self, change: impl FnOnce(DataFrame) -> PlanResult<DataFrame>) -> Result<(), Failure> {
         let changed = built(change(self.frame()))?;
-        self.set(changed)
+        let moved = marks::moved(changed.logical_plan(), &self.rows.schema);
+        self.set(changed)?;
+        self.rows.schema = marks::put(&self.rows.schema, &moved);
+        Ok(())
     }
 
     fn known(&self, column: &str) -> Result<(), Failure> {
@@ -191,7 +215,9 @@ impl Builder<'_> {
 
     /// A column's name, or a SQL expression.
     fn sql_expr(&self, at: &At<'_>, text: &str) -> Result<Expr, Failure> {
-        self.sql_expr_over(at, text, self.rows.plan.schema())
+        let expr = self.sql_expr_over(at, text, self.rows.plan.schema())?;
+        survey::of_expr(&self.ctx.notes, &expr, &self.rows.plan)?;
+        Ok(expr)
     }
 
     fn sql_expr_over(&self, at: &At<'_>, text: &str, schema: &DFSchema) -> Result<Expr, Failure> {
@@ -239,7 +265,8 @@ impl Builder<'_> {
         match condition {
             Expression::Sql(text) => {
                 let expr = self.sql_expr(at, text)?;
-                let of = built(datafusion::logical_expr::ExprSchemable::get_type(&expr, self.rows.plan.schema()))?;
+                let of = datafusion::logical_expr::ExprSchemable::get_type(&expr, self.rows.plan.schema());
+                let of = of.map_err(|error| sql::of_sql(error, text, &[]))?;
                 if !matches!(of, DataType::Boolean | DataType::Null) {
                     return Err(Failure::new(Code::SqlType, format!("a filter's condition is true or false, and this is {of}"))
                         .at(&at.pointer)
@@ -284,7 +311,7 @@ impl Builder<'_> {
         let step = OperationAt { operation: &operation, pointer: at.pointer.clone(), is_order_seen: true };
         let prefix = format!("{HIDDEN}computed");
         let made = match function {
-            Function::Lambda(text) => self.computed_by_lambda(&step, text, "function", &prefix)?,
+            Function::Lambda(text) | Function::Declared { text, .. } => self.computed_by_lambda(&step, text, "function", &prefix)?,
             Function::Plugin { .. } => {
                 let made = self.computed(&step, function, "function", &prefix)?;
                 made.into_iter().map(|column| (column, Arc::new(Field::new("", DataType::Null, true)))).collect()
@@ -301,13 +328,7 @@ impl Builder<'_> {
         let place = self.rows.names().iter().position(|known| known == name).unwrap_or(columns.len());
         columns.insert(place, made.alias(name));
         self.change(|frame| frame.select(columns))?;
-        // DataFusion's plan does not carry what says that a text is JSON, or a struct a tuple.
-        let dressed = |known: &FieldRef| match known.name() == name {
-            true => Arc::new(known.as_ref().clone().with_metadata(field.metadata().clone())),
-            false => Arc::clone(known),
-        };
-        let fields: Vec<FieldRef> = self.rows.schema.fields().iter().map(dressed).collect();
-        self.rows.schema = Arc::new(Schema::new_with_metadata(fields, self.rows.schema.metadata().clone()));
+        self.rows.schema = marks::put(&self.rows.schema, &[(name.to_owned(), field.metadata().clone())]);
         Ok(())
     }
 
@@ -432,6 +453,26 @@ impl Builder<'_> {
                 .hint("for example row_number() or sum(amount)"));
         }
         self.put_column(name, expr)
+    }
+}
+
+/// The text of a step that has one.
+fn only_text(step: &FrameStep) -> Option<&str> {
+    let expression = match step {
+        FrameStep::Filter(expression) => expression,
+        FrameStep::WithColumns(columns) => match columns.as_slice() {
+            [(_, expression)] => expression,
+            _ => return None,
+        },
+        FrameStep::Select(columns) => match columns.as_slice() {
+            [column] => &column.expression,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    match expression {
+        Expression::Sql(text) => Some(text),
+        Expression::Function(_) => None,
     }
 }
 

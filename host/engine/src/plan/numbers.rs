@@ -3,13 +3,15 @@
 use super::{Answer, Builder, HIDDEN, OperationAt};
 use crate::failure_of;
 use crate::node::{Histogram, Total, external};
+use crate::plan::sql::checked_sum;
+use crate::udf::moments;
 use azora_connect::element::{self, Element};
 use azora_expression::{End, Step};
 use azora_spec::{Buckets, Failure, Function, NamedAggregate};
 use datafusion::arrow::array::{AsArray, Int64Array};
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field};
 use datafusion::common::{Result as PlanResult, ScalarValue, internal_err};
-use datafusion::functions_aggregate::expr_fn::{avg, bit_xor, count, count_distinct, max, min, stddev_pop, sum, var_pop};
+use datafusion::functions_aggregate::expr_fn::{bit_xor, count, count_distinct, max, min, sum};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, cast, lit, when};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -17,7 +19,8 @@ use std::sync::Arc;
 impl Builder<'_> {
     pub(super) fn mean(&mut self, step: &OperationAt<'_>) -> Result<Answer, Failure> {
         let number = self.number(step)?;
-        self.rows.build(Element::Scalar, |plan| plan.aggregate(Vec::<Expr>::new(), [avg(number).alias(element::VALUE)]))?;
+        self.rows
+            .build(Element::Scalar, |plan| plan.aggregate(Vec::<Expr>::new(), [moments::avg().call(vec![number]).alias(element::VALUE)]))?;
         Ok(Answer::single())
     }
 
@@ -25,12 +28,12 @@ impl Builder<'_> {
         let number = self.number(step)?;
         let aggregates = [
             count(number.clone()).alias("count"),
-            sum(number.clone()).alias("sum"),
-            avg(number.clone()).alias("mean"),
+            checked_sum().call(vec![number.clone()]).alias("sum"),
+            moments::avg().call(vec![number.clone()]).alias("mean"),
             min(number.clone()).alias("min"),
             max(number.clone()).alias("max"),
-            var_pop(number.clone()).alias("variance"),
-            stddev_pop(number).alias("stdev"),
+            moments::variance_of_all().call(vec![number.clone()]).alias("variance"),
+            moments::deviation_of_all().call(vec![number]).alias("stdev"),
         ];
         self.rows.build(Element::Object, |plan| plan.aggregate(Vec::<Expr>::new(), aggregates))?;
         let names = self.rows.names();
@@ -137,7 +140,7 @@ impl Builder<'_> {
         let is_number = field.data_type().is_numeric() || is_null;
         Ok(match aggregate {
             NamedAggregate::Sum if is_number => Aggregate::Sum(ExactSum::new(column, field.data_type(), pointer)),
-            NamedAggregate::Mean if is_number => Aggregate::Plain(avg(cast(column, DataType::Float64))),
+            NamedAggregate::Mean if is_number => Aggregate::Plain(moments::avg().call(vec![cast(column, DataType::Float64)])),
             NamedAggregate::Sum | NamedAggregate::Mean => return Err(wrong("numbers")),
             NamedAggregate::Min if !field.data_type().is_nested() => Aggregate::Plain(min(column)),
             NamedAggregate::Max if !field.data_type().is_nested() => Aggregate::Plain(max(column)),
@@ -256,8 +259,10 @@ impl ExactSum {
     }
 
     pub(super) fn aggregate(&self) -> Expr {
-        let wide = if self.is_integer { DataType::Decimal128(20, 0) } else { DataType::Float64 };
-        sum(cast(self.column.clone(), wide))
+        match self.is_integer {
+            true => sum(cast(self.column.clone(), DataType::Decimal128(20, 0))),
+            false => checked_sum().call(vec![cast(self.column.clone(), DataType::Float64)]),
+        }
     }
 
     /// The answer from what [`Self::aggregate`] gave.

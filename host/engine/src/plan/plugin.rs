@@ -24,7 +24,7 @@ pub(super) struct Asked<'a> {
 impl<'a> Asked<'a> {
     pub(super) fn of(function: &'a Function) -> Option<Self> {
         match function {
-            Function::Lambda(_) => None,
+            Function::Lambda(_) | Function::Declared { .. } => None,
             Function::Plugin { plugin, function, config, columns, keep_as } => {
                 Some(Self { plugin, function: function.as_deref(), config, columns: columns.as_deref(), keep_as: keep_as.as_deref() })
             }
@@ -201,7 +201,7 @@ impl Builder<'_> {
     ) -> Result<Arc<Kernel>, Failure> {
         let entry = self.ctx.plugin(asked.plugin).map_err(|failure| failure.at(format!("{}/plugin", step.pointer)))?;
         let decl = chosen(step, asked, &entry.manifest, kind)?;
-        check_config(step, asked, decl)?;
+        check_config(&step.pointer, asked.config, decl)?;
         let arguments = arguments(step, asked, decl, schema, names)?;
         let (columns, fields): (Vec<String>, Vec<Field>) = arguments.into_iter().map(|argument| (argument.column, argument.field)).unzip();
         let bound: SchemaRef = Arc::new(Schema::new(fields));
@@ -309,16 +309,16 @@ pub(super) fn chosen<'a>(
     Err(Failure::new(Code::PluginFunctionUnknown, message).at(&pointer))
 }
 
-/// Checks a configuration against the function's JSON Schema.
-pub(super) fn check_config(step: &OperationAt<'_>, asked: &Asked<'_>, decl: &FunctionDecl) -> Result<(), Failure> {
-    let pointer = format!("{}/config", step.pointer);
+/// Checks a configuration against the function's JSON Schema. The call stands at `pointer`.
+pub(super) fn check_config(pointer: &str, config: &Map<String, Value>, decl: &FunctionDecl) -> Result<(), Failure> {
+    let pointer = format!("{pointer}/config");
     let Some(schema) = &decl.config_schema else {
-        if asked.config.is_empty() {
+        if config.is_empty() {
             return Ok(());
         }
         return Err(Failure::new(Code::RequestField, format!("function '{}' takes no configuration", decl.name)).at(pointer));
     };
-    config_schema::check(schema, &Value::Object(asked.config.clone())).map_err(|wrong| {
+    config_schema::check(schema, &Value::Object(config.clone())).map_err(|wrong| {
         let failure =
             Failure::new(Code::RequestField, format!("the configuration of function '{}' is wrong: {}", decl.name, wrong.message));
         failure.at(format!("{pointer}{}", wrong.pointer))

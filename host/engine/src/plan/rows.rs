@@ -348,7 +348,7 @@ impl Builder<'_> {
         prefix: &str,
     ) -> Result<Vec<String>, Failure> {
         match function {
-            Function::Lambda(text) => {
+            Function::Lambda(text) | Function::Declared { text, .. } => {
                 let made = self.computed_by_lambda(step, text, field, prefix)?;
                 Ok(made.into_iter().map(|(name, _)| name).collect())
             }

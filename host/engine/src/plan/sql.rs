@@ -8,7 +8,7 @@ mod sets;
 mod sum;
 mod tables;
 
-pub(crate) use fault::built;
+pub(crate) use fault::{built, of_plan, of_sql};
 pub(super) use names::Names;
 pub(crate) use names::known_column;
 pub(super) use sum::checked_sum;
@@ -16,6 +16,7 @@ pub(super) use sum::checked_sum;
 use super::{Answer, Builder};
 use crate::catalog::Catalog;
 use crate::failure_of;
+use crate::udf::survey;
 use azora_connect::element::Element;
 use azora_spec::{Code, DatasetName, Failure, Input, Params, Query};
 use checked::CheckedArithmetic;
@@ -24,7 +25,7 @@ use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::optimizer::AnalyzerRule;
-use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
@@ -32,6 +33,7 @@ use datafusion::sql::sqlparser::ast::{
     ValueWithSpan, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::Token;
 use serde_json::Value as Json;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -78,10 +80,11 @@ struct Parsed {
 impl Parsed {
     fn of(query: &Query, catalog: &dyn Catalog) -> Result<Self, Failure> {
         let text = query.text.as_str();
-        let wrong = |error| fault::of_sql(error, text, &[]);
+        let wrong = |error| of_sql(error, text, &[]);
         let mut parser =
             DFParserBuilder::new(text).with_dialect(&GenericDialect {}).with_recursion_limit(RECURSION_MAX).build().map_err(wrong)?;
         let mut statement = parser.parse_statement().map_err(wrong)?;
+        ended(&parser, text)?;
         let mut rewrite = Rewrite::default();
         check(&statement, text)?;
         if let Some(inner) = innermost(&mut statement)
@@ -104,6 +107,18 @@ impl Parsed {
             tables.push((name, input));
         }
         Ok(Self { statement, tables, has_marks: rewrite.counted > 0 })
+    }
+}
+
+/// What the parser did not take would be lost without a word.
+fn ended(parser: &DFParser<'_>, text: &str) -> Result<(), Failure> {
+    let left = parser.parser.peek_token_ref();
+    match left.token {
+        Token::EOF | Token::SemiColon => Ok(()),
+        ref token => {
+            let failure = Failure::new(Code::SqlSyntax, format!("expected the end, found: {}", token.to_string().escape_debug()));
+            Err(failure.position(fault::at(text, left.span.start.line, left.span.start.column)))
+        }
     }
 }
 
@@ -174,6 +189,8 @@ struct Rewrite {
     marks: usize,
     /// Set operations that count equal rows.
     counted: usize,
+    /// Queries of ANY and ALL.
+    compared: usize,
 }
 
 impl VisitorMut for Rewrite {
@@ -212,6 +229,15 @@ impl VisitorMut for Rewrite {
         *name = ObjectName::from(vec![Ident::with_quote('"', path)]);
         *args = None;
         ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut SqlExpr) -> ControlFlow<Self::Break> {
+        let (SqlExpr::AnyOp { right, .. } | SqlExpr::AllOp { right, .. }) = expr else { return ControlFlow::Continue(()) };
+        let SqlExpr::Subquery(query) = right.as_mut() else { return ControlFlow::Continue(()) };
+        match sets::apart(query, &mut self.compared) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(failure) => ControlFlow::Break(Box::new(failure)),
+        }
     }
 
     fn pre_visit_value(&mut self, value: &mut ValueWithSpan) -> ControlFlow<Self::Break> {
@@ -264,6 +290,7 @@ impl Builder<'_> {
         let plan = planned.and_then(|plan| if has_marks { sets::numbered(plan) } else { Ok(plan) });
         let plan = plan.map_err(|error| names.blame(error, text))?;
         let plan = with_params(plan, &query.params, text)?;
+        survey::of_plan(&self.ctx.notes, &plan)?;
         let is_explaining = matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
         let plan = if is_explaining { plan } else { names.named_once(plan).map_err(|error| names.blame(error, text))? };
         let plan = if is_explaining { plan } else { analyzed(&self.ctx.state, plan).map_err(|error| names.blame(error, text))? };
@@ -291,12 +318,20 @@ pub(super) fn analyzed(state: &SessionState, plan: LogicalPlan) -> datafusion::e
     CheckedArithmetic.analyze(plan, state.config_options())
 }
 
+/// A type by its name in SQL.
+fn type_of_name(names: &Names<'_>, word: &str) -> Result<DataType, Failure> {
+    let schema = datafusion::common::DFSchema::empty();
+    let cast = expression(names, &format!("CAST(NULL AS {word})"), &schema)?;
+    built(datafusion::logical_expr::ExprSchemable::get_type(&cast, &schema))
+}
+
 /// A SQL expression over columns.
 pub(super) fn expression(names: &Names<'_>, text: &str, schema: &datafusion::common::DFSchema) -> Result<Expr, Failure> {
     let blame = |error| names.blame(error, text);
     let mut parser =
         DFParserBuilder::new(text).with_dialect(&GenericDialect {}).with_recursion_limit(RECURSION_MAX).build().map_err(blame)?;
     let parsed = parser.parse_into_expr().map_err(blame)?;
+    ended(&parser, text)?;
     let planner = SqlToRel::new_with_options(names, parser_options());
     planner.sql_to_expr_with_alias(parsed, schema, &mut PlannerContext::new()).map_err(blame)
 }
@@ -324,7 +359,7 @@ fn with_params(plan: LogicalPlan, params: &Params, text: &str) -> Result<Logical
     if let Some(extra) = given.iter().filter(|name| !wanted.contains(*name)).min() {
         return Err(Failure::new(Code::SqlParameter, format!("the query has no parameter {}", extra.escape_debug())).at("/params"));
     }
-    if wanted.is_empty() { Ok(plan) } else { plan.with_param_values(values).map_err(|error| fault::of_sql(error, text, &[])) }
+    if wanted.is_empty() { Ok(plan) } else { plan.with_param_values(values).map_err(|error| of_sql(error, text, &[])) }
 }
 
 /// A JSON value as a constant.

@@ -4,7 +4,7 @@ use super::Builder;
 use crate::fuse::Chain;
 use crate::lambda::{self, Appeal, Found, Interpreted, LABEL_CHARACTERS_MAX, Proof, Refused, Shape, Wanted};
 use crate::node::Kernel;
-use crate::relation::{self, LambdaUse, Typed};
+use crate::notes::{self, LambdaUse, Typed, Warning};
 use azora_connect::element::Element;
 use azora_expression::{Diagnostic, End, Pipeline};
 use azora_spec::{Code, Digest, Failure};
@@ -23,6 +23,7 @@ struct Why {
     reason: String,
     /// What it said, where a sample may prove it wrong, and by what.
     stands: Option<(Diagnostic, Proof)>,
+    warnings: Vec<Warning>,
 }
 
 impl Builder<'_> {
@@ -62,7 +63,7 @@ impl Builder<'_> {
             Some(element) if !columns.is_mixed || is_rows && chain.only_filters() => element,
             _ => {
                 let reason = "the elements hold values of several types".to_owned();
-                return Ok(Err(NotCompiled { why: Why { reason, stands: None }, at: None }));
+                return Ok(Err(NotCompiled { why: Why { reason, stands: None, warnings: Vec::new() }, at: None }));
             }
         };
         if is_rows && !columns.hidden.is_empty() && chain.spreads() {
@@ -84,18 +85,10 @@ impl Builder<'_> {
                     Appeal::Yes => None,
                     // Of nothing but nulls nothing can be learned.
                     Appeal::By(_) if self.is_untyped() => return Err(Refused::Diagnostic(diagnostic)),
-                    Appeal::By(Proof::Answers) if chain.may_drop(at) && !is_near(&diagnostic) => None,
                     Appeal::By(proof) => Some((diagnostic.clone(), proof)),
                 };
-                let Diagnostic { message, line, column, .. } = &diagnostic;
-                let reason = match &diagnostic.hint {
-                    // Whoever misspelt a name that makes undefined finds it here.
-                    Some(hint) if lambda::appeal(&diagnostic) == Appeal::By(Proof::Answers) => {
-                        format!("{message} (line {line}, column {column}), so it is undefined: {hint}")
-                    }
-                    _ => format!("{message} (line {line}, column {column})"),
-                };
-                Ok(Err(NotCompiled { why: Why { reason, stands }, at: Some(at) }))
+                let warnings = lambda::warning(&diagnostic, chain.pointers(), &self.rows.schema).into_iter().collect();
+                Ok(Err(NotCompiled { why: Why { reason: lambda::reason(&diagnostic), stands, warnings }, at: Some(at) }))
             }
             Err(other) => Err(other),
         }
@@ -108,17 +101,23 @@ impl Builder<'_> {
         Ok(self.compiled(&first, &End::Rows)?.is_ok())
     }
 
-    fn interpreted(&self, chain: &Chain, end: &End, why: Why) -> Result<Arc<Kernel>, Refused> {
+    fn interpreted(&self, chain: &Chain, end: &End, mut why: Why) -> Result<Arc<Kernel>, Refused> {
         if matches!(end, End::Sum | End::Min | End::Max) {
             // These are the engine's, over rows whose type is known.
             return Err(Refused::End);
         }
         if !self.ctx.lambdas.is_prepared() {
-            self.ctx.want_interpreter();
+            self.ctx.notes.want_interpreter();
             return Err(Refused::Sample);
         }
         let element = Element::of(&self.rows.schema).as_str();
         let scripted = lambda::scripted(chain.steps(), end).map_err(Refused::Diagnostic)?;
+        for warning in lambda::missing(&scripted, chain.pointers(), &self.rows.schema) {
+            // The compiler may have said so of the first one already.
+            if !why.warnings.iter().any(|known| known.pointer == warning.pointer && known.message == warning.message) {
+                why.warnings.push(warning);
+            }
+        }
         let bound = lambda::bound_schema(&self.rows.schema, &scripted);
         let mut chained = Interpreted { element, steps: scripted.steps, end: scripted.end, output: None, pairs: self.wants_pairs };
         let is_known = match end {
@@ -127,9 +126,11 @@ impl Builder<'_> {
             End::Rows if chained.only_filters() => Some(Shape::json()),
             _ => None,
         };
+        // What is folded by key is one column beside the key.
+        let is_one = matches!(end, End::ReduceRuns(_) | End::AggregateRuns { .. });
         let digest = Digest::of(format!("{} {:?}", chained.config(), bound.fields()).as_bytes());
         let key = format!("{} {}", chain.pointer(), digest.to_hex());
-        let found = match (self.ctx.found(&key), is_known, &why.stands) {
+        let found = match (self.ctx.notes.found(&key), is_known, &why.stands) {
             (Some(Found::Nothing), _, Some((diagnostic, _))) => return Err(Refused::Diagnostic(diagnostic.clone())),
             (_, Some(known), None) | (Some(_), Some(known), Some(_)) => known,
             (Some(Found::Shape(shape)), None, _) => shape,
@@ -137,32 +138,27 @@ impl Builder<'_> {
             (None, _, _) => {
                 let kernel = self.ctx.lambdas.interpret(&self.ctx.sandbox, &chained, bound, self.ctx.options.guest)?;
                 let proof = why.stands.as_ref().map_or(Proof::None, |(_, proof)| *proof);
-                self.ctx.want(Wanted { key, plan: self.rows.plan.clone(), kernel, proof });
+                self.ctx.notes.want(Wanted { key, plan: self.rows.plan.clone(), kernel, proof, is_one });
                 return Err(Refused::Sample);
             }
         };
         chained.output = Some(found);
         let kernel = self.ctx.lambdas.interpret(&self.ctx.sandbox, &chained, bound, self.ctx.options.guest)?;
-        let is_one = matches!(end, End::ReduceRuns(_) | End::AggregateRuns { .. });
-        self.ctx.note_typed(Typed { kernel: Arc::clone(&kernel), key, pointer: chain.pointer(), is_one });
-        self.note(chain, &kernel, Some(why.reason), None);
+        self.ctx.notes.note_typed(Typed { kernel: Arc::clone(&kernel), key, pointer: chain.pointer(), is_one });
+        self.note(chain, &kernel, Some(why), None);
         Ok(kernel)
     }
 
-    fn note(&self, chain: &Chain, kernel: &Arc<Kernel>, reason: Option<String>, pipeline: Option<Pipeline>) {
+    fn note(&self, chain: &Chain, kernel: &Arc<Kernel>, why: Option<Why>, pipeline: Option<Pipeline>) {
         let pointer = chain.pointer();
         if !pointer.is_empty() {
             let text = kernel.source.label.chars().take(LABEL_CHARACTERS_MAX).collect();
             let tier = if pipeline.is_some() { "compiled" } else { "interpreted" }.to_owned();
+            let (reason, warnings) = why.map(|why| (why.reason, why.warnings)).unzip();
             let used = LambdaUse { pointer, text, tier, reason };
-            self.ctx.note(relation::Bound { used, kernel: Arc::clone(kernel), pipeline });
+            self.ctx.notes.note(notes::Bound { used, kernel: Arc::clone(kernel), pipeline, warnings: warnings.unwrap_or_default() });
         }
     }
-}
-
-/// Whether a name is known that is nearly the same.
-fn is_near(diagnostic: &Diagnostic) -> bool {
-    diagnostic.hint.as_ref().is_some_and(|hint| hint.starts_with("did you mean"))
 }
 
 struct NotCompiled {

@@ -9,7 +9,7 @@ use crate::format::{Compression, Encoding};
 use crate::{Catalog, DatasetEntry, Error};
 use async_trait::async_trait;
 use azora_connect::{Receipt, Sink, Token, Writer, WriterId};
-use azora_spec::{Code, DatasetName, Failure, FileFormat, JobId, WriteMode};
+use azora_spec::{Code, DatasetName, Failure, FileFormat, JobId, WriteMode, milestone};
 use cap_std::fs::Dir;
 use datafusion::arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,9 @@ const MANIFEST_VERSION: u32 = 1;
 struct Manifest {
     version: u32,
     files: Vec<PartToken>,
+    /// The version that was the current one when this one was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    base: Option<String>,
 }
 
 /// Where a version lies below the data directory.
@@ -56,38 +59,73 @@ impl DatasetSink {
         let receipt = Receipt { rows, bytes, outputs: vec![format!("dataset:{}", self.name)] };
         let staging =
             Staging::find(self.files.data(), &self.path(job), job)?.ok_or(Error::Damaged { what: "what the job had prepared" })?;
-        if staging.target_exists() {
-            // The one rename below has happened: the version is complete.
+        let current = self.current()?;
+        if current == Some(job.to_string()) {
             staging.remove()?;
             return Ok(receipt);
         }
-        if self.mode == WriteMode::Ignore && self.catalog.dataset(&self.name).is_ok() {
-            // Another job was faster: what is there stays.
-            staging.remove()?;
-            return Ok(Receipt::default());
+        if current.is_some() {
+            match self.mode {
+                WriteMode::ErrorIfExists => return Err(self.exists()),
+                WriteMode::Ignore => {
+                    // Another job was faster: what is there stays, and a version that nobody has seen goes.
+                    staging.remove()?;
+                    self.remove_unseen(job)?;
+                    return Ok(Receipt::default());
+                }
+                WriteMode::Append | WriteMode::Overwrite => {}
+            }
+        }
+        if staging.target_exists() {
+            // The one rename below has happened. Where another job has written since, before this one's version was
+            // recorded, its rows would be missing: the version is made again from what is there now.
+            let is_made_of_current =
+                self.mode != WriteMode::Append || open(&self.files, self.name.as_str(), &job.to_string())?.1.base == current;
+            if is_made_of_current {
+                staging.remove()?;
+                return Ok(receipt);
+            }
+            staging.take_back()?;
         }
         let staged = staging.prune(&parts)?;
-        let mut files = match self.mode {
-            WriteMode::Append => self.link_current(&staged)?,
-            WriteMode::ErrorIfExists | WriteMode::Overwrite | WriteMode::Ignore => Vec::new(),
+        let mut files = match (self.mode, &current) {
+            (WriteMode::Append, Some(current)) => self.link(current, &staged)?,
+            _ => Vec::new(),
         };
         files.extend(parts.into_iter().filter(|part| part.file.is_some()));
-        let manifest =
-            serde_json::to_vec(&Manifest { version: MANIFEST_VERSION, files }).map_err(|_| Error::Broken("a manifest is JSON"))?;
+        let manifest = serde_json::to_vec(&Manifest { version: MANIFEST_VERSION, files, base: current })
+            .map_err(|_| Error::Broken("a manifest is JSON"))?;
         write_durable(&staged, MANIFEST, &manifest)?;
         staging::sync(&staged)?;
-        if staging.publish()? { Ok(receipt) } else { Err(Error::Broken("a version is made once").into()) }
+        let is_published = staging.publish()?;
+        milestone::pass("dataset published");
+        if is_published { Ok(receipt) } else { Err(Error::Broken("a version is made once").into()) }
     }
 
-    /// Takes over the files of the current version, as links: no row is copied, and versions can be removed one by one.
-    fn link_current(&self, staged: &Dir) -> Result<Vec<PartToken>, Failure> {
-        let current = match self.catalog.dataset(&self.name) {
-            Ok(current) => current,
-            Err(failure) if failure.code == Code::DatasetUnknown => return Ok(Vec::new()),
-            Err(failure) => return Err(failure),
-        };
-        let version = version_of(&current)?;
-        let (from, manifest) = open(&self.files, self.name.as_str(), &version)?;
+    /// The name of the current version.
+    fn current(&self) -> Result<Option<String>, Failure> {
+        match self.catalog.dataset(&self.name) {
+            Ok(current) => version_of(&current).map(Some),
+            Err(failure) if failure.code == Code::DatasetUnknown => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn exists(&self) -> Failure {
+        Failure::new(Code::DatasetExists, format!("the dataset '{}' is there already", self.name))
+            .hint("choose the mode 'overwrite' or 'append', or another name")
+            .at("/sink/name")
+    }
+
+    /// Removes the version that a job made. One that no catalog entry names was never seen.
+    fn remove_unseen(&self, job: JobId) -> Result<(), Failure> {
+        let directory = self.files.data().path().join(self.path(job));
+        remove(&self.files, &DatasetEntry { name: self.name.clone(), directory, files: Vec::new(), rows: 0, bytes: 0 })
+    }
+
+    /// Takes over the files of a version, as links: no row is copied, and versions can be removed one by one.
+    fn link(&self, version: &str, staged: &Dir) -> Result<Vec<PartToken>, Failure> {
+        let (from, manifest) = open(&self.files, self.name.as_str(), version)?;
         for name in manifest.files.iter().filter_map(|part| part.file.as_deref()) {
             match from.hard_link(name, staged, name) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
@@ -102,11 +140,7 @@ impl DatasetSink {
 impl Sink for DatasetSink {
     async fn check(&self) -> Result<(), Failure> {
         match (self.mode, self.catalog.dataset(&self.name)) {
-            (WriteMode::ErrorIfExists | WriteMode::Ignore, Ok(_)) => {
-                Err(Failure::new(Code::DatasetExists, format!("the dataset '{}' is there already", self.name))
-                    .hint("choose the mode 'overwrite' or 'append', or another name")
-                    .at("/sink/name"))
-            }
+            (WriteMode::ErrorIfExists | WriteMode::Ignore, Ok(_)) => Err(self.exists()),
             (_, Err(failure)) if failure.code != Code::DatasetUnknown => Err(failure),
             _ => Ok(()),
         }
@@ -131,15 +165,7 @@ impl Sink for DatasetSink {
                 Some(staging) => staging.remove()?,
                 None => return Ok(()),
             }
-            // A version that no catalog entry names was never seen.
-            let entry = DatasetEntry {
-                name: sink.name.clone(),
-                directory: sink.files.data().path().join(sink.path(job)),
-                files: Vec::new(),
-                rows: 0,
-                bytes: 0,
-            };
-            remove(&sink.files, &entry)
+            sink.remove_unseen(job)
         })
         .await
     }

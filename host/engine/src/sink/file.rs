@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use azora_connect::compress::Codec;
 use azora_connect::hive::Parted;
 use azora_connect::{Receipt, Sink, Token, Writer, WriterId};
-use azora_spec::{Code, Failure, FileFormat, JobId, WriteMode};
+use azora_spec::{Code, Failure, FileFormat, JobId, WriteMode, milestone};
 use datafusion::arrow::datatypes::SchemaRef;
 use rustix::fs::RenameFlags;
 use std::sync::Arc;
@@ -116,7 +116,9 @@ impl FileSink {
         }
         let directory = staging.prune(parts)?;
         staging.mark(&directory)?;
+        milestone::pass("files marked");
         if staging.publish()? {
+            milestone::pass("files published");
             return Ok(());
         }
         match self.mode {
@@ -140,6 +142,7 @@ impl FileSink {
             }
             // Names hold the job's id: one that is there already was moved by an earlier call.
             let is_moved = staging.exists() && staging.release(&name, &target, &name, RenameFlags::NOREPLACE)?;
+            milestone::pass("file appended");
             if !is_moved && !target.is_file(&name) {
                 return Err(Error::Damaged { what: "what the job had prepared" }.into());
             }

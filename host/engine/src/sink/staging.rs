@@ -3,7 +3,7 @@
 use crate::error::{io_failure, is_full};
 use crate::files::{Root, path_failure};
 use crate::{Error, sink::part::PartToken};
-use azora_spec::{Code, Failure, JobId};
+use azora_spec::{Code, Failure, JobId, milestone};
 use cap_std::fs::{Dir, OpenOptions};
 use rustix::fs::{RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -148,6 +148,13 @@ impl Staging {
         }
     }
 
+    /// The opposite of [`Self::publish`], for a target that nobody has seen yet.
+    pub(super) fn take_back(&self) -> Result<(), Failure> {
+        self.remove()?;
+        self.parent.rename(&self.target, &self.parent, &self.name).map_err(failed)?;
+        sync(&self.parent)
+    }
+
     /// Exchanges the staging directory and the target in one step, and removes what was there.
     pub(super) fn replace(&self) -> Result<(), Failure> {
         match renameat_with(&*self.parent, &self.name, &*self.parent, &self.target, RenameFlags::EXCHANGE) {
@@ -161,6 +168,7 @@ impl Staging {
             }
             Err(error) => return Err(failed(error.into())),
         }
+        milestone::pass("files exchanged");
         sync(&self.parent)?;
         self.remove()
     }

@@ -239,6 +239,48 @@ async fn a_dataset_commit_repeats_and_an_abort_removes() {
     assert_eq!(bench.catalog.datasets.lock().len(), 0);
 }
 
+/// A crash between the rename and the record of the new version, and another job that writes before the commit is
+/// repeated: neither's rows may be lost, and no older version comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_commit_that_is_repeated_later_takes_in_what_came_between() {
+    let sink = |mode| Sink::Dataset { name: "d".parse().unwrap(), mode, ttl: None };
+    let read = || job(Input::Dataset("d".parse().unwrap()), Vec::new(), Sink::Collect);
+    let all = |from: i64, to: i64| Value::Array((from..to).map(Value::from).collect());
+    for between in [WriteMode::Append, WriteMode::Overwrite] {
+        let bench = Bench::new();
+        bench.run(&spec(numbers(0, 10), sink(WriteMode::ErrorIfExists))).await.unwrap();
+        let id = JobId::generate();
+        let (planned, tokens) = prepared(&bench, &spec(numbers(20, 30), sink(WriteMode::Append)), id).await;
+        bench.engine.commit(&planned, id, &tokens).await.unwrap();
+        bench.run(&spec(numbers(10, 20), sink(between))).await.unwrap();
+        for _ in 0..2 {
+            bench.engine.commit(&planned, id, &tokens).await.unwrap();
+            bench.catalog.datasets.lock().push(bench.engine.dataset(&planned, id).unwrap().unwrap());
+            let expect = all(if between == WriteMode::Append { 0 } else { 10 }, 30);
+            assert_eq!(bench.answer(&read()).await.unwrap(), expect, "{between:?}");
+        }
+        assert!(tree(&bench.data()).keys().all(|name| !name.contains(".azora-")));
+    }
+    // Who wanted to be the first is not, whatever had been prepared.
+    for (mode, is_refused) in [(WriteMode::ErrorIfExists, true), (WriteMode::Ignore, false)] {
+        let bench = Bench::new();
+        let id = JobId::generate();
+        let (planned, tokens) = prepared(&bench, &spec(numbers(0, 10), sink(mode)), id).await;
+        bench.engine.commit(&planned, id, &tokens).await.unwrap();
+        bench.run(&spec(numbers(10, 20), sink(WriteMode::Overwrite))).await.unwrap();
+        let repeated = bench.engine.commit(&planned, id, &tokens).await;
+        match is_refused {
+            true => {
+                assert_eq!(repeated.unwrap_err().code, Code::DatasetExists);
+                bench.engine.abort(&planned, id, &tokens).await.unwrap();
+            }
+            false => assert_eq!(repeated.unwrap().rows, 0),
+        }
+        assert!(!bench.data().join("datasets/d").join(id.to_string()).exists(), "{mode:?}");
+        assert_eq!(bench.answer(&read()).await.unwrap(), all(10, 20), "{mode:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_rows_still_make_a_file_with_columns() {
     let bench = Bench::new();

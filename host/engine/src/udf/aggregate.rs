@@ -11,8 +11,8 @@ use crate::node::external;
 use crate::plan::fitted;
 use crate::relation::{CurrentRun, PlanContext};
 use azora_sandbox::{Aggregate, AggregateInstance, CancelFlag, FunctionDecl};
-use azora_spec::Failure;
 use azora_spec::limits::GuestLimits;
+use azora_spec::{Code, Failure};
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StructArray};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::common::{DataFusionError, Result, not_impl_err, plan_err};
@@ -149,6 +149,13 @@ impl AggregateUDFImpl for PluginAggregate {
             return not_impl_err!("DISTINCT inside of the plugin function '{}'", self.name());
         }
         Ok(Box::new(Single::new(Groups::new(Arc::clone(&self.function)))))
+    }
+
+    fn create_sliding_accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        let message =
+            format!("'{}' cannot be computed over a window whose begin moves: an aggregate of a plugin takes no row back", self.name());
+        let failure = Failure::new(Code::SqlUnsupported, message).hint("let the window begin at UNBOUNDED PRECEDING");
+        Err(external(failure.or_at(self.function.pointer.as_str())))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {

@@ -1,15 +1,17 @@
 //! A lambda or a plugin's map as a DataFusion scalar function: whole batches go through the sandbox, never single rows.
 //!
-//! The types of the arguments are known when a call is planned, so each set of types is bound once.
+//! The types of the arguments are known when a call is planned, so each set of types is bound once. Which tier runs a
+//! lambda, and what it answers, is decided in `scalar::lambda`.
 
-use crate::lambda::{self, Lambdas};
-use crate::node::external;
+mod lambda;
+
+use crate::lambda::said;
+use crate::node::{Kernel, KernelSource, external};
 use crate::plan::fitted;
-use crate::relation::{CurrentRun, PlanContext};
+use crate::relation::{CurrentRun, Misfit, PlanContext};
 use crate::{Catalog, PluginEntry};
-use azora_connect::element::{self, VALUE};
-use azora_expression::{End, Lambda, Pipeline, Step};
-use azora_sandbox::{CancelFlag, FunctionDecl, FunctionKind, Instance, Sandbox, Transform};
+use azora_connect::element::{JSON_KEY, TUPLE_KEY, VALUE};
+use azora_sandbox::{CancelFlag, FunctionDecl, FunctionKind, Instance, Origin, Sandbox};
 use azora_spec::limits::{BATCH_ROWS, GuestLimits};
 use azora_spec::{Code, Failure, Function};
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StructArray, new_empty_array};
@@ -17,6 +19,8 @@ use datafusion::arrow::compute::{CastOptions, cast_with_options, concat};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+pub(crate) use lambda::Probe;
+use lambda::{Called, Decision};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -27,13 +31,32 @@ const ROWS_MAX: usize = 8 * BATCH_ROWS;
 /// Instances that wait for the next batch; one for each thread that computes is enough.
 const IDLE_MAX: usize = 64;
 
-/// The function under a name. Failures point to a place in the request.
+/// The function under a name; `returns` is the type that its answers shall have, where somebody says. Failures point to a
+/// place in the request.
 ///
 /// # Errors
 /// Where there is no such plugin or function, or it is not a map.
-pub(crate) fn scalar_udf(ctx: &PlanContext, name: &str, function: &Function, pointer: &str) -> std::result::Result<ScalarUDF, Failure> {
+pub(crate) fn scalar_udf(
+    ctx: &PlanContext,
+    name: &str,
+    function: &Function,
+    returns: Option<DataType>,
+    pointer: &str,
+) -> std::result::Result<ScalarUDF, Failure> {
+    if !matches!(function, Function::Plugin { .. }) {
+        ctx.notes.meet();
+    }
     let body = match function {
-        Function::Lambda(text) => Body::Lambda(text.clone()),
+        Function::Lambda(text) | Function::Declared { text, .. } => Body::Lambda(Called {
+            name: name.to_owned(),
+            text: text.clone(),
+            returns,
+            sandbox: ctx.sandbox.clone(),
+            lambdas: Arc::clone(&ctx.lambdas),
+            notes: Arc::clone(&ctx.notes),
+            limits: ctx.options.guest,
+            pointer: pointer.to_owned(),
+        }),
         Function::Plugin { plugin, function, config, .. } => {
             let entry = ctx.plugin(plugin)?;
             let decl = declared(&entry, function.as_deref())?.clone();
@@ -45,7 +68,6 @@ pub(crate) fn scalar_udf(ctx: &PlanContext, name: &str, function: &Function, poi
         body,
         sandbox: ctx.sandbox.clone(),
         catalog: Arc::clone(&ctx.catalog),
-        lambdas: Arc::clone(&ctx.lambdas),
         limits: ctx.options.guest,
         run: Arc::clone(&ctx.run),
         pointer: pointer.to_owned(),
@@ -53,6 +75,23 @@ pub(crate) fn scalar_udf(ctx: &PlanContext, name: &str, function: &Function, poi
         signature: Signature::user_defined(Volatility::Immutable),
     };
     Ok(ScalarUDF::new_from_impl(function))
+}
+
+/// What a sample of the arguments has to go through before the type of a call's answers is known; none where it is, or
+/// the function is none of ours.
+///
+/// # Errors
+/// What is wrong with the lambda.
+pub(crate) fn probe_of(function: &ScalarUDF, arguments: &[FieldRef]) -> std::result::Result<Option<Probe>, Failure> {
+    let Some(ours) = function.inner().downcast_ref::<GuestFunction>() else { return Ok(None) };
+    let (Body::Lambda(called), arguments) = (&ours.body, plain(arguments)) else { return Ok(None) };
+    if ours.kept(&arguments.iter().map(|field| field.as_ref().clone()).collect::<Vec<_>>()).is_some() {
+        return Ok(None);
+    }
+    match called.decide(&arguments)? {
+        Decision::Open(probe) => Ok(Some(probe)),
+        Decision::Bound(_) => Ok(None),
+    }
 }
 
 fn declared<'a>(entry: &'a PluginEntry, name: Option<&str>) -> std::result::Result<&'a FunctionDecl, Failure> {
@@ -74,7 +113,7 @@ fn declared<'a>(entry: &'a PluginEntry, name: Option<&str>) -> std::result::Resu
 
 #[derive(Debug)]
 enum Body {
-    Lambda(String),
+    Lambda(Called),
     Plugin { entry: PluginEntry, decl: Box<FunctionDecl>, config: String },
 }
 
@@ -85,26 +124,33 @@ struct GuestFunction {
     body: Body,
     sandbox: Sandbox,
     catalog: Arc<dyn Catalog>,
-    lambdas: Arc<Lambdas>,
     limits: GuestLimits,
     run: Arc<CurrentRun>,
     pointer: String,
-    bound: Mutex<HashMap<Vec<DataType>, Arc<Bound>>>,
+    bound: Mutex<HashMap<Vec<Field>, Arc<Bound>>>,
     signature: Signature,
 }
 
 /// A function bound to types of arguments.
 struct Bound {
-    transform: Transform,
-    input: SchemaRef,
+    kernel: Arc<Kernel>,
     /// Columns that the guest wants, in its order.
     needed: SchemaRef,
+    /// What a call answers.
+    result: FieldRef,
     idle: Mutex<Vec<(Instance, CancelFlag)>>,
+}
+
+/// What a call is bound to.
+enum Binding {
+    Known(Arc<Bound>),
+    /// A sample has to tell first what it answers; until then it has this type.
+    Open(DataType),
 }
 
 impl std::fmt::Debug for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bound").field("input", &self.input).finish_non_exhaustive()
+        f.debug_struct("Bound").field("input", &self.kernel.bound).finish_non_exhaustive()
     }
 }
 
@@ -124,69 +170,103 @@ impl Hash for GuestFunction {
 }
 
 impl Bound {
-    fn new(transform: Transform, input: SchemaRef) -> Result<Self> {
-        let needed = Arc::new(input.project(&transform.plan().needs)?);
-        Ok(Self { transform, input, needed, idle: Mutex::default() })
-    }
-
-    /// What it makes: its one column, or a struct of several.
-    fn result(&self) -> FieldRef {
-        match self.transform.plan().output.fields().as_ref() {
-            [field] => Arc::new(field.as_ref().clone().with_nullable(true)),
-            fields => Arc::new(Field::new(VALUE, DataType::Struct(fields.to_vec().into()), true)),
-        }
+    /// With answers of a type, or of the one that the guest makes: its one column, or a struct of several.
+    fn new(kernel: Arc<Kernel>, returns: Option<DataType>) -> std::result::Result<Self, Failure> {
+        let plan = kernel.plan();
+        let made = match plan.output.fields().as_ref() {
+            [field] => field.as_ref().clone().with_nullable(true),
+            fields => Field::new(VALUE, DataType::Struct(fields.to_vec().into()), true),
+        };
+        let result = match returns {
+            Some(of) if of != *made.data_type() => Field::new(VALUE, of, true),
+            _ => made,
+        };
+        let needed = Arc::new(kernel.bound.project(&plan.needs).map_err(|error| crate::failure_of(error.into()))?);
+        Ok(Self { result: Arc::new(result), kernel, needed, idle: Mutex::default() })
     }
 }
 
+/// Arguments without what does not change the function: their names, whether they hold null, and metadata that is not ours.
+fn plain(arguments: &[FieldRef]) -> Vec<FieldRef> {
+    let plain = |field: &FieldRef| {
+        let ours = field.metadata().iter().filter(|(key, _)| matches!(key.as_str(), JSON_KEY | TUPLE_KEY));
+        let metadata = ours.map(|(key, value)| (key.clone(), value.clone())).collect();
+        Arc::new(Field::new("", field.data_type().clone(), true).with_metadata(metadata))
+    };
+    arguments.iter().map(plain).collect()
+}
+
 impl GuestFunction {
-    fn failed(&self, error: azora_sandbox::Error) -> DataFusionError {
-        external(self.located(Failure { row: None, ..Failure::from(error) }))
+    fn failed(&self, bound: &Bound, error: azora_sandbox::Error) -> DataFusionError {
+        let failure = match said(&bound.kernel.source, &error, false) {
+            Some(told) => {
+                if let Some(wider) = told.wider {
+                    self.run.misfit(Misfit { kernel: Arc::clone(&bound.kernel), wider });
+                }
+                told.failure
+            }
+            None => Failure::from(error),
+        };
+        // A row of the batch in hand says nothing to the caller.
+        external(self.located(Failure { row: None, ..failure }))
     }
 
     fn located(&self, failure: Failure) -> Failure {
         if failure.pointer.is_none() { failure.at(&self.pointer) } else { failure }
     }
 
-    fn bind(&self, types: &[DataType]) -> Result<Arc<Bound>> {
-        if let Some(bound) = self.bound.lock().get(types) {
-            return Ok(Arc::clone(bound));
+    /// The function for arguments.
+    fn bind(&self, arguments: &[FieldRef]) -> Result<Binding> {
+        let arguments = plain(arguments);
+        let key: Vec<Field> = arguments.iter().map(|field| field.as_ref().clone()).collect();
+        if let Some(bound) = self.kept(&key) {
+            return Ok(Binding::Known(bound));
         }
         let bound = match &self.body {
-            Body::Lambda(text) => self.bind_lambda(text, types).map_err(|failure| external(self.located(failure)))?,
+            Body::Lambda(called) => match called.decide(&arguments).map_err(|failure| external(self.located(failure)))? {
+                Decision::Bound(bound) => bound,
+                Decision::Open(probe) => return Ok(Binding::Open(called.notes.guessed(&probe.key))),
+            },
             Body::Plugin { entry, decl, config } => {
-                let names = decl.params.fields().iter().map(|param| param.name().clone());
-                let names: Vec<String> = names.chain((0..).map(|at| format!("arg{at}"))).take(types.len()).collect();
-                let fields: Vec<Field> = names.iter().zip(types).map(|(name, of)| Field::new(name, of.clone(), true)).collect();
-                let input: SchemaRef = Arc::new(Schema::new(fields));
-                let component =
-                    self.sandbox.load(&entry.digest, &|| self.catalog.plugin_bytes(&entry.digest)).map_err(|error| self.failed(error))?;
-                let transform = component.bind(&decl.name, &input, config, self.limits).map_err(|error| self.failed(error))?;
-                Bound::new(transform, input)?
+                self.bind_plugin(entry, decl, config, &arguments).map_err(|failure| external(self.located(failure)))?
             }
         };
         let bound = Arc::new(bound);
-        self.bound.lock().insert(types.to_vec(), Arc::clone(&bound));
-        Ok(bound)
+        self.bound.lock().insert(key, Arc::clone(&bound));
+        Ok(Binding::Known(bound))
     }
 
-    fn bind_lambda(&self, text: &str, types: &[DataType]) -> std::result::Result<Bound, Failure> {
-        let (text, count) = with_one_parameter(text);
-        if count != types.len() {
-            let message = format!("function '{}' takes {count} arguments, and {} were given", self.name, types.len());
-            return Err(Failure::new(Code::SqlInvalid, message));
-        }
-        let given = match types {
-            [one] => element::scalar(one.clone(), true),
-            many => element::tuple(&many.iter().map(|of| Field::new("", of.clone(), true)).collect::<Vec<_>>()),
+    /// What was bound before. A plan that stands may lose what says that a text is JSON: then types decide alone.
+    fn kept(&self, key: &[Field]) -> Option<Arc<Bound>> {
+        let bound = self.bound.lock();
+        let is_settled = matches!(&self.body, Body::Lambda(called) if called.notes.is_closed());
+        let same = |known: &[Field]| is_settled && known.iter().map(Field::data_type).eq(key.iter().map(Field::data_type));
+        bound.get(key).or_else(|| bound.iter().find(|(known, _)| same(known)).map(|(_, bound)| bound)).cloned()
+    }
+
+    fn bind_plugin(
+        &self,
+        entry: &PluginEntry,
+        decl: &FunctionDecl,
+        config: &str,
+        arguments: &[FieldRef],
+    ) -> std::result::Result<Bound, Failure> {
+        let names = decl.params.fields().iter().map(|param| param.name().clone());
+        let names: Vec<String> = names.chain((0..).map(|at| format!("arg{at}"))).take(arguments.len()).collect();
+        let fields: Vec<Field> = names.iter().zip(arguments).map(|(name, of)| Field::new(name, of.data_type().clone(), true)).collect();
+        let input: SchemaRef = Arc::new(Schema::new(fields));
+        let failed = |error: azora_sandbox::Error| Failure { row: None, ..Failure::from(error) };
+        let component = self.sandbox.load(&entry.digest, &|| self.catalog.plugin_bytes(&entry.digest)).map_err(failed)?;
+        let transform = component.bind(&decl.name, &input, config, self.limits).map_err(failed)?;
+        let source = KernelSource {
+            origin: Origin::Plugin,
+            digest: entry.digest,
+            function: decl.name.clone(),
+            config: config.to_owned(),
+            label: decl.name.clone(),
         };
-        let columns = lambda::element(&given)?;
-        let Some(seen) = columns.element else {
-            return Err(Failure::new(Code::LambdaType, "a named lambda takes arguments of one type each, and these are mixed"));
-        };
-        let pipeline = Pipeline { input: seen, steps: vec![Step::Map(Lambda::new(&text, 0))], end: End::Rows };
-        let kernel =
-            self.lambdas.bind(&self.sandbox, pipeline, self.limits).map_err(|refused| refused.at(std::slice::from_ref(&self.pointer)))?;
-        Bound::new(kernel.transform().clone(), Arc::clone(&kernel.bound)).map_err(crate::failure_of)
+        let kernel = Kernel::new(source, self.limits, input, transform).map_err(crate::failure_of)?;
+        Bound::new(Arc::new(kernel), None)
     }
 
     fn call(&self, bound: &Bound, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
@@ -199,20 +279,20 @@ impl GuestFunction {
                 cast_with_options(column, field.data_type(), &options)
             }
         };
-        let columns = columns.iter().zip(bound.input.fields()).map(cast).collect::<std::result::Result<Vec<_>, _>>()?;
-        let input = RecordBatch::try_new_with_options(Arc::clone(&bound.input), columns, &of_rows)?;
-        let needed = bound.transform.plan().needs.iter().filter_map(|at| input.columns().get(*at)).cloned().collect();
+        let columns = columns.iter().zip(bound.kernel.bound.fields()).map(cast).collect::<std::result::Result<Vec<_>, _>>()?;
+        let input = RecordBatch::try_new_with_options(Arc::clone(&bound.kernel.bound), columns, &of_rows)?;
+        let needed = bound.kernel.plan().needs.iter().filter_map(|at| input.columns().get(*at)).cloned().collect();
         let needed = RecordBatch::try_new_with_options(Arc::clone(&bound.needed), needed, &of_rows)?;
         let idle = bound.idle.lock().pop();
         let (mut instance, flag) = match idle.filter(|(_, flag)| !flag.is_cancelled()) {
             Some(idle) => idle,
             None => {
                 let flag = self.run.flag();
-                (bound.transform.start_with(flag.clone()).map_err(|error| self.failed(error))?, flag)
+                (bound.kernel.transform().start_with(flag.clone()).map_err(|error| self.failed(bound, error))?, flag)
             }
         };
-        let processed = instance.process(&needed).map_err(|error| self.failed(error))?;
-        let made = bound.transform.plan().assemble(&input, processed).map_err(|error| self.failed(error))?;
+        let processed = instance.process(&needed).map_err(|error| self.failed(bound, error))?;
+        let made = bound.kernel.plan().assemble(&input, processed).map_err(|error| self.failed(bound, error))?;
         if made.num_rows() != rows {
             let message = format!("the function '{}' made {} rows of {rows}", self.name, made.num_rows());
             return Err(external(self.located(Failure::new(Code::PluginOutput, message))));
@@ -221,10 +301,20 @@ impl GuestFunction {
         if waiting.len() < IDLE_MAX {
             waiting.push((instance, flag));
         }
-        Ok(match made.columns() {
+        let made: ArrayRef = match made.columns() {
             [column] => Arc::clone(column),
             _ => Arc::new(StructArray::from(made)),
-        })
+        };
+        if made.data_type() == bound.result.data_type() {
+            return Ok(made);
+        }
+        // Only what somebody says that it returns is cast.
+        cast_with_options(&made, bound.result.data_type(), &options).map_err(|error| external(self.located(self.unlike(bound, &error))))
+    }
+
+    fn unlike(&self, bound: &Bound, error: &arrow::error::ArrowError) -> Failure {
+        let message = format!("'{}' answered what is no {}: {error}", self.name, bound.result.data_type());
+        Failure::new(Code::LambdaResultType, message).hint("answer that type, or let RETURNS name another")
     }
 }
 
@@ -259,32 +349,41 @@ impl ScalarUDFImpl for GuestFunction {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        Ok(self.bind(types)?.result().data_type().clone())
+        let arguments: Vec<FieldRef> = types.iter().map(|of| Arc::new(Field::new("", of.clone(), true))).collect();
+        Ok(match self.bind(&arguments)? {
+            Binding::Known(bound) => bound.result.data_type().clone(),
+            Binding::Open(guess) => guess,
+        })
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        Ok(Arc::new(self.bind(&types)?.result().as_ref().clone().with_name(&self.name)))
+        Ok(Arc::new(match self.bind(args.arg_fields)? {
+            Binding::Known(bound) => bound.result.as_ref().clone().with_name(&self.name),
+            Binding::Open(guess) => Field::new(&self.name, guess, true),
+        }))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let rows = args.number_rows;
-        let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        let bound = self.bind(&types)?;
+        let Binding::Known(bound) = self.bind(&args.arg_fields)? else { return internal_err!("a function runs before its type is known") };
         let are_constant = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
         let rows = if are_constant { 1 } else { rows };
         let columns = args.args.into_iter().map(|value| value.into_array(rows)).collect::<Result<Vec<_>>>()?;
         if columns.iter().any(|column| column.len() != rows) {
             return internal_err!("arguments of different lengths");
         }
-        let mut parts = Vec::with_capacity(rows.div_ceil(ROWS_MAX));
-        for start in (0..rows).step_by(ROWS_MAX) {
-            let length = ROWS_MAX.min(rows - start);
+        let rows_max = match bound.kernel.plan().batch_rows {
+            0 => ROWS_MAX,
+            wish => wish.min(ROWS_MAX),
+        };
+        let mut parts = Vec::with_capacity(rows.div_ceil(rows_max));
+        for start in (0..rows).step_by(rows_max) {
+            let length = rows_max.min(rows - start);
             let part: Vec<ArrayRef> = columns.iter().map(|column| column.slice(start, length)).collect();
             parts.push(self.call(&bound, &part, length)?);
         }
         let made = match parts.as_slice() {
-            [] => new_empty_array(bound.result().data_type()),
+            [] => new_empty_array(bound.result.data_type()),
             [one] => Arc::clone(one),
             many => concat(&many.iter().map(AsRef::as_ref).collect::<Vec<_>>())?,
         };
@@ -292,32 +391,5 @@ impl ScalarUDFImpl for GuestFunction {
             return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&made, 0)?));
         }
         Ok(ColumnarValue::Array(made))
-    }
-}
-
-/// A lambda of several parameters takes them as one tuple: `(a, b) => …` becomes `([a, b]) => …`.
-fn with_one_parameter(text: &str) -> (String, usize) {
-    let inner = text.trim_start().strip_prefix('(').and_then(|rest| rest.split_once(')'));
-    match inner {
-        Some((names, body)) if !names.contains(['{', '[', '(']) => match names.split(',').filter(|name| !name.trim().is_empty()).count() {
-            count @ (0 | 1) => (text.to_owned(), count),
-            count => (format!("([{names}]){body}"), count),
-        },
-        _ => (text.to_owned(), 1),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::with_one_parameter;
-
-    #[test]
-    fn parameters_become_one() {
-        let check = |text: &str, expect: &str, count: usize| assert_eq!(with_one_parameter(text), (expect.to_owned(), count));
-        check("x => x + 1", "x => x + 1", 1);
-        check("(x) => x", "(x) => x", 1);
-        check("(a, b) => a + b", "([a, b]) => a + b", 2);
-        check("({a}) => a", "({a}) => a", 1);
-        check("() => 1", "() => 1", 0);
     }
 }

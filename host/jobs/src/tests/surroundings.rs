@@ -42,7 +42,7 @@ fn a_job_whose_caller_died_with_the_server_does_not_run_again() {
     let world = World::start(dir.path(), &outside);
     let handle = world.handle.clone();
     let request = json!({"source": {"partitions": 1}});
-    let task = world.run(async { tokio::spawn(async move { handle.run(decode(&request).unwrap(), request).await.map(drop) }) });
+    let task = world.spawn(async move { handle.run(decode(&request).unwrap(), request).await.map(drop) });
     let id = world.run(async {
         loop {
             if let Some(job) = world.handle.list(crate::ListQuery::default()).await.unwrap().jobs.first() {
@@ -65,7 +65,7 @@ fn a_caller_that_goes_away_cancels_what_it_waited_for() {
     let world = World::start(dir.path(), &outside);
     let handle = world.handle.clone();
     let request = json!({"source": {"partitions": 1}});
-    let task = world.run(async { tokio::spawn(async move { handle.run(decode(&request).unwrap(), request).await.map(drop) }) });
+    let task = world.spawn(async move { handle.run(decode(&request).unwrap(), request).await.map(drop) });
     let id = world.run(async {
         loop {
             if let Some(job) = world.handle.list(crate::ListQuery::default()).await.unwrap().jobs.first() {

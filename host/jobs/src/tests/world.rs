@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// Rows of each partition of the test source.
 pub(crate) const ROWS: i64 = 100;
@@ -105,7 +106,13 @@ impl World {
     }
 
     pub(crate) fn start_with(dir: &Path, outside: &Arc<Outside>, change: impl FnOnce(&mut Options)) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        Self::start_on("world", dir, outside, change)
+    }
+
+    /// The same on threads of a name, by which they can be told from those of other worlds.
+    pub(crate) fn start_on(threads: &str, dir: &Path, outside: &Arc<Outside>, change: impl FnOnce(&mut Options)) -> Self {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(2).thread_name(threads).enable_all().build().unwrap();
         until_released(&dir.join("data/LOCK"));
         let store = Store::open(&azora_store::Options::new(dir.join("data"))).unwrap();
         let catalog = Catalog::new(store.clone());
@@ -131,6 +138,11 @@ impl World {
 
     pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.as_ref().unwrap().block_on(async { tokio::time::timeout(PATIENCE, work).await.expect("took too long") })
+    }
+
+    /// Starts work beside the test, as a caller's connection is.
+    pub(crate) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.runtime.as_ref().unwrap().spawn(work)
     }
 
     /// Ends the server without telling it.

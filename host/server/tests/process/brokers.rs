@@ -152,3 +152,54 @@ fn sweep(kills: u64, seed: u64) -> Result<()> {
     }
     Ok(())
 }
+
+/// Submits a job, however often it is refused because another one reads for its group.
+fn submit_in_turn(server: &Server, job: &Value) -> Result<String> {
+    let began = Instant::now();
+    loop {
+        let (status, answer) = server.send(reqwest::Method::POST, "/api/v1/jobs", Some(job))?;
+        if status == 202 {
+            return Ok(answer["id"].as_str().context("a job has an id")?.to_owned());
+        }
+        ensure!((status, answer["code"].as_str()) == (409, Some("connector.busy")), "submitting answered {status}: {answer}");
+        ensure!(began.elapsed() < crate::PATIENCE, "the group is never free: {answer}");
+    }
+}
+
+/// Two jobs of one group, the second of which comes while the first one reads, and once right after a kill: together they
+/// read every record once.
+#[test]
+fn two_jobs_of_one_group_share_no_record() -> Result<()> {
+    let (kafka, place) = (Kafka::start()?, Place::new()?);
+    kafka.topic("in", 2)?;
+    kafka.topic("out", 2)?;
+    let mut server = place.start()?;
+    let of_group = |name: &str| {
+        let mut job = job(&kafka, name, &to_kafka(&kafka));
+        job["source"]["config"]["groupId"] = json!("both");
+        job["source"]["config"]["connectTimeoutMs"] = json!(5000);
+        job
+    };
+    for round in 0..2 {
+        fill(&place, &server, &kafka)?;
+        let first = submit_in_turn(&server, &of_group(&format!("first{round}")))?;
+        if round == 1 {
+            server.kill()?;
+            server = place.start()?;
+        }
+        let second = submit_in_turn(&server, &of_group(&format!("second{round}")))?;
+        // After a kill the second one may have been faster than the recovery of the first one, which is told so then.
+        let left_out = server.ended(&first)?;
+        let is_told = round == 1 && left_out["failure"]["code"] == "connector.busy";
+        ensure!(left_out["state"] == "succeeded" || is_told, "the first job ended as {left_out}");
+        ended(&server, &second)?;
+        let mut out = kafka_config(&kafka, "out");
+        out["rows"] = json!("values");
+        out["columns"] = json!({"job": "utf8", "id": "int64"});
+        let query = "SELECT count(*) AS n, count(DISTINCT id) AS ids FROM input";
+        let request = json!({"query": query, "source": {"type": "kafka", "config": out}});
+        let (_, answer) = server.send(reqwest::Method::POST, "/api/v1/sql", Some(&request))?;
+        ensure!(answer == json!([{"n": ROWS * (round + 1), "ids": ROWS}]), "in the topic are {answer}");
+    }
+    server.kill()
+}

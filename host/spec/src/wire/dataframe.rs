@@ -9,10 +9,11 @@ use crate::wire::fields::{Fields, Unknown, child, expected, shown};
 use crate::wire::suggest::closest;
 use crate::wire::{cache, function, input, sink, sql};
 use crate::{
-    CacheLevel, Code, ColumnType, Expression, Failure, Frame, FrameStep, Grouping, Input, JoinKind, JoinOn, NamedExpression, SetKind, Sink,
-    TYPES,
+    CacheLevel, Code, ColumnType, Expression, Failure, Frame, FrameStep, Function, Grouping, Input, JoinKind, JoinOn, NamedExpression,
+    SetKind, Sink, TYPES,
 };
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Every operation's usual name.
 const NAMES: &[&str] = &[
@@ -69,6 +70,8 @@ const NAMES: &[&str] = &[
     "write",
 ];
 
+/// Functions that the request names.
+type Functions = BTreeMap<String, Function>;
 /// The operations, and the sink that the last of them names.
 type Read = (Frame, Option<Sink>);
 
@@ -79,43 +82,54 @@ pub(super) fn read(fields: &mut Fields<'_>) -> Result<Option<Read>, Failure> {
     if values.is_none() && schema.is_none() {
         return Ok(None);
     }
-    let (steps, written) = steps(values.unwrap_or_default(), &fields.pointer("frame"))?;
-    Ok(Some((Frame { schema, steps, functions: sql::functions(fields)? }, written)))
+    let functions = sql::functions(fields)?;
+    let Done { steps, places, written } = steps(values.unwrap_or_default(), &functions, &fields.pointer("frame"))?;
+    Ok(Some((Frame { schema, steps, places, functions }, written)))
 }
 
-fn steps(values: &[Value], pointer: &str) -> Result<(Vec<FrameStep>, Option<Sink>), Failure> {
+fn steps(values: &[Value], functions: &Functions, pointer: &str) -> Result<Done, Failure> {
     if values.len() > OPERATIONS_MAX {
         let message = format!("{} operations, at most {OPERATIONS_MAX} are allowed", values.len());
         return Err(Failure::new(Code::RequestField, message).at(pointer));
     }
-    let mut reader = Steps::default();
+    let mut reader = Steps { functions, done: Done::default(), waiting: None, others: 0 };
     for (at, value) in values.iter().enumerate() {
         let pointer = child(pointer, &at.to_string());
-        if let Some(action) = reader.steps.last().filter(|step| step.is_action()) {
+        if let Some(action) = reader.done.steps.last().filter(|step| step.is_action()) {
             let message = format!("'{}' ends a job, nothing can follow it", action.name());
             return Err(Failure::new(Code::OperationInvalid, message).at(pointer));
         }
         reader.step(value, pointer)?;
+        reader.done.places.resize(reader.done.steps.len(), at);
     }
     reader.end()
 }
 
-/// Operations being read. A `groupBy` waits for its aggregates.
+/// Operations that were read.
 #[derive(Debug, Default)]
-struct Steps {
+struct Done {
     steps: Vec<FrameStep>,
-    waiting: Option<(Grouping, String)>,
+    /// Where each stands in the list.
+    places: Vec<usize>,
     written: Option<Sink>,
+}
+
+/// Operations being read. A `groupBy` waits for its aggregates.
+#[derive(Debug)]
+struct Steps<'a> {
+    functions: &'a Functions,
+    done: Done,
+    waiting: Option<(Grouping, String)>,
     others: usize,
 }
 
-impl Steps {
-    fn end(self) -> Result<(Vec<FrameStep>, Option<Sink>), Failure> {
+impl Steps<'_> {
+    fn end(self) -> Result<Done, Failure> {
         match self.waiting {
             Some((_, pointer)) => Err(Failure::new(Code::OperationInvalid, "'groupBy' has no aggregates")
                 .at(pointer)
                 .hint(r#"for example {"type":"groupBy","columns":["city"],"agg":{"amount":"sum"}}"#)),
-            None => Ok((self.steps, self.written)),
+            None => Ok(self.done),
         }
     }
 
@@ -131,38 +145,38 @@ impl Steps {
         let mut fields = Fields::of(value, pointer.clone())?;
         let name = fields.required_text("type")?.to_owned();
         if let Some((grouping, at)) = self.waiting.take() {
-            match grouping::continued(&mut fields, &name, grouping)? {
+            match grouping::continued(&mut fields, &name, grouping, self.functions)? {
                 grouping::Next::Waiting(grouping) => self.waiting = Some((grouping, at)),
-                grouping::Next::Done(grouping) => self.steps.push(FrameStep::Aggregate(grouping)),
+                grouping::Next::Done(grouping) => self.done.steps.push(FrameStep::Aggregate(grouping)),
             }
             return fields.finish(Unknown::Refuse);
         }
         if matches!(name.as_str(), "groupBy" | "groupby") {
-            let grouping = grouping::begun(&mut fields)?;
+            let grouping = grouping::begun(&mut fields, self.functions)?;
             if grouping.aggregates.is_empty() {
                 self.waiting = Some((grouping, pointer));
             } else {
-                self.steps.push(FrameStep::Aggregate(grouping));
+                self.done.steps.push(FrameStep::Aggregate(grouping));
             }
             return fields.finish(Unknown::Refuse);
         }
         if name == "write" || name == "saveAsTable" {
-            self.written = Some(written(&mut fields)?);
-            self.steps.push(FrameStep::Write);
+            self.done.written = Some(written(&mut fields)?);
+            self.done.steps.push(FrameStep::Write);
             return fields.finish(Unknown::Refuse);
         }
-        let step = one(&mut fields, &name)?;
+        let step = one(&mut fields, &name, self.functions)?;
         self.others += usize::from(step.other().is_some());
         if self.others > SQL_JOINS_MAX {
             let message = format!("more than {SQL_JOINS_MAX} operations with a second frame");
             return Err(Failure::new(Code::OperationInvalid, message).at(pointer).hint("make datasets of parts of it"));
         }
-        self.steps.push(step);
+        self.done.steps.push(step);
         fields.finish(Unknown::Refuse)
     }
 }
 
-fn one(fields: &mut Fields<'_>, name: &str) -> Result<FrameStep, Failure> {
+fn one(fields: &mut Fields<'_>, name: &str, functions: &Functions) -> Result<FrameStep, Failure> {
     Ok(match name {
         "select" | "selectExpr" => FrameStep::Select(projections(fields, &["columns", "exprs", "expressions"])?),
         "filter" | "where" => FrameStep::Filter(condition(fields)?),
@@ -170,7 +184,7 @@ fn one(fields: &mut Fields<'_>, name: &str) -> Result<FrameStep, Failure> {
         "rename" | "withColumnRenamed" | "withColumnsRenamed" => FrameStep::Rename(text_pairs(fields, ("from", "to"))?),
         "drop" => FrameStep::Drop(required_columns(fields)?),
         "cast" => FrameStep::Cast(text_pairs(fields, ("column", "to"))?),
-        "agg" | "aggregate" => FrameStep::Aggregate(grouping::whole(fields)?),
+        "agg" | "aggregate" => FrameStep::Aggregate(grouping::whole(fields, functions)?),
         "join" | "crossJoin" => join(fields, name == "crossJoin")?,
         "distinct" => FrameStep::Distinct(Vec::new()),
         "dropDuplicates" | "drop_duplicates" => FrameStep::Distinct(columns(fields)?.unwrap_or_default()),

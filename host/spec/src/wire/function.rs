@@ -36,10 +36,19 @@ pub(super) fn named(fields: &mut Fields<'_>, name: &'static str) -> Result<Optio
     of(value, fields.pointer(name)).map(Some)
 }
 
+/// A plugin's function as texts call it: `plugin.function`, the parts quoted or not.
+#[must_use]
+pub fn plugin_function(name: &str) -> Option<Function> {
+    let (plugin, function) = name.rsplit_once('.')?;
+    let plain = |part: &str| part.trim_matches('"').to_owned();
+    let plugin: PluginRef = plain(plugin).parse().ok()?;
+    Some(Function::Plugin { plugin, function: Some(plain(function)), config: Map::new(), columns: None, keep_as: None })
+}
+
 /// A function from its JSON value.
 pub(super) fn of(value: &Value, pointer: String) -> Result<Function, Failure> {
     match value {
-        Value::String(text) => lambda(text, pointer),
+        Value::String(text) => checked(text, pointer).map(Function::Lambda),
         Value::Object(_) => {
             let mut fields = Fields::of(value, pointer)?;
             let function = plugin(&mut fields, "function")?;
@@ -50,7 +59,22 @@ pub(super) fn of(value: &Value, pointer: String) -> Result<Function, Failure> {
     }
 }
 
-fn lambda(text: &str, pointer: String) -> Result<Function, Failure> {
+/// A function that SQL or a frame calls by its name: as [`of`], or `{"lambda": "x => x * 2", "returns": "DOUBLE"}`.
+pub(super) fn callable(value: &Value, pointer: String) -> Result<Function, Failure> {
+    if value.get("lambda").is_none() {
+        return of(value, pointer);
+    }
+    let mut fields = Fields::of(value, pointer)?;
+    let text = checked(fields.required_text("lambda")?, fields.pointer("lambda"))?;
+    let returns = fields.text("returns")?.map(str::to_owned);
+    fields.finish(Unknown::Refuse)?;
+    Ok(match returns {
+        Some(returns) => Function::Declared { text, returns },
+        None => Function::Lambda(text),
+    })
+}
+
+fn checked(text: &str, pointer: String) -> Result<String, Failure> {
     if text.trim().is_empty() {
         return Err(Failure::new(Code::RequestField, "the lambda is empty")
             .at(pointer)
@@ -60,7 +84,7 @@ fn lambda(text: &str, pointer: String) -> Result<Function, Failure> {
         let message = format!("the lambda has {} bytes, at most {LAMBDA_BYTES_MAX} are allowed", text.len());
         return Err(Failure::new(Code::LambdaTooLarge, message).at(pointer));
     }
-    Ok(Function::Lambda(text.to_owned()))
+    Ok(text.to_owned())
 }
 
 /// The spelling in which a plugin's members stand beside the operation's `type`.

@@ -143,6 +143,29 @@ fn dollar(rest: &str) -> Option<Option<usize>> {
     Some(found.map(|at| at + 2 * tag.len()))
 }
 
+/// Where some words and operators stand in a text; operators only where they have two sides. Nowhere in a text that cannot
+/// be cut.
+#[must_use]
+pub fn places(text: &str, wanted: &[&str]) -> Vec<Position> {
+    /// Words behind which an operator has one side only.
+    const BEFORE: &[&str] =
+        &["select", "distinct", "all", "when", "then", "else", "and", "or", "not", "between", "in", "by", "where", "on", "having", "as"];
+    let tokens = tokens(text).unwrap_or_default();
+    let has_left = |at: usize| {
+        let before = at.checked_sub(1).and_then(|before| tokens.get(before));
+        before.is_some_and(|token| match token.kind {
+            Kind::Word => !BEFORE.iter().any(|word| token.is(word)),
+            Kind::Symbol => matches!(token.text, ")" | "]"),
+            Kind::Quoted | Kind::Text | Kind::Number => true,
+        })
+    };
+    let is_wanted = |at: usize, token: &Token<'_>| {
+        let is_one = wanted.iter().any(|word| token.is(word));
+        is_one && (token.kind == Kind::Word || has_left(at)) && !(token.text == "*" && tokens.get(at + 1).is_some_and(|next| next.is(")")))
+    };
+    tokens.iter().enumerate().filter(|(at, token)| is_wanted(*at, token)).map(|(_, token)| place(text, token.at)).collect()
+}
+
 /// The place of a byte of a text.
 #[must_use]
 pub fn place(text: &str, at: usize) -> Position {

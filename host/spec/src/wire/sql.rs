@@ -82,7 +82,7 @@ pub(super) fn functions(fields: &mut Fields<'_>) -> Result<BTreeMap<String, Func
     for (name, value) in &named {
         let pointer = child(&pointer, name);
         check_name(name).map_err(|failure| failure.at(&pointer))?;
-        functions.insert(name.clone(), function::of(value, pointer)?);
+        functions.insert(name.clone(), function::callable(value, pointer)?);
     }
     Ok(functions)
 }
@@ -92,6 +92,7 @@ pub(super) fn functions(fields: &mut Fields<'_>) -> Result<BTreeMap<String, Func
 pub fn function_json(function: &Function) -> Value {
     match function {
         Function::Lambda(text) => Value::from(text.as_str()),
+        Function::Declared { text, returns } => serde_json::json!({ "lambda": text, "returns": returns }),
         Function::Plugin { plugin, function, config, .. } => {
             serde_json::json!({ "plugin": plugin.to_string(), "function": function, "config": config })
         }
@@ -219,6 +220,9 @@ impl Reader<'_> {
         let name = self.name("the table's name")?;
         let name =
             parse_name(&name, String::new()).map_err(|failure| Failure { pointer: None, ..failure }.position(place(self.text, at)))?;
+        if self.peeks(|token| token.is("(")) {
+            return Err(self.unsupported());
+        }
         self.expect("as", "CREATE TABLE name AS SELECT …")?;
         if !self.peeks(|token| ["select", "with", "values", "from", "("].iter().any(|word| token.is(word))) {
             return Err(self.wrong("a query", "CREATE TABLE name AS SELECT …"));
@@ -234,8 +238,13 @@ impl Reader<'_> {
         let at = self.here();
         let name = self.name("the function's name")?;
         check_name(&name).map_err(|failure| Failure { code: Code::SqlSyntax, ..failure }.position(place(self.text, at)))?;
+        let mut returns = None;
         while self.peeks(|token| !token.is("as") && !token.is("using")) {
-            self.at += 1;
+            if self.takes("returns") {
+                returns = Some(self.type_name());
+            } else {
+                self.at += 1;
+            }
         }
         let is_lambda = self.takes("as");
         if !is_lambda && !self.takes("using") {
@@ -246,12 +255,25 @@ impl Reader<'_> {
         let wrong = |failure: Failure| Failure { pointer: None, ..failure }.position(place(self.text, at));
         if is_lambda {
             let function = function::of(&Value::from(body), String::new()).map_err(wrong)?;
+            let function = match (function, returns) {
+                (Function::Lambda(text), Some(returns)) => Function::Declared { text, returns },
+                (function, _) => function,
+            };
             return self.ended(EXAMPLE).map(|()| (name, function));
         }
         let plugin: PluginRef = body.parse().map_err(wrong)?;
         let function = if self.takes("function") { Some(self.literal().ok_or_else(|| self.wrong("a text", EXAMPLE))?) } else { None };
         self.ended(EXAMPLE)?;
         Ok((name, Function::Plugin { plugin, function, config: serde_json::Map::new(), columns: None, keep_as: None }))
+    }
+
+    /// What stands between RETURNS and what follows: a type, which may have brackets and several words.
+    fn type_name(&mut self) -> String {
+        let start = self.here();
+        while self.peeks(|token| !["as", "using", "language", "immutable"].iter().any(|word| token.is(word))) {
+            self.at += 1;
+        }
+        self.text.get(start..self.here()).unwrap_or_default().trim().to_owned()
     }
 
     fn peeks(&self, is: impl Fn(&Token<'_>) -> bool) -> bool {
@@ -315,10 +337,41 @@ impl Reader<'_> {
         let known = ["select", "with", "values", "explain", "show", "describe", "create"];
         let failure = Failure::new(Code::SqlUnsupported, format!("'{}' is not available: SQL here reads", shown(&words)))
             .position(place(self.text, at));
-        match closest(first, known) {
-            Some(word) if !first.eq_ignore_ascii_case(word) => failure.hint(format!("did you mean '{}'?", word.to_uppercase())),
+        match (self.instead(), closest(first, known)) {
+            (Some(instead), _) => failure.hint(instead),
+            (None, Some(word)) if !first.eq_ignore_ascii_case(word) => failure.hint(format!("did you mean '{}'?", word.to_uppercase())),
             _ => failure.hint("statements are SELECT, EXPLAIN, SHOW TABLES, DESCRIBE, CREATE FUNCTION and CREATE TABLE name AS SELECT"),
         }
+    }
+
+    /// What to do in place of a statement that is not available.
+    fn instead(&self) -> Option<&'static str> {
+        const TABLES: &str = "name it in 'tables' of the request, \"tables\": {\"orders\": {\"source\": {\"type\": \"csv\", \"path\": \"orders.csv\"}}}, or write FROM 'orders.csv'";
+        let has = |word: &str| self.tokens.iter().take(6).any(|token| token.is(word));
+        let first = self.tokens.first()?;
+        let is = |words: &[&str]| words.iter().any(|word| first.is(word));
+        Some(match () {
+            () if is(&["create"]) && (has("external") || has("foreign") || has("unbounded") || has("stage")) => TABLES,
+            () if is(&["create"]) && has("view") => "name a part of a query by WITH, or keep its rows by CREATE TABLE name AS SELECT …",
+            () if is(&["create"]) && has("table") => {
+                "CREATE TABLE name AS SELECT … makes a dataset; rows of a request stand in 'data' or 'tables'"
+            }
+            () if is(&["create"]) && (has("database") || has("schema") || has("catalog")) => {
+                "datasets have plain names; SHOW TABLES lists them"
+            }
+            () if is(&["attach", "use", "import", "load"]) => TABLES,
+            () if is(&["copy", "insert", "export", "unload"]) => {
+                "write by the 'sink' of a job, or CREATE OR REPLACE TABLE name AS SELECT …; POST /ingest reads files into datasets"
+            }
+            () if is(&["update", "delete", "merge", "truncate"]) => "make the rows anew: CREATE OR REPLACE TABLE name AS SELECT …",
+            () if is(&["drop", "alter"]) => "datasets go by DELETE /api/v1/datasets/{name}; functions end with the context",
+            () if is(&["set", "reset"]) => "settings are 'options' of the job and fields of /spark/init",
+            () if is(&["prepare", "execute", "deallocate"]) => "send the query with 'params'",
+            () if is(&["begin", "commit", "rollback", "start", "savepoint"]) => {
+                "every job is one step already: its rows become visible at once"
+            }
+            () => return None,
+        })
     }
 }
 
@@ -358,7 +411,7 @@ impl SqlRequest {
 
 #[cfg(test)]
 mod tests {
-    use super::{Function, WriteMode, is_lambda, statements};
+    use super::{Function, WriteMode, function, function_json, is_lambda, statements};
     use crate::Code;
 
     #[test]
@@ -368,6 +421,10 @@ mod tests {
         assert_eq!(read.table, Some(("t".parse().expect("a name"), WriteMode::Overwrite)));
         let query = read.query.expect("a query");
         assert!(query.ends_with("\nSELECT f(a) FROM b") && query.trim_start().starts_with("SELECT"), "{query}");
+        let read = statements("CREATE FUNCTION p(x double) RETURNS DECIMAL(10, 2) LANGUAGE js AS 'x => x'").expect("a function");
+        let declared = Function::Declared { text: "x => x".to_owned(), returns: "DECIMAL(10, 2)".to_owned() };
+        assert_eq!(read.functions["p"], declared);
+        assert_eq!(function::callable(&function_json(&declared), String::new()).expect("the same"), declared);
         let read =
             statements("create function km(a double, b double) returns double using 'geo@1.0.0' function 'haversine'").expect("a function");
         assert!(matches!(&read.functions["km"], Function::Plugin { function: Some(name), .. } if name == "haversine"));

@@ -65,6 +65,11 @@ pub(crate) fn types(config: &Map<String, Value>) -> Result<Columns, Failure> {
 /// A path as it is, or behind `sqlite:` or `sqlite://`.
 fn bare(url: &str) -> Result<&str, &'static str> {
     let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")).unwrap_or(url);
+    // Not taken for a path, which would be shown: somebody's password may stand in it.
+    let has_user = url.contains("://") && path.split('/').next().is_some_and(|first| first.contains('@'));
+    if has_user {
+        return Err("the URL of a SQLite database is sqlite:PATH without a user or a host");
+    }
     if path.contains('?') { Err("the URL of a SQLite database is sqlite:PATH without parameters") } else { Ok(path) }
 }
 

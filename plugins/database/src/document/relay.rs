@@ -2,12 +2,10 @@
 //! connected to; so it connects to a socket in a private folder, and each connection goes on from there to an address that
 //! was checked, with a certificate that was compared with the host's name.
 
-use crate::config::Connection;
-use crate::dial;
-use crate::error::{Error, Site};
+use crate::dial::Server;
+use crate::error::Error;
 use crate::tls;
 use rustls::pki_types::ServerName;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -15,7 +13,6 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -25,24 +22,22 @@ const CONNECTIONS_MAX: usize = 128;
 /// How to reach the server.
 #[derive(Clone)]
 pub(super) struct Route {
-    site: Site,
-    connection: Arc<Connection>,
-    addresses: Arc<[IpAddr]>,
+    server: Server,
     connector: TlsConnector,
 }
 
 impl Route {
-    pub(super) fn new(site: &Site, connection: &Arc<Connection>, addresses: &Arc<[IpAddr]>) -> Result<Self, Error> {
-        let connector = TlsConnector::from(Arc::new(tls::client(site, connection)?));
-        Ok(Self { site: site.clone(), connection: Arc::clone(connection), addresses: Arc::clone(addresses), connector })
+    pub(super) fn new(server: &Server) -> Result<Self, Error> {
+        let connector = TlsConnector::from(Arc::new(tls::client(&server.site, &server.connection)?));
+        Ok(Self { server: server.clone(), connector })
     }
 
     /// An encrypted connection within the connect time-out.
     pub(super) async fn connect(&self) -> Result<TlsStream<TcpStream>, Error> {
-        let refused = |reason: String| Error::Tls { site: self.site.clone(), reason };
-        let deadline = Instant::now() + self.connection.connect_time;
-        let stream = dial::dial(&self.site, &self.addresses, self.connection.port, deadline).await?;
-        let name = ServerName::try_from(self.connection.host.clone()).map_err(|_| refused("the host is no name".to_owned()))?;
+        let refused = |reason: String| Error::Tls { site: self.server.site.clone(), reason };
+        let deadline = self.server.deadline();
+        let stream = self.server.dial(deadline).await?;
+        let name = ServerName::try_from(self.server.connection.host.clone()).map_err(|_| refused("the host is no name".to_owned()))?;
         match tokio::time::timeout_at(deadline, self.connector.connect(name, stream)).await {
             Ok(connected) => connected.map_err(|error| refused(crate::error::shown(&error.to_string()))),
             Err(_) => Err(refused("it did not answer in time".to_owned())),

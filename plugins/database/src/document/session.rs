@@ -2,29 +2,19 @@
 //! server names.
 
 use super::relay::{Relay, Route};
-use crate::config::{Connection, Tls};
-use crate::dial;
+use crate::config::Tls;
+use crate::dial::{self, Server};
 use crate::error::{Error, Site, shown};
 use azora_spec::Failure;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::{ErrorKind, WriteFailure};
 use mongodb::options::{ClientOptions, Credential, ServerAddress};
 use mongodb::{Client, Database};
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 /// Most connections of one source or sink.
 const CONNECTIONS_MAX: u32 = 64;
-
-/// A server as the request describes it, resolved and checked once.
-#[derive(Debug, Clone)]
-pub(crate) struct Server {
-    pub(crate) site: Site,
-    pub(crate) connection: Arc<Connection>,
-    pub(crate) addresses: Arc<[IpAddr]>,
-}
 
 /// A client. Clones of its database share connections; dropping it closes them.
 #[derive(Debug)]
@@ -36,26 +26,21 @@ pub(super) struct Session {
     _relay: Option<Relay>,
 }
 
-impl Server {
+impl Session {
     /// Connects within the connect time-out.
-    pub(super) async fn session(&self) -> Result<Session, Failure> {
-        let limit = self.connection.connect_time;
-        match timeout(limit, self.connect()).await {
-            Ok(session) => Ok(session?),
-            Err(_) => Err(Error::Slow { site: self.site.clone(), seconds: limit.as_secs().max(1) }.into()),
-        }
+    pub(super) async fn open(server: &Server) -> Result<Self, Failure> {
+        server.in_time(Self::connect(server)).await
     }
 
-    async fn connect(&self) -> Result<Session, Error> {
-        let connection = &self.connection;
+    async fn connect(server: &Server) -> Result<Self, Error> {
+        let Server { site, connection, .. } = server;
         // Whoever does not answer is found here, and not by a driver that waits for a server to appear.
         let (host, relay) = if connection.tls == Tls::Disable {
-            let deadline = Instant::now() + connection.connect_time;
-            let stream = dial::dial(&self.site, &self.addresses, connection.port, deadline).await?;
-            let peer = stream.peer_addr().map_err(|error| Error::Unreachable { site: self.site.clone(), reason: dial::reason(&error) })?;
+            let stream = server.dial(server.deadline()).await?;
+            let peer = stream.peer_addr().map_err(|error| Error::Unreachable { site: site.clone(), reason: dial::reason(&error) })?;
             (ServerAddress::from(peer), None)
         } else {
-            let route = Route::new(&self.site, connection, &self.addresses)?;
+            let route = Route::new(server)?;
             drop(route.connect().await?);
             let relay = Relay::start(route)?;
             (ServerAddress::Unix { path: relay.path() }, Some(relay))
@@ -68,29 +53,15 @@ impl Server {
         options.server_selection_timeout = Some(connection.connect_time);
         options.max_pool_size = Some(CONNECTIONS_MAX);
         options.retry_writes = Some(false);
-        options.credential = self.credential();
-        let lost = |error: &mongodb::error::Error| classify(&self.site, &connection.user, error, "connection", "/connection");
+        options.credential = credential(server);
+        let lost = |error: &mongodb::error::Error| classify(site, &connection.user, error, "connection", "/connection");
         let client = Client::with_options(options).map_err(|error| lost(&error))?;
         let database = client.database(&connection.database);
         database.run_command(doc! {"ping": 1}).await.map_err(|error| lost(&error))?;
         let statement_time = connection.statement_time;
-        Ok(Session { database, site: self.site.clone(), user: connection.user.clone(), statement_time, _relay: relay })
+        Ok(Self { database, site: site.clone(), user: connection.user.clone(), statement_time, _relay: relay })
     }
 
-    fn credential(&self) -> Option<Credential> {
-        let connection = &self.connection;
-        if connection.user.is_empty() {
-            return None;
-        }
-        let mut credential = Credential::default();
-        credential.username = Some(connection.user.clone());
-        credential.password = connection.password.as_ref().map(|password| password.expose().to_owned());
-        credential.source = Some(connection.auth_source.clone().unwrap_or_else(|| "admin".to_owned()));
-        Some(credential)
-    }
-}
-
-impl Session {
     /// Waits for an answer no longer than a statement may take.
     pub(super) async fn ask<T>(
         &self,
@@ -100,7 +71,7 @@ impl Session {
     ) -> Result<T, Error> {
         match timeout(self.statement_time, question).await {
             Ok(answer) => answer.map_err(|error| classify(&self.site, &self.user, &error, what, pointer)),
-            Err(_) => Err(Error::Slow { site: self.site.clone(), seconds: self.statement_time.as_secs().max(1) }),
+            Err(_) => Err(Error::slow(&self.site, self.statement_time)),
         }
     }
 
@@ -140,6 +111,19 @@ impl Session {
             Some(refusal) => Err(by_code(&self.site, &self.user, refusal.code, &refusal.message, what, "")),
         }
     }
+}
+
+/// Who asks; nobody where the request names no user.
+fn credential(server: &Server) -> Option<Credential> {
+    let connection = &server.connection;
+    if connection.user.is_empty() {
+        return None;
+    }
+    let mut credential = Credential::default();
+    credential.username = Some(connection.user.clone());
+    credential.password = connection.password.as_ref().map(|password| password.expose().to_owned());
+    credential.source = Some(connection.auth_source.clone().unwrap_or_else(|| "admin".to_owned()));
+    Some(credential)
 }
 
 /// A document that the server did not take.

@@ -6,9 +6,10 @@
 //! the target refuses is taken back; an upsert or an overwrite that it refuses is not.
 
 use super::encode::documents;
-use super::session::{Server, Session};
+use super::session::Session;
 use crate::config::Mode;
 use crate::config::document::Writing;
+use crate::dial::Server;
 use crate::error::Error;
 use crate::sink::{COMMITS, Staged, check_keys, prefix, stage};
 use arrow::array::RecordBatch;
@@ -47,7 +48,7 @@ impl MongoSink {
 
     /// The client, which finds its way back to a server that was gone.
     async fn session(&self) -> Result<&Arc<Session>, Failure> {
-        self.session.get_or_try_init(|| async { self.server.session().await.map(Arc::new) }).await
+        self.session.get_or_try_init(|| async { Session::open(&self.server).await.map(Arc::new) }).await
     }
 
     fn commit_of<'a>(&'a self, session: &'a Session, job: JobId, epoch: u64) -> Commit<'a> {

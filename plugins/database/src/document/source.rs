@@ -6,8 +6,9 @@
 
 use super::array::{batch, document_json, shown};
 use super::kind::Kind;
-use super::session::{Server, Session};
+use super::session::Session;
 use crate::config::document::Reading;
+use crate::dial::Server;
 use crate::error::Error;
 use crate::source::ahead::{Ahead, Sent};
 use crate::source::{PARTS_MAX, share};
@@ -69,7 +70,7 @@ impl Place {
 impl MongoSource {
     /// Looks at the first documents.
     pub(crate) async fn connect(server: &Server, reading: Reading) -> Result<Self, Failure> {
-        let session = server.session().await?;
+        let session = Session::open(server).await?;
         session.find(&reading.collection).await?;
         let schema = schema(&session, &reading).await?;
         Ok(Self { session: Arc::new(session), reading: Arc::new(reading), schema })

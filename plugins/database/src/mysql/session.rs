@@ -1,27 +1,16 @@
 //! One session with a server, and what its errors mean.
 
-use crate::config::{Connection, Tls};
-use crate::dial;
+use crate::config::Tls;
+use crate::dial::{self, Server};
 use crate::error::{Error, Site, shown};
 use crate::tls;
 use azora_spec::Failure;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, OptsBuilder, Row, SslOpts};
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// Silence after which a connection is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-
-/// A server as the request describes it, resolved and checked once.
-#[derive(Debug, Clone)]
-pub(crate) struct Server {
-    pub(crate) site: Site,
-    pub(crate) connection: Arc<Connection>,
-    pub(crate) addresses: Arc<[IpAddr]>,
-}
 
 /// A session. Dropping it closes the connection.
 #[derive(Debug)]
@@ -30,85 +19,35 @@ pub(super) struct Session {
     pub(super) site: Site,
 }
 
-impl Server {
-    /// Opens a session within the connect time-out.
-    pub(super) async fn session(&self) -> Result<Session, Failure> {
-        let limit = self.connection.connect_time;
-        match timeout(limit, self.connect()).await {
-            Ok(session) => Ok(session?),
-            Err(_) => Err(Error::Slow { site: self.site.clone(), seconds: limit.as_secs().max(1) }.into()),
-        }
+impl Session {
+    /// Opens one within the connect time-out.
+    pub(super) async fn open(server: &Server) -> Result<Self, Failure> {
+        server.in_time(Self::connect(server)).await
     }
 
-    async fn connect(&self) -> Result<Session, Error> {
-        let mut conn = match Conn::new(self.options(self.connection.tls != Tls::Disable)).await {
+    async fn connect(server: &Server) -> Result<Self, Error> {
+        let Server { site, connection, .. } = server;
+        let mut conn = match Conn::new(options(server, connection.tls != Tls::Disable)).await {
             // The driver has no word for "encrypted where it can be had".
-            Err(mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer)) if self.connection.tls == Tls::Prefer => {
-                Conn::new(self.options(false)).await
+            Err(mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer)) if connection.tls == Tls::Prefer => {
+                Conn::new(options(server, false)).await
             }
             other => other,
         }
-        .map_err(|error| self.refused(&error))?;
-        let seconds = self.connection.statement_time.as_secs().max(1);
-        let version: Option<String> = conn.query_first("SELECT VERSION()").await.map_err(|error| classify(&self.site, &error, "", ""))?;
+        .map_err(|error| refused(server, &error))?;
+        let seconds = connection.statement_time.as_secs().max(1);
+        let version: Option<String> = conn.query_first("SELECT VERSION()").await.map_err(|error| classify(site, &error, "", ""))?;
         let limit = if version.is_some_and(|version| version.contains("MariaDB")) {
             format!("SESSION max_statement_time = {seconds}")
         } else {
             format!("SESSION max_execution_time = {}", seconds.saturating_mul(1000))
         };
         // UTC, so that instants mean one thing; strict, so that no value is changed to fit.
-        let mut session = Session { conn, site: self.site.clone() };
+        let mut session = Self { conn, site: site.clone() };
         session.run(&format!("SET SESSION time_zone = '+00:00', SESSION sql_mode = 'TRADITIONAL', {limit}")).await?;
         Ok(session)
     }
 
-    fn options(&self, is_encrypted: bool) -> OptsBuilder {
-        let connection = &self.connection;
-        let encryption = is_encrypted.then(|| {
-            tls::provide();
-            let mut options = SslOpts::default();
-            if connection.tls == Tls::Prefer {
-                options = options.with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true);
-            }
-            if let Some(authority) = &connection.authority {
-                options = options.with_root_certs(vec![authority.clone().into_bytes().into()]);
-            }
-            options
-        });
-        OptsBuilder::default()
-            .ip_or_hostname(connection.host.clone())
-            .resolved_ips(Some(self.addresses.to_vec()))
-            .tcp_port(connection.port)
-            .user(Some(connection.user.clone()))
-            .pass(connection.password.as_ref().map(|password| password.expose().to_owned()))
-            .db_name(Some(connection.database.clone()))
-            // A socket that the server names would go around the check of addresses.
-            .prefer_socket(false)
-            .tcp_keepalive(Some(KEEPALIVE))
-            .ssl_opts(encryption)
-    }
-
-    fn refused(&self, error: &mysql_async::Error) -> Error {
-        let (site, connection) = (self.site.clone(), &self.connection);
-        match error {
-            mysql_async::Error::Server(server) if matches!(server.code, 1045 | 1698 | 1130 | 1251) => {
-                Error::Login { site, user: connection.user.escape_debug().to_string() }
-            }
-            mysql_async::Error::Server(server) if matches!(server.code, 1044 | 1049) => {
-                let name = connection.database.escape_debug().to_string();
-                Error::Missing { site, what: "database", name, pointer: "/connection/database" }
-            }
-            mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer) => {
-                Error::Tls { site, reason: "it offers no encryption".to_owned() }
-            }
-            mysql_async::Error::Io(mysql_async::IoError::Tls(error)) => Error::Tls { site, reason: shown(&error.to_string()) },
-            mysql_async::Error::Io(mysql_async::IoError::Io(error)) => Error::Unreachable { site, reason: dial::reason(error) },
-            _ => classify(&self.site, error, "", "/connection"),
-        }
-    }
-}
-
-impl Session {
     pub(super) async fn run(&mut self, sql: &str) -> Result<(), Error> {
         self.conn.query_drop(sql).await.map_err(|error| classify(&self.site, &error, "statement", ""))
     }
@@ -121,6 +60,53 @@ impl Session {
 
     pub(super) async fn rows(&mut self, sql: &str, parameters: Vec<String>) -> Result<Vec<Row>, Error> {
         self.conn.exec(sql, parameters).await.map_err(|error| classify(&self.site, &error, "statement", ""))
+    }
+}
+
+/// What the driver is told.
+fn options(server: &Server, is_encrypted: bool) -> OptsBuilder {
+    let connection = &server.connection;
+    let encryption = is_encrypted.then(|| {
+        tls::provide();
+        let mut options = SslOpts::default();
+        if connection.tls == Tls::Prefer {
+            options = options.with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true);
+        }
+        if let Some(authority) = &connection.authority {
+            options = options.with_root_certs(vec![authority.clone().into_bytes().into()]);
+        }
+        options
+    });
+    OptsBuilder::default()
+        .ip_or_hostname(connection.host.clone())
+        .resolved_ips(Some(server.addresses.to_vec()))
+        .tcp_port(connection.port)
+        .user(Some(connection.user.clone()))
+        .pass(connection.password.as_ref().map(|password| password.expose().to_owned()))
+        .db_name(Some(connection.database.clone()))
+        // A socket that the server names would go around the check of addresses.
+        .prefer_socket(false)
+        .tcp_keepalive(Some(KEEPALIVE))
+        .ssl_opts(encryption)
+}
+
+/// What an error of connecting means.
+fn refused(server: &Server, error: &mysql_async::Error) -> Error {
+    let (site, connection) = (server.site.clone(), &server.connection);
+    match error {
+        mysql_async::Error::Server(server) if matches!(server.code, 1045 | 1698 | 1130 | 1251) => {
+            Error::Login { site, user: connection.user.escape_debug().to_string() }
+        }
+        mysql_async::Error::Server(server) if matches!(server.code, 1044 | 1049) => {
+            let name = connection.database.escape_debug().to_string();
+            Error::Missing { site, what: "database", name, pointer: "/connection/database" }
+        }
+        mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer) => {
+            Error::Tls { site, reason: "it offers no encryption".to_owned() }
+        }
+        mysql_async::Error::Io(mysql_async::IoError::Tls(error)) => Error::Tls { site, reason: shown(&error.to_string()) },
+        mysql_async::Error::Io(mysql_async::IoError::Io(error)) => Error::Unreachable { site, reason: dial::reason(error) },
+        _ => classify(&server.site, error, "", "/connection"),
     }
 }
 

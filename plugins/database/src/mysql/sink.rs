@@ -2,9 +2,10 @@
 //! transaction that also writes down that it did. Statements that make or drop tables end transactions here, so staging
 //! tables are made before and dropped after it.
 
-use super::session::{Server, Session, classify};
+use super::session::{Session, classify};
 use crate::cells::{Cell, Cells};
 use crate::config::{Mode, Writing};
+use crate::dial::Server;
 use crate::error::Error;
 use crate::sink::{COMMITS, Staged, check_keys, prefix, stage};
 use crate::sql::Dialect;
@@ -12,7 +13,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use async_trait::async_trait;
 use azora_connect::{Receipt, Sink, Token, Writer, WriterId};
-use azora_spec::{Failure, JobId};
+use azora_spec::{Failure, JobId, milestone};
 use mysql_async::Value;
 use mysql_async::prelude::Queryable;
 
@@ -135,13 +136,13 @@ impl MySqlSink {
 #[async_trait]
 impl Sink for MySqlSink {
     async fn check(&self) -> Result<(), Failure> {
-        let mut session = self.server.session().await?;
+        let mut session = Session::open(&self.server).await?;
         self.find(&mut session).await?;
         Ok(())
     }
 
     async fn open(&self, id: WriterId, schema: SchemaRef) -> Result<Box<dyn Writer>, Failure> {
-        let mut session = self.server.session().await?;
+        let mut session = Session::open(&self.server).await?;
         let columns = self.find(&mut session).await?;
         if schema.fields().is_empty() {
             return Err(Error::Columns { message: "rows without columns cannot be written to a table".to_owned() }.into());
@@ -180,7 +181,7 @@ impl Sink for MySqlSink {
     async fn commit(&self, job: JobId, epoch: u64, schema: SchemaRef, tokens: &[Token]) -> Result<Receipt, Failure> {
         let staged = Staged::read(tokens, job, epoch)?;
         let total: u64 = staged.iter().map(|staged| staged.rows).sum();
-        let mut session = self.server.session().await?;
+        let mut session = Session::open(&self.server).await?;
         let commits = self.writing.table.beside(COMMITS).sql(DIALECT);
         session
             .run(&format!(
@@ -196,7 +197,9 @@ impl Sink for MySqlSink {
         if session.change(&mark).await? == 1 {
             self.move_all(&mut session, &schema, &staged).await?;
         }
+        milestone::pass("rows commit?");
         session.run("COMMIT").await?;
+        milestone::pass("rows committed");
         self.drop_stages(&mut session, &prefix(job, epoch)).await?;
         let connection = &self.server.connection;
         let output = format!("mysql://{}:{}/{}/{}", connection.host, connection.port, connection.database, self.writing.table.shown());
@@ -204,7 +207,7 @@ impl Sink for MySqlSink {
     }
 
     async fn abort(&self, job: JobId, epoch: u64, _: &[Token]) -> Result<(), Failure> {
-        let mut session = self.server.session().await?;
+        let mut session = Session::open(&self.server).await?;
         Ok(self.drop_stages(&mut session, &prefix(job, epoch)).await?)
     }
 }

@@ -3,8 +3,9 @@
 //! Every split is read in its own read-only transaction with a snapshot of its own.
 
 use super::kind::{Column, Kind};
-use super::session::{Server, Session, classify};
+use super::session::{Session, classify};
 use crate::config::{Reading, What};
+use crate::dial::Server;
 use crate::error::Error;
 use crate::source::ahead::{Ahead, Sent};
 use crate::source::{Bound, Part, Place, ranges, share};
@@ -48,7 +49,7 @@ struct Partition {
 impl MySqlSource {
     /// Asks the server what the columns are.
     pub(crate) async fn connect(server: Server, reading: Reading) -> Result<Self, Failure> {
-        let mut session = server.session().await?;
+        let mut session = Session::open(&server).await?;
         let mut rows = None;
         let mut keys = Vec::new();
         if let What::Table(table) = &reading.what {
@@ -171,7 +172,7 @@ impl Source for MySqlSource {
             return Err(Error::Foreign("split").into());
         }
         let place = Place::read(position)?;
-        let mut session = self.server.session().await?;
+        let mut session = Session::open(&self.server).await?;
         session.run(BEGIN).await?;
         if describe(&mut session, &self.reading).await? != self.columns {
             let message = format!("the columns of what is read from {} have changed since the job was planned", session.site);
@@ -193,7 +194,7 @@ impl Source for MySqlSource {
 
 impl MySqlSource {
     async fn cut(&self, partition: &Partition, parallelism: usize) -> Result<Vec<Part>, Failure> {
-        let mut session = self.server.session().await?;
+        let mut session = Session::open(&self.server).await?;
         session.run(BEGIN).await?;
         let name = DIALECT.name(&partition.name);
         let of = match partition.kind {

@@ -1,28 +1,17 @@
 //! One session with a server, and what its errors mean.
 
-use crate::config::{Connection, Tls};
-use crate::dial::{self, dial};
+use crate::config::Tls;
+use crate::dial::{self, Server};
 use crate::error::{Error, Site, shown};
 use crate::tls;
 use azora_spec::Failure;
 use std::fmt;
-use std::net::IpAddr;
-use std::sync::Arc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
-
-/// A server as the request describes it, resolved and checked once.
-#[derive(Debug, Clone)]
-pub(crate) struct Server {
-    pub(crate) site: Site,
-    pub(crate) connection: Arc<Connection>,
-    pub(crate) addresses: Arc<[IpAddr]>,
-}
 
 /// A session. Dropping it closes the connection; the server then stops what it was doing for it.
 pub(crate) struct Session {
@@ -43,20 +32,15 @@ impl Drop for Session {
     }
 }
 
-impl Server {
-    /// Opens a session within the connect time-out.
-    pub(crate) async fn session(&self) -> Result<Session, Failure> {
-        let Connection { connect_time, .. } = *self.connection;
-        let deadline = Instant::now() + connect_time;
-        match timeout_at(deadline, self.connect(deadline)).await {
-            Ok(session) => Ok(session?),
-            Err(_) => Err(Error::Slow { site: self.site.clone(), seconds: connect_time.as_secs().max(1) }.into()),
-        }
+impl Session {
+    /// Opens one within the connect time-out.
+    pub(crate) async fn open(server: &Server) -> Result<Self, Failure> {
+        server.in_time(Self::connect(server)).await
     }
 
-    async fn connect(&self, deadline: Instant) -> Result<Session, Error> {
-        let Self { site, connection, addresses } = self;
-        let stream = dial(site, addresses, connection.port, deadline).await?;
+    async fn connect(server: &Server) -> Result<Self, Error> {
+        let Server { site, connection, .. } = server;
+        let stream = server.dial(server.deadline()).await?;
         let mut config = Config::new();
         config.user(&connection.user).dbname(&connection.database).application_name("azora");
         if let Some(password) = &connection.password {
@@ -70,12 +54,12 @@ impl Server {
         let mut maker = MakeRustlsConnect::new(tls::client(site, connection)?);
         let tls = MakeTlsConnect::<tokio::net::TcpStream>::make_tls_connect(&mut maker, &connection.host)
             .map_err(|_| Error::Tls { site: site.clone(), reason: "its name cannot stand in a certificate".to_owned() })?;
-        let (client, socket) = config.connect_raw(stream, tls).await.map_err(|error| self.refused(&error))?;
+        let (client, socket) = config.connect_raw(stream, tls).await.map_err(|error| refused(server, &error))?;
         let task = tokio::spawn(async move {
             // The requests that wait for an answer learn of an error themselves.
             socket.await.ok();
         });
-        let session = Session { client, site: site.clone(), task };
+        let session = Self { client, site: site.clone(), task };
         let limit = connection.statement_time.as_millis();
         // UTC and ISO, so that bounds read as text mean one instant; a scan that starts in the middle has no fixed order.
         session
@@ -87,32 +71,6 @@ impl Server {
         Ok(session)
     }
 
-    fn refused(&self, error: &tokio_postgres::Error) -> Error {
-        let Self { site, connection, .. } = self;
-        let text = error.to_string();
-        if error.as_db_error().is_none() && text.contains("TLS") {
-            let reason = std::error::Error::source(error).map_or_else(|| text.clone(), |source| shown(&source.to_string()));
-            return Error::Tls { site: site.clone(), reason };
-        }
-        match error.code() {
-            Some(code) if code.code().starts_with("28") => {
-                Error::Login { site: site.clone(), user: connection.user.escape_debug().to_string() }
-            }
-            Some(code) if *code == SqlState::INVALID_CATALOG_NAME => Error::Missing {
-                site: site.clone(),
-                what: "database",
-                name: connection.database.escape_debug().to_string(),
-                pointer: "/connection/database",
-            },
-            None if text.contains("authentication") || text.contains("configuration") => {
-                Error::Login { site: site.clone(), user: connection.user.escape_debug().to_string() }
-            }
-            _ => classify(site, error, "", "/connection"),
-        }
-    }
-}
-
-impl Session {
     /// Runs statements without an answer that have no parameters.
     pub(crate) async fn run(&self, sql: &str) -> Result<(), Error> {
         self.client.batch_execute(sql).await.map_err(|error| self.error(&error))
@@ -126,6 +84,31 @@ impl Session {
     /// What an error means where a member of the request made the statement.
     pub(crate) fn blame(&self, error: &tokio_postgres::Error, what: &'static str, pointer: &'static str) -> Error {
         classify(&self.site, error, what, pointer)
+    }
+}
+
+/// What an error of connecting means.
+fn refused(server: &Server, error: &tokio_postgres::Error) -> Error {
+    let Server { site, connection, .. } = server;
+    let text = error.to_string();
+    if error.as_db_error().is_none() && text.contains("TLS") {
+        let reason = std::error::Error::source(error).map_or_else(|| text.clone(), |source| shown(&source.to_string()));
+        return Error::Tls { site: site.clone(), reason };
+    }
+    match error.code() {
+        Some(code) if code.code().starts_with("28") => {
+            Error::Login { site: site.clone(), user: connection.user.escape_debug().to_string() }
+        }
+        Some(code) if *code == SqlState::INVALID_CATALOG_NAME => Error::Missing {
+            site: site.clone(),
+            what: "database",
+            name: connection.database.escape_debug().to_string(),
+            pointer: "/connection/database",
+        },
+        None if text.contains("authentication") || text.contains("configuration") => {
+            Error::Login { site: site.clone(), user: connection.user.escape_debug().to_string() }
+        }
+        _ => classify(site, error, "", "/connection"),
     }
 }
 
@@ -156,8 +139,8 @@ fn classify(site: &Site, error: &tokio_postgres::Error, what: &'static str, poin
         "22" => {
             // `COPY t, line 3, column price: "x"`: the column is what helps.
             let column = db.where_().and_then(|place| place.split(", column ").nth(1)).and_then(|rest| rest.split([':', ',']).next());
-            let place = column.map_or_else(|| site.to_string(), |column| format!("column '{}'", column.trim().escape_debug()));
-            Error::Value { place, reason }
+            let place = column.map(|column| format!(", column '{}'", column.trim().escape_debug())).unwrap_or_default();
+            Error::Value { place: format!("{site}{place}"), reason }
         }
         _ => Error::Refused { site, what, reason, pointer },
     }

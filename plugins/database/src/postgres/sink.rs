@@ -3,10 +3,11 @@
 //!
 //! Staging tables are logged ones: what `prepare` answered for must outlive a crash of the server.
 
-use super::session::{Server, Session};
+use super::session::Session;
 use super::target::Target;
 use super::text::encode;
 use crate::config::{Mode, Writing};
+use crate::dial::Server;
 use crate::error::Error;
 use crate::sink::{COMMITS, Staged, check_keys, prefix, stage};
 use crate::sql::{Dialect, Table};
@@ -14,7 +15,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use azora_connect::{Receipt, Sink, Token, Writer, WriterId};
-use azora_spec::{Failure, JobId};
+use azora_spec::{Failure, JobId, milestone};
 use bytes::Bytes;
 use futures::SinkExt;
 use std::fmt;
@@ -36,7 +37,7 @@ impl PostgresSink {
     }
 
     async fn target(&self) -> Result<(Session, Target), Failure> {
-        let session = self.server.session().await?;
+        let session = Session::open(&self.server).await?;
         let target = Target::find(&session, &self.writing).await?;
         Ok((session, target))
     }
@@ -78,11 +79,15 @@ impl Sink for PostgresSink {
         let name = commits.sql(DIALECT);
         let mark = format!("INSERT INTO {name} (job, epoch, rows) VALUES ('{job}', {epoch}, {total}) ON CONFLICT DO NOTHING");
         let is_first = session.client.execute(&mark, &[]).await.map_err(|error| session.error(&error))? == 1;
+        milestone::pass("rows marked");
         if is_first {
             self.move_all(&session, &target, &schema, &staged).await?;
         }
+        milestone::pass("rows moved");
         drop_stages(&session, &target.table, &prefix(job, epoch)).await?;
+        milestone::pass("rows commit?");
         session.run("COMMIT").await?;
+        milestone::pass("rows committed");
         let connection = &self.server.connection;
         let output = format!("postgresql://{}:{}/{}/{}", connection.host, connection.port, connection.database, target.table.shown());
         Ok(Receipt { rows: total, bytes: 0, outputs: vec![output] })
@@ -184,7 +189,9 @@ impl Writer for PostgresWriter {
         if rows != self.rows {
             return Err(Error::Staged { site: self.session.site.clone(), found: rows, want: self.rows }.into());
         }
+        milestone::pass("rows stage?");
         self.session.run("COMMIT").await?;
+        milestone::pass("rows staged");
         Ok(Staged { table: self.stage.name.clone(), rows }.token()?)
     }
 }

@@ -6,8 +6,9 @@
 use super::copy::Copy;
 use super::kind::{Kind, kind};
 use super::plan::{Cut, Origin};
-use super::session::{Server, Session};
+use super::session::Session;
 use crate::config::{Reading, What};
+use crate::dial::Server;
 use crate::error::Error;
 use crate::source::{Bound, Part, Place};
 use crate::sql::{Dialect, Select, condition, trimmed};
@@ -45,7 +46,7 @@ struct Output {
 impl PostgresSource {
     /// Asks the server what the columns are.
     pub(crate) async fn connect(server: Server, reading: Reading) -> Result<Self, Failure> {
-        let session = server.session().await?;
+        let session = Session::open(&server).await?;
         session.run(BEGIN).await?;
         let origin = Origin::find(&session, &reading).await?;
         let columns = describe(&session, &reading).await?;
@@ -101,7 +102,7 @@ impl Source for PostgresSource {
     }
 
     async fn plan(&self, parallelism: usize) -> Result<Vec<Split>, Failure> {
-        let session = self.server.session().await?;
+        let session = Session::open(&self.server).await?;
         session.run(BEGIN).await?;
         Ok(self.origin.plan(&session, &self.reading, parallelism).await?)
     }
@@ -109,7 +110,7 @@ impl Source for PostgresSource {
     async fn open(&self, split: &Split, position: Option<&Position>, request: ReadRequest) -> Result<Box<dyn Reader>, Failure> {
         let part = Part::read(split)?;
         let place = Place::read(position)?;
-        let session = self.server.session().await?;
+        let session = Session::open(&self.server).await?;
         session.run(BEGIN).await?;
         if describe(&session, &self.reading).await? != self.columns {
             let message = format!("the columns of what is read from {} have changed since the job was planned", session.site);

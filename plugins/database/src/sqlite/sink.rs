@@ -13,7 +13,7 @@ use arrow::compute::max;
 use arrow::datatypes::{DataType, Schema, SchemaRef, UInt64Type};
 use async_trait::async_trait;
 use azora_connect::{Receipt, Sink, Token, Writer, WriterId};
-use azora_spec::{Failure, JobId};
+use azora_spec::{Failure, JobId, milestone};
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{ToSql, params_from_iter};
 use std::sync::Arc;
@@ -96,7 +96,10 @@ impl SqliteSink {
                 self.move_one(session, schema, part)?;
             }
         }
-        session.run("COMMIT")
+        milestone::pass("rows commit?");
+        session.run("COMMIT")?;
+        milestone::pass("rows committed");
+        Ok(())
     }
 
     fn move_one(&self, session: &Session, schema: &Schema, part: &Staged) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use async_trait::async_trait;
 use azora_connect::{Outcome, ReadRequest, Sink, Token};
-use azora_services::{FerretDb, MariaDb, Postgres};
+use azora_services::{FerretDb, MariaDb, Postgres, Process};
 use azora_spec::{Blame, Code, JobId};
 use mongodb::bson::doc;
 use serde_json::{Value, json};
@@ -24,16 +24,24 @@ const ROWS: i64 = 1500;
 /// A server that can be killed and started again over the same data.
 #[async_trait]
 trait Restarts: Place {
-    fn kill(&mut self);
-    fn again(&mut self);
+    fn process(&mut self) -> &mut Process;
+
+    fn kill(&mut self) {
+        self.process().kill().unwrap();
+    }
+
+    fn again(&mut self) {
+        self.process().again().unwrap();
+    }
+
     /// Makes `origin`: ids from 0 and a text of 1,000 bytes, more than fits on the way to a reader. The number of its rows.
     async fn fill(&self) -> i64;
 }
 
 #[async_trait]
 impl Restarts for Postgres {
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
+    fn process(&mut self) -> &mut Process {
+        &mut self.process
     }
 
     fn again(&mut self) {
@@ -53,12 +61,8 @@ impl Restarts for Postgres {
 
 #[async_trait]
 impl Restarts for MariaDb {
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-    }
-
-    fn again(&mut self) {
-        self.process.again().unwrap();
+    fn process(&mut self) -> &mut Process {
+        &mut self.process
     }
 
     async fn fill(&self) -> i64 {
@@ -70,12 +74,8 @@ impl Restarts for MariaDb {
 
 #[async_trait]
 impl Restarts for FerretDb {
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-    }
-
-    fn again(&mut self) {
-        self.process.again().unwrap();
+    fn process(&mut self) -> &mut Process {
+        &mut self.process
     }
 
     async fn fill(&self) -> i64 {

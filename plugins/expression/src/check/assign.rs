@@ -22,12 +22,37 @@ struct Open {
     back: Option<(Variable, Vec<String>)>,
 }
 
+/// An assignment as it is written.
+#[derive(Clone, Copy)]
+pub(super) struct Assignment<'a> {
+    pub(super) operator: Assign,
+    pub(super) target: &'a Target,
+    pub(super) value: &'a Ast,
+    pub(super) span: Span,
+}
+
+/// A property of what a variable holds.
+struct Place<'a> {
+    variable: &'a Variable,
+    /// The variable's name.
+    root: &'a str,
+    fields: &'a [String],
+}
+
+/// A call that changes a list in place.
+#[derive(Clone, Copy)]
+struct Method<'a> {
+    name: &'a str,
+    arguments: &'a [Ast],
+    span: Span,
+}
+
 impl Checker<'_> {
     /// An expression whose value nobody looks at.
     pub(super) fn effect(&mut self, ast: &Ast, out: &mut Vec<Stmt>) -> Check<()> {
         match &ast.node {
             Syntax::Assign { operator, target, value } => {
-                self.assign(*operator, target, value, ast.span, false, out)?;
+                self.assign(&Assignment { operator: *operator, target, value, span: ast.span }, false, out)?;
             }
             Syntax::Update { operator, target, .. } => {
                 self.update(*operator, target, true, ast.span, out)?;
@@ -76,15 +101,8 @@ impl Checker<'_> {
     }
 
     /// Gives the assigned value where it is wanted.
-    pub(super) fn assign(
-        &mut self,
-        operator: Assign,
-        target: &Target,
-        value: &Ast,
-        span: Span,
-        is_wanted: bool,
-        out: &mut Vec<Stmt>,
-    ) -> Check<Expr> {
+    pub(super) fn assign(&mut self, assignment: &Assignment<'_>, is_wanted: bool, out: &mut Vec<Stmt>) -> Check<Expr> {
+        let Assignment { operator, target, value, span } = *assignment;
         if let Target::Place(Ast { node: Syntax::Index { object, index, .. }, .. }) = target
             && self.names.is_impure
             && (super::effects::has_effects(index) || super::effects::has_effects(value))
@@ -266,7 +284,7 @@ impl Checker<'_> {
             Syntax::Member { .. } => {
                 let Some((root, fields)) = self.path(place) else { return no_place() };
                 let variable = self.owned(&root, span)?;
-                self.put_property(&variable, &root, &fields, value, span, out)
+                self.put_property(&Place { variable: &variable, root: &root, fields: &fields }, value, span, out)
             }
             Syntax::Index { object, index, optional: false } => {
                 let index = self.expression(index)?;
@@ -286,7 +304,7 @@ impl Checker<'_> {
         let variable = self.owned(&root, span)?;
         if let Node::Str(name) = &index.node {
             fields.push(name.clone());
-            return self.put_property(&variable, &root, &fields, value, span, out);
+            return self.put_property(&Place { variable: &variable, root: &root, fields: &fields }, value, span, out);
         }
         if !index.kind.ty.is_number() || !index.kind.is_sure() {
             return no_place();
@@ -299,18 +317,10 @@ impl Checker<'_> {
         self.close(open, &root, span, out)
     }
 
-    fn put_property(
-        &mut self,
-        variable: &Variable,
-        root: &str,
-        fields: &[String],
-        value: Expr,
-        span: Span,
-        out: &mut Vec<Stmt>,
-    ) -> Check<()> {
-        let base = Expr::new(variable.kind.clone(), Node::Local(variable.slot));
-        let new = self.replaced(base, fields, value, span)?;
-        self.store(variable, root, new, span, out)
+    fn put_property(&mut self, place: &Place<'_>, value: Expr, span: Span, out: &mut Vec<Stmt>) -> Check<()> {
+        let base = Expr::new(place.variable.kind.clone(), Node::Local(place.variable.slot));
+        let new = self.replaced(base, place.fields, value, span)?;
+        self.store(place.variable, place.root, new, span, out)
     }
 
     /// An object with another value somewhere in it.
@@ -388,7 +398,7 @@ impl Checker<'_> {
     fn close(&mut self, open: Open, root: &str, span: Span, out: &mut Vec<Stmt>) -> Check<()> {
         let Some((variable, fields)) = open.back else { return Ok(()) };
         let list = self.local(open.list);
-        self.put_property(&variable, root, &fields, list, span, out)
+        self.put_property(&Place { variable: &variable, root, fields: &fields }, list, span, out)
     }
 
     /// A method that changes a list which a variable holds; none where it is no such list.
@@ -435,7 +445,7 @@ impl Checker<'_> {
         }
         let open = self.open(variable, fields, &kinds, span, &mut out)?;
         let Some(open) = open else { return Ok(None) };
-        let answer = self.change(&open, name, given, arguments, span, &mut out)?;
+        let answer = self.change(&open, &Method { name, arguments, span }, given, &mut out)?;
         self.close(open, &root, span, &mut out)?;
         Ok(Some(Self::done(out, answer)))
     }
@@ -447,7 +457,8 @@ impl Checker<'_> {
         out.push(Stmt::Set(open.room, Expr::int(0)));
     }
 
-    fn change(&mut self, open: &Open, name: &str, given: Vec<Expr>, arguments: &[Ast], span: Span, out: &mut Vec<Stmt>) -> Check<Expr> {
+    fn change(&mut self, open: &Open, method: &Method<'_>, given: Vec<Expr>, out: &mut Vec<Stmt>) -> Check<Expr> {
+        let Method { name, arguments, span } = *method;
         let list = self.local(open.list);
         match name {
             "push" => {

@@ -20,6 +20,15 @@ pub(super) enum Callback {
     Global(Option<String>, String),
 }
 
+/// A function that is written in place.
+pub(super) struct Inlined<'a> {
+    pub(super) function: &'a Function,
+    /// How many scopes it sees.
+    pub(super) depth: usize,
+    /// The variable of the caller's that is its first parameter, where it is one.
+    pub(super) first: Option<&'a Variable>,
+}
+
 impl Callback {
     /// Whether it looks at its n-th argument.
     pub(super) fn takes(&self, n: usize) -> bool {
@@ -57,7 +66,7 @@ impl Checker<'_> {
     /// Calls it; statements that its answer needs go to `out`.
     pub(super) fn invoke(&mut self, callback: &Callback, arguments: Vec<Expr>, want: Want, span: Span, out: &mut Vec<Stmt>) -> Check<Expr> {
         match callback {
-            Callback::Function(function, depth) => self.inline(function, *depth, None, arguments, want, out),
+            Callback::Function(function, depth) => self.inline(&Inlined { function, depth: *depth, first: None }, arguments, want, out),
             Callback::Global(object, name) => {
                 let given = arguments.into_iter().enumerate().filter(|(n, _)| callback.takes(*n)).map(|(_, value)| (value, span)).collect();
                 let value = match object {
@@ -79,16 +88,9 @@ impl Checker<'_> {
         Ok(Self::done(out, value))
     }
 
-    /// Writes a function's body in place. The first parameter may be a variable of the caller's.
-    pub(super) fn inline(
-        &mut self,
-        function: &Function,
-        depth: usize,
-        first: Option<&Variable>,
-        arguments: Vec<Expr>,
-        want: Want,
-        out: &mut Vec<Stmt>,
-    ) -> Check<Expr> {
+    /// Writes a function's body in place.
+    pub(super) fn inline(&mut self, inlined: &Inlined<'_>, arguments: Vec<Expr>, want: Want, out: &mut Vec<Stmt>) -> Check<Expr> {
+        let Inlined { function, depth, first } = *inlined;
         if self.n_calls >= CALLS_MAX {
             let message = "a function that calls itself cannot be compiled yet";
             return fault(DiagnosticKind::Unsupported, function.span, message, "use a loop");
@@ -123,7 +125,7 @@ impl Checker<'_> {
             Some(_) => return fault(DiagnosticKind::Unsupported, span, "`...` cannot be compiled here yet", "list the arguments"),
         }
         let values = values.into_iter().map(|value| self.keep(value, &mut out)).collect();
-        let value = self.inline(function, depth, None, values, Want::Value, &mut out)?;
+        let value = self.inline(&Inlined { function, depth, first: None }, values, Want::Value, &mut out)?;
         Ok(Self::done(out, value))
     }
 

@@ -1,6 +1,6 @@
 //! Methods of lists that collect something on the way: `reduce`, `flatMap`, `flat`.
 
-use super::calls::Callback;
+use super::calls::{Callback, Inlined};
 use super::convert::compare;
 use super::iterables::Source;
 use super::lists::length;
@@ -69,7 +69,9 @@ impl Checker<'_> {
         let old = Expr::new(variable.kind.clone(), Node::Local(variable.slot));
         let arguments: Vec<Expr> = std::iter::once(old).chain(rest).collect();
         let value = match callback {
-            Callback::Function(function, depth) => self.inline(function, *depth, Some(variable), arguments, Want::Value, inner)?,
+            Callback::Function(function, depth) => {
+                self.inline(&Inlined { function, depth: *depth, first: Some(variable) }, arguments, Want::Value, inner)?
+            }
             Callback::Global(..) => self.invoke(callback, arguments, Want::Value, span, inner)?,
         };
         let is_itself = |value: &Expr| matches!(value.node, Node::Local(slot) if slot == variable.slot);

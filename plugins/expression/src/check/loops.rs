@@ -11,7 +11,18 @@ use crate::tree::{Compare, Exit, Expr, IntMath, Node, Stmt};
 /// Iterations that are written out one by one, each with types of its own.
 pub(super) const WRITTEN_OUT_MAX: usize = 24;
 
-impl Checker<'_> {
+/// What `for … of` and `for … in` have in common.
+pub(super) struct Each<'a> {
+    pub(super) label: Option<&'a str>,
+    pub(super) head: &'a Head,
+    pub(super) body: &'a [Statement],
+    pub(super) span: Span,
+}
+
+/// Writes what is done with an element and its number.
+pub(super) type Visit<'v, 'p> = dyn FnMut(&mut Checker<'p>, Expr, Expr, &mut Vec<Stmt>) -> Check<()> + 'v;
+
+impl<'p> Checker<'p> {
     /// A body with the places that `break` and `continue` lead to.
     fn framed(&mut self, label: Option<&str>, leave: Exit, body: impl FnOnce(&mut Self) -> Check<Vec<Stmt>>) -> Check<Stmt> {
         let again = self.exit();
@@ -53,21 +64,13 @@ impl Checker<'_> {
         Ok(())
     }
 
-    pub(super) fn for_of(
-        &mut self,
-        label: Option<&str>,
-        head: &Head,
-        iterable: &Ast,
-        body: &[Statement],
-        span: Span,
-        out: &mut Vec<Stmt>,
-    ) -> Check<()> {
+    pub(super) fn for_of(&mut self, each: &Each<'_>, iterable: &Ast, out: &mut Vec<Stmt>) -> Check<()> {
         let source = self.iterable(iterable)?;
-        let source = self.source(source, span)?;
+        let source = self.source(source, each.span)?;
         let leave = self.exit();
         let mut all = Vec::new();
         self.walk(source, false, leave, &mut all, &mut |me, item, _, inner| {
-            let statement = me.framed(label, leave, |me| me.body_of(head, item, body, span))?;
+            let statement = me.framed(each.label, leave, |me| me.body_of(each, item))?;
             inner.push(statement);
             Ok(())
         })?;
@@ -75,15 +78,15 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn body_of(&mut self, head: &Head, item: Expr, body: &[Statement], span: Span) -> Check<Vec<Stmt>> {
+    fn body_of(&mut self, each: &Each<'_>, item: Expr) -> Check<Vec<Stmt>> {
         let mut inner = Vec::new();
         self.scopes.push(Vec::new());
-        match head {
+        match each.head {
             Head::Declare { pattern, word } => self.bind(pattern, item, *word == Word::Const, &mut inner)?,
-            Head::Assign(target) => self.assign_item(target, item, span, &mut inner)?,
+            Head::Assign(target) => self.assign_item(target, item, each.span, &mut inner)?,
         }
         self.scopes.push(Vec::new());
-        doubted(self.statements(body, &mut inner))?;
+        doubted(self.statements(each.body, &mut inner))?;
         self.scopes.pop();
         self.scopes.pop();
         Ok(inner)
@@ -95,15 +98,8 @@ impl Checker<'_> {
     }
 
     /// `for … in` over an object whose properties are known: once for each of them.
-    pub(super) fn for_in(
-        &mut self,
-        label: Option<&str>,
-        head: &Head,
-        object: &Ast,
-        body: &[Statement],
-        span: Span,
-        out: &mut Vec<Stmt>,
-    ) -> Check<()> {
+    pub(super) fn for_in(&mut self, each: &Each<'_>, object: &Ast, out: &mut Vec<Stmt>) -> Check<()> {
+        let span = each.span;
         let object = self.expression(object)?;
         let names = match &object.kind.ty {
             Ty::Struct(parts) if object.kind.is_sure() && parts.len() <= WRITTEN_OUT_MAX => self.property_names(&object.kind, span)?,
@@ -116,7 +112,7 @@ impl Checker<'_> {
         let leave = self.exit();
         let mut all = Vec::new();
         for name in names {
-            let statement = self.framed(label, leave, |me| me.body_of(head, Expr::str(name), body, span))?;
+            let statement = self.framed(each.label, leave, |me| me.body_of(each, Expr::str(name)))?;
             all.push(statement);
         }
         out.push(Stmt::Labeled(leave, all));
@@ -125,14 +121,7 @@ impl Checker<'_> {
 
     /// Runs statements for every element, the first to the last or the other way round. They may leave by `leave`, which
     /// the caller puts around what is written here.
-    pub(super) fn walk(
-        &mut self,
-        source: Source,
-        from_end: bool,
-        leave: Exit,
-        out: &mut Vec<Stmt>,
-        body: &mut dyn FnMut(&mut Self, Expr, Expr, &mut Vec<Stmt>) -> Check<()>,
-    ) -> Check<()> {
+    pub(super) fn walk(&mut self, source: Source, from_end: bool, leave: Exit, out: &mut Vec<Stmt>, body: &mut Visit<'_, 'p>) -> Check<()> {
         let list = match source {
             Source::List(list) => list,
             Source::Parts(parts) => {

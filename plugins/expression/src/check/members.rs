@@ -157,13 +157,8 @@ impl<'p> Checker<'p> {
                     if name == "constructor" || name == "__proto__" {
                         return fault(DiagnosticKind::Unsupported, span, format!("`{name}` cannot be compiled yet"), "name a property");
                     }
-                    let fault = Fault::new(DiagnosticKind::UnknownName, span, format!("there is no property `{name}`")).anywhere();
                     let known: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
-                    Err(match nearest(name, known.iter().copied()) {
-                        Some(near) => fault.hint(format!("did you mean `{near}`?")),
-                        None => fault.hint(properties(&known)),
-                    }
-                    .into())
+                    Err(lacking(name, &known, span).into())
                 }
             },
             (Ty::Str, "length") => {
@@ -304,6 +299,15 @@ pub(super) fn list_get(list: Expr, index: Expr) -> Expr {
         _ => Kind::UNDEFINED,
     };
     Expr::new(element, Node::ListGet(list.boxed(), index.boxed()))
+}
+
+/// A property that objects with other ones do not have.
+pub(crate) fn lacking(name: &str, known: &[&str], span: Span) -> Fault {
+    let fault = Fault::new(DiagnosticKind::UnknownName, span, format!("there is no property `{name}`")).anywhere();
+    match nearest(name, known.iter().copied()) {
+        Some(near) => fault.hint(format!("did you mean `{near}`?")),
+        None => fault.hint(properties(known)),
+    }
 }
 
 fn properties(known: &[&str]) -> String {

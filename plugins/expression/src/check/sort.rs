@@ -10,6 +10,23 @@ use crate::kind::{Nulls, Ty};
 use crate::syntax::Ast;
 use crate::tree::{Compare, Expr, IntMath, Node, Slot, Stmt};
 
+/// A sort: the two lists of it, and the order.
+#[derive(Clone, Copy)]
+struct Merge<'a> {
+    from: Slot,
+    to: Slot,
+    comparison: Option<&'a Callback>,
+    span: Span,
+}
+
+/// Two neighbouring runs: where the first begins, where the second does, and where that ends.
+#[derive(Clone, Copy)]
+struct Runs<'a> {
+    low: Slot,
+    middle: &'a Expr,
+    high: &'a Expr,
+}
+
 fn plus(a: Expr, b: Expr) -> Expr {
     Expr::new(Ty::Int.sure(), Node::IntMath(IntMath::Count, a.boxed(), b.boxed()))
 }
@@ -45,14 +62,14 @@ impl Checker<'_> {
         // Two lists of its own: one to read from, one to write to.
         let from = self.variable(copied(list.clone()), &mut out);
         let to = self.variable(copied(list), &mut out);
-        self.merge_all(from, to, &n, comparison.as_ref(), span, &mut out)?;
+        self.merge_all(&Merge { from, to, comparison: comparison.as_ref(), span }, &n, &mut out)?;
         let value = self.local(from);
         let value = self.keep(value, &mut out);
         Ok(Self::done(out, value))
     }
 
     /// Merges runs of 1, then 2, then 4 … elements.
-    fn merge_all(&mut self, from: Slot, to: Slot, n: &Expr, comparison: Option<&Callback>, span: Span, out: &mut Vec<Stmt>) -> Check<()> {
+    fn merge_all(&mut self, merge: &Merge<'_>, n: &Expr, out: &mut Vec<Stmt>) -> Check<()> {
         let width = self.variable(Expr::int(1), out);
         let (all_done, pass_done) = (self.exit(), self.exit());
         let mut pass = vec![Stmt::If(not(less(self.local(width), n.clone())), vec![Stmt::Leave(all_done)], Vec::new())];
@@ -65,29 +82,20 @@ impl Checker<'_> {
         let (middle, high) = (limit(self, 1), limit(self, 2));
         let middle = self.keep(middle, &mut run);
         let high = self.keep(high, &mut run);
-        self.merge(from, to, low, &middle, &high, comparison, span, &mut run)?;
+        self.merge(merge, &Runs { low, middle: &middle, high: &high }, &mut run)?;
         run.push(Stmt::Set(low, high));
         pass.push(Stmt::Labeled(pass_done, vec![Stmt::Loop(run)]));
-        let swapped = self.keep(self.local(from), &mut pass);
-        pass.push(Stmt::Set(from, self.local(to)));
-        pass.push(Stmt::Set(to, swapped));
+        let swapped = self.keep(self.local(merge.from), &mut pass);
+        pass.push(Stmt::Set(merge.from, self.local(merge.to)));
+        pass.push(Stmt::Set(merge.to, swapped));
         pass.push(Stmt::Set(width, plus(self.local(width), self.local(width))));
         out.push(Stmt::Labeled(all_done, vec![Stmt::Loop(pass)]));
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the bounds of two runs")]
-    fn merge(
-        &mut self,
-        from: Slot,
-        to: Slot,
-        low: Slot,
-        middle: &Expr,
-        high: &Expr,
-        comparison: Option<&Callback>,
-        span: Span,
-        out: &mut Vec<Stmt>,
-    ) -> Check<()> {
+    /// Merges two runs that are in order.
+    fn merge(&mut self, merge: &Merge<'_>, runs: &Runs<'_>, out: &mut Vec<Stmt>) -> Check<()> {
+        let (Merge { from, to, .. }, Runs { low, middle, high }) = (*merge, *runs);
         let left = self.variable(self.local(low), out);
         let right = self.variable(middle.clone(), out);
         let at = self.variable(self.local(low), out);
@@ -105,7 +113,7 @@ impl Checker<'_> {
         };
         let a = self.keep(element(self, left), &mut look);
         let b = self.keep(element(self, right), &mut look);
-        let is_after = self.is_after(a, b, comparison, span, &mut look)?;
+        let is_after = self.is_after(a, b, merge, &mut look)?;
         look.push(Stmt::Set(is_left, not(is_after)));
         step.push(Stmt::If(both, look, Vec::new()));
         let take = |me: &Self, index: Slot| {
@@ -122,8 +130,9 @@ impl Checker<'_> {
     }
 
     /// Whether `a` belongs behind `b`.
-    fn is_after(&mut self, a: Expr, b: Expr, comparison: Option<&Callback>, span: Span, out: &mut Vec<Stmt>) -> Check<Expr> {
-        let Some(callback) = comparison else {
+    fn is_after(&mut self, a: Expr, b: Expr, merge: &Merge<'_>, out: &mut Vec<Stmt>) -> Check<Expr> {
+        let span = merge.span;
+        let Some(callback) = merge.comparison else {
             let (a, b) = (self.text_of(a, span)?, self.text_of(b, span)?);
             return Ok(super::operators::compare_strings(Compare::Greater, a, b));
         };

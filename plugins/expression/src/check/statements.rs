@@ -1,5 +1,6 @@
 //! Statements: declarations, blocks, branches and returns. Loops are in `loops`.
 
+use super::loops::Each;
 use super::{Binding, Check, Checker, Frame, doubted, fault};
 use crate::error::{DiagnosticKind, Fault, Span};
 use crate::kind::{Kind, unify_all};
@@ -132,8 +133,12 @@ impl Checker<'_> {
                 Ok(())
             }
             Statement::Loop(one) => self.repeat(one, out),
-            Statement::ForOf { label, head, iterable, body, span } => self.for_of(label.as_deref(), head, iterable, body, *span, out),
-            Statement::ForIn { label, head, object, body, span } => self.for_in(label.as_deref(), head, object, body, *span, out),
+            Statement::ForOf { label, head, iterable, body, span } => {
+                self.for_of(&Each { label: label.as_deref(), head, body, span: *span }, iterable, out)
+            }
+            Statement::ForIn { label, head, object, body, span } => {
+                self.for_in(&Each { label: label.as_deref(), head, body, span: *span }, object, out)
+            }
             Statement::Switch { label, value, cases, span } => self.switch(label.as_deref(), value, cases, *span, out),
             Statement::Break(label, span) => self.leave(label.as_deref(), false, *span, out),
             Statement::Continue(label, span) => self.leave(label.as_deref(), true, *span, out),

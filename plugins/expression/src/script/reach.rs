@@ -3,14 +3,17 @@
 
 use oxc_ast::ast;
 use oxc_ast_visit::{Visit, walk};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+
+/// Names of properties, and where in the text each is read first.
+pub type Reads = BTreeMap<String, u32>;
 
 /// By number of the argument.
-pub(super) fn reads<const N: usize>(program: &ast::Program<'_>, arguments: [usize; N]) -> [Option<BTreeSet<String>>; N] {
+pub(super) fn reads<const N: usize>(program: &ast::Program<'_>, arguments: [usize; N]) -> [Option<Reads>; N] {
     arguments.map(|at| read(program, at))
 }
 
-fn read(program: &ast::Program<'_>, argument: usize) -> Option<BTreeSet<String>> {
+fn read(program: &ast::Program<'_>, argument: usize) -> Option<Reads> {
     let [ast::Statement::ExpressionStatement(statement)] = program.body.as_slice() else { return None };
     let function = bare(&statement.expression);
     let params = match function {
@@ -18,7 +21,7 @@ fn read(program: &ast::Program<'_>, argument: usize) -> Option<BTreeSet<String>>
         ast::Expression::FunctionExpression(function) => &function.params,
         _ => return None,
     };
-    let mut reach = Reach { name: None, reads: BTreeSet::new(), is_known: true };
+    let mut reach = Reach { name: None, reads: Reads::new(), is_known: true };
     match params.items.get(argument).map(|param| &param.pattern) {
         None if params.rest.is_some() => return None,
         None => {}
@@ -29,7 +32,7 @@ fn read(program: &ast::Program<'_>, argument: usize) -> Option<BTreeSet<String>>
 }
 
 /// Without brackets.
-fn bare<'a, 'b>(mut expression: &'b ast::Expression<'a>) -> &'b ast::Expression<'a> {
+pub(super) fn bare<'a, 'b>(mut expression: &'b ast::Expression<'a>) -> &'b ast::Expression<'a> {
     while let ast::Expression::ParenthesizedExpression(outer) = expression {
         expression = &outer.expression;
     }
@@ -39,7 +42,7 @@ fn bare<'a, 'b>(mut expression: &'b ast::Expression<'a>) -> &'b ast::Expression<
 struct Reach<'a> {
     /// What the argument is called.
     name: Option<&'a str>,
-    reads: BTreeSet<String>,
+    reads: Reads,
     is_known: bool,
 }
 
@@ -61,12 +64,17 @@ impl<'a> Reach<'a> {
         }
         for property in &object.properties {
             match &property.key {
-                ast::PropertyKey::StaticIdentifier(name) => self.reads.insert(name.name.to_string()),
-                ast::PropertyKey::StringLiteral(name) => self.reads.insert(name.value.to_string()),
+                ast::PropertyKey::StaticIdentifier(name) => self.note(name.name.as_str(), name.span),
+                ast::PropertyKey::StringLiteral(name) => self.note(name.value.as_str(), name.span),
                 _ => return None,
-            };
+            }
         }
         Some(())
+    }
+
+    fn note(&mut self, name: &str, span: oxc_span::Span) {
+        // The bracket around the function is none of its text.
+        self.reads.entry(name.to_owned()).or_insert(span.start.saturating_sub(1));
     }
 
     fn is_argument(&self, expression: &ast::Expression<'a>) -> bool {
@@ -93,7 +101,7 @@ impl<'a> Visit<'a> for Reach<'a> {
 
     fn visit_static_member_expression(&mut self, member: &ast::StaticMemberExpression<'a>) {
         if self.is_argument(&member.object) {
-            self.reads.insert(member.property.name.to_string());
+            self.note(member.property.name.as_str(), member.span);
         } else {
             walk::walk_static_member_expression(self, member);
         }
@@ -102,7 +110,7 @@ impl<'a> Visit<'a> for Reach<'a> {
     fn visit_computed_member_expression(&mut self, member: &ast::ComputedMemberExpression<'a>) {
         match bare(&member.expression) {
             ast::Expression::StringLiteral(name) if self.is_argument(&member.object) => {
-                self.reads.insert(name.value.to_string());
+                self.note(name.value.as_str(), member.span);
             }
             _ => walk::walk_computed_member_expression(self, member),
         }

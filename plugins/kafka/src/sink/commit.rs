@@ -6,7 +6,7 @@ use crate::config::Writing;
 use crate::error::{Error, words};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use azora_spec::JobId;
+use azora_spec::{JobId, milestone};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -89,7 +89,9 @@ impl Commit {
             return Ok(());
         }
         self.staging.begin(self.job, self.epoch)?;
+        milestone::pass("kafka transaction?");
         producer.begin_transaction().map_err(|error| self.broken(&producer, &error, "beginning a transaction"))?;
+        milestone::pass("kafka transaction begun");
         match self.fill(&producer, &marker, prepared) {
             Ok(()) => Ok(()),
             Err(broken) => {
@@ -141,8 +143,12 @@ impl Commit {
         if let Some(code) = producer.context().undelivered() {
             return Err(self.undelivered(code));
         }
+        milestone::pass("kafka sent");
         self.again(producer, "marking a commit", || producer.send_offsets_to_transaction(&offsets, &group, self.time()))?;
-        self.again(producer, "committing a transaction", || producer.commit_transaction(self.time()))
+        milestone::pass("kafka marked");
+        self.again(producer, "committing a transaction", || producer.commit_transaction(self.time()))?;
+        milestone::pass("kafka committed");
+        Ok(())
     }
 
     fn send(&self, producer: &Sender, partition: usize, ordinal: &mut u64, batch: &RecordBatch) -> Result<(), Broken> {
@@ -169,6 +175,7 @@ impl Commit {
             self.hand_over(producer, record)?;
             *ordinal += 1;
             if ordinal.is_multiple_of(POLL_ROWS) {
+                milestone::pass("kafka some sent");
                 producer.poll(Duration::ZERO);
                 if let Some(code) = producer.context().undelivered() {
                     return Err(self.undelivered(code));

@@ -3,7 +3,7 @@
 use super::fetch::Part;
 use crate::client::{Client, Entered, make};
 use crate::config::{End, Reading, Start};
-use crate::error::{Error, is_unreachable};
+use crate::error::{Error, is_of_members, is_unreachable};
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
@@ -27,6 +27,9 @@ pub(crate) fn parts(reading: &Reading, entered: &Entered) -> Result<Vec<Part>, E
             let (partition, count) = (i64::from(partition), usize::try_from(count).unwrap_or_default());
             return Err(Error::PartitionMissing { cluster: entered.cluster.label(), topic, partition, count });
         }
+    }
+    if reading.is_committed {
+        asked.check_alone(&reading.group)?;
     }
     let starts = match &reading.start {
         Start::Time(at) => asked.by_time(*at)?,
@@ -95,6 +98,18 @@ pub(crate) fn cut(parts: Vec<Part>, parallelism: usize) -> Vec<Part> {
     pieces
 }
 
+/// Refuses a part that the group has gone past since the part was planned: another job has read it.
+pub(crate) fn check_unread(reading: &Reading, entered: &Entered, part: &Part) -> Result<(), Error> {
+    let client: Client = make(&entered.consumer(&reading.group))?;
+    let asked = Asked { client, entered, deadline: Instant::now() + entered.cluster.connect_time };
+    match asked.committed()?.get(&(part.topic.clone(), part.partition)) {
+        Some(stands) if *stands > part.start => {
+            Err(asked.in_use(&reading.group, "another job has read what this one was planned to read".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Puts the group behind the parts. It never goes back: where it stands further on, another job has read more.
 pub(crate) fn commit(reading: &Reading, entered: &Entered, parts: &[Part]) -> Result<(), Error> {
     let mut ends = Found::new();
@@ -119,7 +134,10 @@ pub(crate) fn commit(reading: &Reading, entered: &Entered, parts: &[Part]) -> Re
         list.add_partition_offset(topic, *partition, Offset::Offset(*end))
             .map_err(|error| Error::of(&error, &entered.cluster.label(), DOING))?;
     }
-    asked.again(|client, _| client.commit(&list, CommitMode::Sync), DOING)
+    asked.ask(|client, _| client.commit(&list, CommitMode::Sync)).map_err(|error| match error.rdkafka_error_code() {
+        Some(code) if is_of_members(code) => asked.in_use(&reading.group, "its members move its offsets, not this job".to_owned()),
+        _ => Error::of(&error, &entered.cluster.label(), DOING),
+    })
 }
 
 /// Questions about offsets, asked again while a partition has no leader.
@@ -135,14 +153,32 @@ impl Asked<'_> {
     }
 
     fn again<T>(&self, ask: impl Fn(&Client, Duration) -> KafkaResult<T>, doing: &'static str) -> Result<T, Error> {
+        self.ask(ask).map_err(|error| Error::of(&error, &self.entered.cluster.label(), doing))
+    }
+
+    fn ask<T>(&self, ask: impl Fn(&Client, Duration) -> KafkaResult<T>) -> KafkaResult<T> {
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now()).max(PAUSE);
             match ask(&self.client, left) {
-                Ok(found) => return Ok(found),
                 Err(error) if Instant::now() < self.deadline && is_passing(&error) => std::thread::sleep(PAUSE),
-                Err(error) => return Err(Error::of(&error, &self.entered.cluster.label(), doing)),
+                answer => return answer,
             }
         }
+    }
+
+    /// Refuses a group that has live members: they read the same records, and its offsets are theirs to move.
+    fn check_alone(&self, group: &str) -> Result<(), Error> {
+        let found = self.again(|client, time| client.fetch_group_list(Some(group), time), "looking at the group")?;
+        let members = found.groups().iter().find(|of| of.name() == group).map_or(0, |of| of.members().len());
+        match members {
+            0 => Ok(()),
+            1 => Err(self.in_use(group, "a consumer is a member of it".to_owned())),
+            _ => Err(self.in_use(group, format!("{members} consumers are members of it"))),
+        }
+    }
+
+    fn in_use(&self, group: &str, reason: String) -> Error {
+        Error::GroupInUse { cluster: self.entered.cluster.label(), group: group.escape_debug().to_string(), reason }
     }
 
     /// The first offsets at or after a time; partitions that have none are left out.

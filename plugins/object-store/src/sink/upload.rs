@@ -23,7 +23,7 @@ pub(super) struct Upload {
 
 impl Upload {
     pub(super) fn new(bucket: &Bucket, key: String) -> Self {
-        Self { store: Arc::clone(&bucket.store), what: format!("'{}/{key}'", bucket.label), key, open: None, bytes: 0 }
+        Self { store: Arc::clone(&bucket.store), what: bucket.named(&key), key, open: None, bytes: 0 }
     }
 
     /// Sends a piece.

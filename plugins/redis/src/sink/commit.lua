@@ -21,16 +21,18 @@ local function each(work)
 end
 -- Writing a string replaces whatever is there; the others would fail in the middle.
 if kind ~= 'string' then
-  local seen, is_wrong = {}, false
+  local seen, wrong = {}, nil
   each(function(row)
     if not seen[row[1]] then
       seen[row[1]] = true
       local of = redis.call('TYPE', row[1])['ok']
-      is_wrong = is_wrong or (of ~= 'none' and of ~= kind)
+      if of ~= 'none' and of ~= kind then
+        wrong = wrong or row[1]
+      end
     end
   end)
-  if is_wrong then
-    return redis.error_reply('AZORATYPE a key holds another type')
+  if wrong then
+    return redis.error_reply('AZORATYPE ' .. wrong)
   end
 end
 local write = {

@@ -24,7 +24,12 @@ pub(super) async fn part(client: &mut Client, key: &str) -> Result<Option<(Part,
 
 async fn check(client: &mut Client, key: &str) -> Result<(), Error> {
     let of: String = client.ask(cmd("TYPE").arg(key), "looking at a stream").await?;
-    if of == "stream" { Ok(()) } else { Err(Error::StreamMissing { server: client.label.clone(), key: key.escape_debug().to_string() }) }
+    let (server, key) = (client.label.clone(), key.escape_debug().to_string());
+    match of.as_str() {
+        "stream" => Ok(()),
+        "none" => Err(Error::StreamMissing { server, key }),
+        _ => Err(Error::NoStream { server, key, of }),
+    }
 }
 
 /// Looks whether a stream has a group.

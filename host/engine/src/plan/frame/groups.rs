@@ -4,8 +4,9 @@ use super::{At, PLACE, known_column, pivot};
 use crate::lambda::Found;
 use crate::node::IndexMode;
 use crate::plan::Builder;
-use crate::plan::sql::{built, checked_sum};
-use azora_spec::{AggregateWord, Aggregated, Code, Expression, Failure, Grouping, Pivot};
+use crate::plan::sql::{Names, built, checked_sum};
+use crate::udf::moments;
+use azora_spec::{AggregateFunction, AggregateWord, Aggregated, Code, Expression, Failure, Function, Grouping, Pivot};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::functions_aggregate::approx_percentile_cont::approx_percentile_cont;
 use datafusion::functions_aggregate::expr_fn;
@@ -70,33 +71,40 @@ impl Builder<'_> {
             return Err(at.invalid(format!("the values of '{}' are {of}, which cannot name columns", pivot.column)));
         }
         let key = format!("pivot of {}", at.pointer);
-        if let Some(Found::Values(values)) = self.ctx.found(&key) {
+        if let Some(Found::Values(values)) = self.ctx.notes.found(&key) {
             return Ok(values);
         }
         let (plan, column, pointer) = (self.rows.plan.clone(), pivot.column.clone(), at.pointer.clone());
-        self.ctx.want_values(pivot::ValuesWanted { key, plan, column, pointer });
+        self.ctx.notes.want_values(pivot::ValuesWanted { key, plan, column, pointer });
         Err(at.invalid("the values of a pivot are not known yet"))
     }
 
     /// One aggregate, of the rows for which a condition holds.
     fn one_aggregate(&self, at: &At<'_>, of: &Aggregated, condition: Option<Expr>, needs_place: &mut bool) -> Result<Expr, Failure> {
-        let argument = if of.argument == "*" { lit(1_i64) } else { self.sql_expr(at, &of.argument)?.unalias() };
+        let word = match &of.function {
+            AggregateFunction::Word(word) => *word,
+            AggregateFunction::Plugin { name, function } => return self.plugin_aggregate(at, (name, function), &of.arguments, condition),
+        };
+        let argument = match of.arguments.first() {
+            Some(text) if text != "*" => self.sql_expr(at, text)?.unalias(),
+            _ => lit(1_i64),
+        };
         let argument = match condition {
             None => argument,
             Some(condition) => built(when(condition, argument).end())?,
         };
         let by_place = || vec![ident(PLACE).sort(true, false)];
-        Ok(match of.function {
+        Ok(match word {
             AggregateWord::Sum => checked_sum().call(vec![argument]),
-            AggregateWord::Mean => expr_fn::avg(argument),
+            AggregateWord::Mean => moments::avg().call(vec![argument]),
             AggregateWord::Min => expr_fn::min(argument),
             AggregateWord::Max => expr_fn::max(argument),
             AggregateWord::Count => expr_fn::count(argument),
             AggregateWord::CountDistinct => expr_fn::count_distinct(argument),
-            AggregateWord::Stddev => expr_fn::stddev(argument),
-            AggregateWord::StddevPopulation => expr_fn::stddev_pop(argument),
-            AggregateWord::Variance => expr_fn::var_sample(argument),
-            AggregateWord::VariancePopulation => expr_fn::var_pop(argument),
+            AggregateWord::Stddev => moments::deviation().call(vec![argument]),
+            AggregateWord::StddevPopulation => moments::deviation_of_all().call(vec![argument]),
+            AggregateWord::Variance => moments::variance().call(vec![argument]),
+            AggregateWord::VariancePopulation => moments::variance_of_all().call(vec![argument]),
             AggregateWord::Median => expr_fn::median(cast(argument, DataType::Float64)),
             AggregateWord::ApproxMedian => expr_fn::approx_median(argument),
             AggregateWord::Percentile => {
@@ -126,6 +134,25 @@ impl Builder<'_> {
                 built(expr_fn::array_agg(argument.clone()).filter(is_there).distinct().order_by(vec![argument.sort(true, false)]).build())?
             }
         })
+    }
+
+    /// A plugin's aggregate, of the rows for which a condition holds: it decides itself what nulls are to it.
+    fn plugin_aggregate(
+        &self,
+        at: &At<'_>,
+        (name, function): (&str, &Function),
+        arguments: &[String],
+        condition: Option<Expr>,
+    ) -> Result<Expr, Failure> {
+        let names = Names::new(self.ctx, &at.frame.functions, &at.pointer);
+        let aggregate = names.plugin_aggregate(name, function).map_err(|failure| failure.at(&at.pointer))?;
+        let arguments = if arguments.is_empty() { names.params(function)? } else { arguments.to_vec() };
+        let arguments = arguments.iter().map(|text| Ok(self.sql_expr(at, text)?.unalias())).collect::<Result<Vec<_>, Failure>>()?;
+        let call = aggregate.call(arguments);
+        match condition {
+            None => Ok(call),
+            Some(condition) => built(call.filter(condition).build()),
+        }
     }
 
     /// Of the rows with equal values in some columns the first.
@@ -171,8 +198,8 @@ impl Builder<'_> {
             for (at, word) in words.iter().enumerate() {
                 let value = match (*word, is_number) {
                     ("count", _) => expr_fn::count(column()),
-                    ("mean", true) => expr_fn::avg(column()),
-                    ("stddev", true) => expr_fn::stddev(column()),
+                    ("mean", true) => moments::avg().call(vec![column()]),
+                    ("stddev", true) => moments::deviation().call(vec![column()]),
                     ("25%", true) => quartile(column(), 0.25),
                     ("50%", true) => quartile(column(), 0.5),
                     ("75%", true) => quartile(column(), 0.75),

@@ -54,7 +54,12 @@ impl Builder<'_> {
             return Err(at.invalid("no column is left that could become rows"));
         }
         let words = make_array(values.iter().map(|name| lit(name.as_str())).collect()).alias(variable);
-        let numbers = make_array(values.iter().map(ident).collect()).alias(value);
+        let of = |name: &String| self.rows.schema.field_with_name(name).map_or(DataType::Null, |field| field.data_type().clone());
+        let is_text = |of: &DataType| matches!(of, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        // Every value can be a text, and not every text a number.
+        let has_texts = values.iter().any(|name| is_text(&of(name))) && !values.iter().all(|name| is_text(&of(name)));
+        let one = |name: &String| if has_texts && !of(name).is_nested() { cast(ident(name), DataType::Utf8) } else { ident(name) };
+        let numbers = make_array(values.iter().map(one).collect()).alias(value);
         let columns: Vec<Expr> = ids.iter().map(ident).chain([words, numbers]).collect();
         self.change(|frame| frame.select(columns)?.unnest_columns_with_options(&[variable, value], UnnestOptions::new()))
     }

@@ -1,7 +1,7 @@
 //! DataFusion's errors about a text, as failures with a code, a place in the text and what was probably meant.
 
 use crate::failure_of;
-use azora_spec::wire::{closest, place};
+use azora_spec::wire::{closest, place, places};
 use azora_spec::{Code, DatasetName, Failure, Position};
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::error::Result;
@@ -10,13 +10,98 @@ use datafusion::error::Result;
 const SHOWN_CHARS_MAX: usize = 240;
 
 /// What is wrong with a text. `functions` are the names that a wrong one may have meant.
-pub(super) fn of_sql(error: DataFusionError, text: &str, functions: &[String]) -> Failure {
+pub(crate) fn of_sql(error: DataFusionError, text: &str, functions: &[String]) -> Failure {
     let span = span_of(&error);
+    let reason = error.find_root().strip_backtrace();
     let failure = described(error, text, functions);
-    match span {
-        Some((line, column)) if failure.position.is_none() => failure.position(place(text, byte(text, line, column))),
-        _ => failure,
+    if failure.position.is_some() {
+        return failure;
     }
+    let found = match span {
+        Some((line, column)) => Some(at(text, line, column)),
+        None if matches!(failure.code, Code::SqlInvalid | Code::SqlType | Code::SqlUnsupported | Code::ColumnAmbiguous) => {
+            named_in(&reason, text)
+        }
+        None => None,
+    };
+    match found {
+        Some(position) => failure.position(position),
+        None => failure,
+    }
+}
+
+/// What is wrong with a query whose names and types were found right: the engine cannot plan it.
+pub(crate) fn of_plan(error: DataFusionError, text: &str) -> Failure {
+    match error.find_root() {
+        DataFusionError::SchemaError(reason, _) => {
+            tracing::info!(%reason, "a query that cannot be planned");
+            let failure = unplanned();
+            match places(text, &["select"]).into_iter().nth(1) {
+                Some(position) => failure.position(position),
+                None => failure,
+            }
+        }
+        _ => of_sql(error, text, &[]),
+    }
+}
+
+fn unplanned() -> Failure {
+    Failure::new(Code::SqlUnsupported, "the engine cannot plan this")
+        .hint("write it in another way, for example in several steps named by WITH, or by joins in place of subqueries")
+}
+
+/// The place of what a message is about: the first of its names that stands in the text, an operator, a clause, or the first
+/// subquery.
+fn named_in(message: &str, text: &str) -> Option<Position> {
+    /// Names of a message that are looked for.
+    const NAMES_MAX: usize = 100;
+    const OPERATORS: &[&str] = &["+", "-", "*", "/", "%", "=", "<", ">", "|", "&", "~"];
+    let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let lower = message.to_lowercase();
+    let first = |words: &[&str]| places(text, words).into_iter().next();
+    let last = |words: &[&str]| places(text, words).pop();
+    // A condition is behind its word, while its columns stand elsewhere, too.
+    if lower.contains("boolean") && (lower.contains("predicate") || lower.contains("condition")) {
+        return last(if lower.contains("join") { &["on"] } else { &["where", "having", "filter", "on"] });
+    }
+    if lower.contains("where clause") {
+        return first(&["where"]);
+    }
+    // What messages put into quotes is what they are about.
+    let quoted = message.split(['\'', '"', '`']).skip(1).step_by(2);
+    let dotted = message.split(|letter: char| !is_part(letter) && letter != '.').filter(|name| name.contains('.'));
+    let called = message.match_indices('(').filter_map(|(at, _)| message.get(..at)?.rsplit(|letter: char| !is_part(letter)).next());
+    let names = quoted.chain(dotted).map(|name| name.rsplit('.').next().unwrap_or(name)).chain(called);
+    let is_name = |name: &&str| name.chars().all(is_part) && name.chars().any(char::is_alphabetic);
+    if let Some(found) =
+        names.filter(is_name).take(NAMES_MAX).find_map(|name| word(text, name).or_else(|| word(text, &name.to_uppercase())))
+    {
+        return Some(found);
+    }
+    if let Some((_, rest)) = message.split_once("position ") {
+        let number = rest.split(|letter: char| !letter.is_ascii_digit()).next().unwrap_or_default();
+        return word(text, number);
+    }
+    let operator = message.split(' ').find_map(|piece| OPERATORS.iter().find(|operator| piece.starts_with(**operator)));
+    if let Some(operator) = operator
+        && let [place] = places(text, &[*operator]).as_slice()
+    {
+        return Some(place.clone());
+    }
+    match () {
+        () if lower.contains("access field") => first(&["["]),
+        () if lower.contains("lateral") => first(&["lateral"]),
+        () if lower.contains("window") => last(&["over"]),
+        () if lower.contains("subquery") || lower.contains("outer") || lower.contains("exists") => {
+            places(text, &["select"]).into_iter().nth(1)
+        }
+        () => None,
+    }
+}
+
+/// The place of a line and column that a parser counted.
+pub(super) fn at(text: &str, line: u64, column: u64) -> Position {
+    place(text, byte(text, line, column))
 }
 
 /// A table that is not there.
@@ -41,8 +126,19 @@ fn described(error: DataFusionError, text: &str, functions: &[String]) -> Failur
     match error.find_root() {
         DataFusionError::SQL(error, _) => syntax(&error.to_string(), text),
         DataFusionError::SchemaError(error, _) => schema(error, text),
+        DataFusionError::NotImplemented(message) | DataFusionError::Plan(message) if is_correlated(message) => correlated(message),
         DataFusionError::Plan(message) => planned(message, text, functions),
+        DataFusionError::NotImplemented(message) if message.contains("WindowFunction(") => {
+            Failure::new(Code::SqlUnsupported, "a window function cannot stand here")
+                .hint("compute it in a query of its own, and use its column: WITH w AS (SELECT …, row_number() OVER (…) AS n …) SELECT … FROM w WHERE n = 1")
+        }
         DataFusionError::NotImplemented(message) => Failure::new(Code::SqlUnsupported, clipped(message)),
+        // What the engine says of itself is not the caller's business; that it cannot plan their text is.
+        DataFusionError::Internal(message) if is_correlated(message) => correlated(message),
+        DataFusionError::Internal(message) => {
+            tracing::error!(%message, "a plan failed in a way that it should not");
+            unplanned()
+        }
         DataFusionError::Execution(message) | DataFusionError::Configuration(message) => Failure::new(Code::SqlInvalid, clipped(message)),
         DataFusionError::Collection(errors) if !errors.is_empty() => {
             tracing::debug!(?errors, "several errors");
@@ -53,6 +149,28 @@ fn described(error: DataFusionError, text: &str, functions: &[String]) -> Failur
         }
         _ => failure_of(error),
     }
+}
+
+/// Whether a message is about a subquery that uses columns of the query around it.
+fn is_correlated(message: &str) -> bool {
+    const SIGNS: &[&str] = &[
+        "OuterReferenceColumn",
+        "outer reference",
+        "outer_ref",
+        "Correlated",
+        "Exists(",
+        "ScalarSubquery(",
+        "InSubquery(",
+        "SetComparison(",
+    ];
+    SIGNS.iter().any(|part| message.contains(part))
+}
+
+fn correlated(message: &str) -> Failure {
+    tracing::debug!(%message, "correlated");
+    let reason = if message.contains("must be aggregated") { ": it has to be an aggregate, which answers one row" } else { "" };
+    Failure::new(Code::SqlUnsupported, format!("a subquery cannot use columns of the query around it in this way{reason}"))
+        .hint("join the tables, or group in the subquery and join with what it makes; lists become rows by SELECT unnest(list)")
 }
 
 fn syntax(message: &str, text: &str) -> Failure {
@@ -93,15 +211,38 @@ fn schema(error: &SchemaError, text: &str) -> Failure {
                 None => failure,
             }
         }
-        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
-            Failure::new(Code::ColumnAmbiguous, format!("there are two columns '{}'", name.escape_debug()))
-                .hint("give one of them another name with AS")
+        SchemaError::DuplicateQualifiedField { qualifier, .. } => {
+            let table = qualifier.table();
+            let failure = Failure::new(Code::ColumnAmbiguous, format!("two tables are called '{}'", table.escape_debug()))
+                .hint("give each a name of its own: FROM orders AS a JOIN orders AS b ON …");
+            match text.match_indices(table).nth(1) {
+                Some((at, _)) => failure.position(place(text, at)),
+                None => failure,
+            }
         }
+        SchemaError::DuplicateUnqualifiedField { name } => twice(name),
     }
+}
+
+fn twice(name: &str) -> Failure {
+    Failure::new(Code::ColumnAmbiguous, format!("there are two columns '{}'", name.escape_debug()))
+        .hint("give one of them another name with AS")
 }
 
 fn planned(message: &str, text: &str, functions: &[String]) -> Failure {
     let lower = message.to_lowercase();
+    if lower.contains("unique expression names") {
+        let name = message.split('"').nth(1).unwrap_or_default();
+        let name = name.rsplit(" AS ").next().unwrap_or(name);
+        let name = name.rsplit('.').next().unwrap_or(name);
+        return match text.match_indices(&format!(" {name}")).last() {
+            Some((at, _)) => twice(name).position(place(text, at + 1)),
+            None => twice(name),
+        };
+    }
+    if lower.contains("boolean") && (lower.contains("predicate") || lower.contains("condition")) {
+        return Failure::new(Code::SqlType, clipped(message)).hint("compare it with something: age > 18");
+    }
     if let Some(rest) = message.strip_prefix("Invalid function '") {
         let name = rest.split('\'').next().unwrap_or_default();
         let failure = Failure::new(Code::FunctionUnknown, format!("there is no function '{}'", name.escape_debug()));
@@ -123,6 +264,7 @@ fn planned(message: &str, text: &str, functions: &[String]) -> Failure {
         "cannot infer common",
         "incompatible type",
         "arithmetic operation",
+        "cannot access field",
         "expects ",
         "does not support",
         "signature",
@@ -155,6 +297,14 @@ fn arguments(message: &str, text: &str) -> Failure {
 fn clipped(message: &str) -> String {
     let message = message.split("\nbacktrace:").next().unwrap_or(message).lines().next().unwrap_or_default();
     let message = message.split(". This was likely caused by a bug").next().unwrap_or(message);
+    // Values of the engine's own types mean nothing to a caller.
+    let message = match message.find(" { ") {
+        Some(at) => {
+            let before = message.get(..at).unwrap_or_default();
+            before.rfind(['(', ',']).and_then(|at| before.get(..at)).unwrap_or(before).split(", got ").next().unwrap_or(before)
+        }
+        None => message,
+    };
     message.trim_end_matches('.').chars().take(SHOWN_CHARS_MAX).collect()
 }
 

@@ -1,13 +1,16 @@
 //! What the names in SQL mean: tables, DataFusion's functions, functions of the job, and `plugin.function`.
 
 use super::{fault, sets};
+use crate::PluginEntry;
 use crate::plan::HIDDEN;
+use crate::plan::plugin::check_config;
 use crate::relation::PlanContext;
 use crate::udf::aggregate::{aggregate_udf, bind_aggregate};
+use crate::udf::moments;
 use crate::udf::scalar::scalar_udf;
-use azora_sandbox::FunctionKind;
-use azora_spec::wire::closest;
-use azora_spec::{Code, DatasetName, Failure, Function, PluginRef};
+use azora_sandbox::{FunctionDecl, FunctionKind};
+use azora_spec::wire::{closest, plugin_function};
+use azora_spec::{Code, DatasetName, Failure, Function};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -48,6 +51,9 @@ static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| {
     }
     let mut aggregate: HashMap<String, Arc<AggregateUDF>> = by_name!(SessionStateDefaults::default_aggregate_functions());
     aggregate.insert("sum".to_owned(), Arc::new(super::sum::checked_sum()));
+    let steady = [moments::avg(), moments::variance(), moments::variance_of_all(), moments::deviation(), moments::deviation_of_all()];
+    let steady: HashMap<String, Arc<AggregateUDF>> = by_name!(steady.map(Arc::new));
+    aggregate.extend(steady);
     BuiltIn {
         scalar: by_name!(SessionStateDefaults::default_scalar_functions()),
         higher_order: by_name!(SessionStateDefaults::default_higher_order_functions()),
@@ -142,32 +148,43 @@ impl<'a> Names<'a> {
 
     /// What a function does. A lambda in the place of rows makes any number of them.
     pub(super) fn kind(&self, function: &Function) -> std::result::Result<Kind, Failure> {
-        let Function::Plugin { plugin, function, .. } = function else {
-            return Ok(Kind { kind: FunctionKind::FlatMap, takes_arguments: false });
-        };
+        match function {
+            Function::Lambda(_) | Function::Declared { .. } => Ok(Kind { kind: FunctionKind::FlatMap, takes_arguments: false }),
+            Function::Plugin { .. } => {
+                let (decl, _) = self.declared(function, None)?;
+                Ok(Kind { kind: decl.kind, takes_arguments: !decl.params.fields().is_empty() })
+            }
+        }
+    }
+
+    /// What a plugin says of the function that is meant, and the plugin. Where none is named, it is the only one, or the only
+    /// one of a kind.
+    fn declared(&self, function: &Function, kind: Option<FunctionKind>) -> std::result::Result<(FunctionDecl, PluginEntry), Failure> {
+        let Function::Plugin { plugin, function, .. } = function else { return Err(crate::Error::Broken("a plugin's function").into()) };
         let entry = self.ctx.plugin(plugin)?;
         let found = match (function, entry.manifest.functions.as_slice()) {
             (Some(name), all) => all.iter().find(|decl| decl.name == *name),
             (None, [only]) => Some(only),
-            (None, _) => None,
+            (None, all) => {
+                let mut fitting = all.iter().filter(|decl| Some(decl.kind) == kind);
+                fitting.next().filter(|_| fitting.next().is_none())
+            }
         };
-        let known = || entry.manifest.functions.iter().map(|decl| decl.name.as_str());
-        match (found, function) {
-            (Some(decl), _) => Ok(Kind { kind: decl.kind, takes_arguments: !decl.params.fields().is_empty() }),
-            (None, Some(name)) => {
-                let message = format!("plugin '{}' has no function '{}'", entry.manifest.name, name.escape_debug());
-                let failure = Failure::new(Code::PluginFunctionUnknown, message);
-                Err(match closest(name, known()) {
-                    Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
-                    None => failure.hint(format!("its functions are {}", known().collect::<Vec<_>>().join(", "))),
-                })
-            }
-            (None, None) => {
-                let failure =
-                    Failure::new(Code::PluginFunctionUnknown, format!("plugin '{}' has several functions; say which", entry.manifest.name));
-                Err(failure.hint(format!("its functions are {}", known().collect::<Vec<_>>().join(", "))))
-            }
+        if let Some(decl) = found.cloned() {
+            return Ok((decl, entry));
         }
+        let known: Vec<&str> = entry.manifest.functions.iter().map(|decl| decl.name.as_str()).collect();
+        let all = || format!("its functions are {}", known.join(", "));
+        let Some(name) = function else {
+            let message = format!("plugin '{}' has several functions; say which", entry.manifest.name);
+            return Err(Failure::new(Code::PluginFunctionUnknown, message).hint(all()));
+        };
+        let message = format!("plugin '{}' has no function '{}'", entry.manifest.name, name.escape_debug());
+        let failure = Failure::new(Code::PluginFunctionUnknown, message);
+        Err(match closest(name, known.iter().copied()) {
+            Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
+            None => failure.hint(all()),
+        })
     }
 
     /// A function over columns of a row: a lambda, or a plugin's map.
@@ -184,7 +201,7 @@ impl<'a> Names<'a> {
                 let failure = Failure::new(Code::SqlInvalid, format!("'{}' makes rows, so it stands in FROM", name.escape_debug()));
                 Err(failure.hint(format!("for example SELECT * FROM {}((SELECT column FROM table))", name.escape_debug())))
             }
-            Ok(_) => scalar_udf(self.ctx, name, &function, &self.pointer),
+            Ok(_) => self.returns(&function).and_then(|returns| scalar_udf(self.ctx, name, &function, returns, &self.pointer)),
             Err(failure) => Err(failure),
         };
         match made {
@@ -202,26 +219,59 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// A plugin's aggregate, by its declared arguments.
+    /// The type that a function's answers shall have, where somebody says.
+    fn returns(&self, function: &Function) -> std::result::Result<Option<DataType>, Failure> {
+        let Function::Declared { returns, .. } = function else { return Ok(None) };
+        super::type_of_name(self, returns).map(Some).map_err(|failure| {
+            let failure = Failure { position: None, ..failure };
+            Failure { message: format!("RETURNS {}: {}", returns.escape_debug(), failure.message), ..failure }.at(&self.pointer)
+        })
+    }
+
+    /// A plugin's aggregate under the name by which a text calls it.
     fn aggregate(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        let Function::Plugin { plugin, function, config, .. } = self.named_function(name)? else { return None };
-        let entry = self.ctx.plugin(&plugin).ok()?;
-        let mut decls = entry.manifest.functions.iter().filter(|decl| decl.kind == FunctionKind::Aggregate);
-        let decl = match function {
-            Some(name) => decls.find(|decl| decl.name == *name)?,
-            None => decls.next()?,
-        };
-        // Whether a column has nulls is not known before the call is planned; what they mean is the guest's business.
-        let nullable = |param: &Arc<Field>| param.as_ref().clone().with_nullable(true);
-        let input: SchemaRef = Arc::new(Schema::new(decl.params.fields().iter().map(nullable).collect::<Vec<_>>()));
-        let config = serde_json::Value::Object(config).to_string();
-        match bind_aggregate(self.ctx, &entry, decl, &input, &config) {
-            Ok(aggregate) => Some(Arc::new(aggregate_udf(name, aggregate, input, self.ctx, &self.pointer))),
+        let function = self.named_function(name)?;
+        match self.kind(&function) {
+            Ok(kind) if kind.kind == FunctionKind::Aggregate => {}
+            // The planner asked for a function before, and knows what is wrong.
+            _ => return None,
+        }
+        match self.plugin_aggregate(name, &function) {
+            Ok(aggregate) => Some(Arc::new(aggregate)),
             Err(failure) => {
                 self.fail(name, failure.at(&self.pointer));
                 None
             }
         }
+    }
+
+    /// A plugin's aggregate, by its declared arguments.
+    pub(in crate::plan) fn plugin_aggregate(&self, name: &str, function: &Function) -> std::result::Result<AggregateUDF, Failure> {
+        let (decl, entry) = self.declared(function, Some(FunctionKind::Aggregate))?;
+        if decl.kind != FunctionKind::Aggregate {
+            let message = format!("function '{}' is of kind {}, and an aggregate is needed", decl.name, decl.kind.as_str());
+            let known = entry.manifest.functions.iter().filter(|decl| decl.kind == FunctionKind::Aggregate);
+            let known: Vec<&str> = known.map(|decl| decl.name.as_str()).collect();
+            let hint = match known.as_slice() {
+                [] => format!("plugin '{}' has no aggregates", entry.manifest.name),
+                known => format!("its aggregates are {}", known.join(", ")),
+            };
+            return Err(Failure::new(Code::PluginFunctionUnknown, message).hint(hint));
+        }
+        let Function::Plugin { config, .. } = function else { return Err(crate::Error::Broken("a plugin's function").into()) };
+        check_config(&self.pointer, config, &decl)?;
+        // Whether a column has nulls is not known before the call is planned; what they mean is the guest's business.
+        let nullable = |param: &Arc<Field>| param.as_ref().clone().with_nullable(true);
+        let input: SchemaRef = Arc::new(Schema::new(decl.params.fields().iter().map(nullable).collect::<Vec<_>>()));
+        let config = serde_json::Value::Object(config.clone()).to_string();
+        let aggregate = bind_aggregate(self.ctx, &entry, &decl, &input, &config)?;
+        Ok(aggregate_udf(name, aggregate, input, self.ctx, &self.pointer))
+    }
+
+    /// The names of a plugin's function's arguments.
+    pub(in crate::plan) fn params(&self, function: &Function) -> std::result::Result<Vec<String>, Failure> {
+        let (decl, _) = self.declared(function, Some(FunctionKind::Aggregate))?;
+        Ok(decl.params.fields().iter().map(|param| param.name().clone()).collect())
     }
 
     /// One of DataFusion's functions, unless it answers another thing each time: a job that is computed again after a
@@ -238,14 +288,6 @@ impl<'a> Names<'a> {
         self.fail(name, failure.hint("derive values from columns, for example by md5(column), or use the operation 'sample' with a seed"));
         None
     }
-}
-
-/// `plugin.function`, the parts quoted or not.
-fn plugin_function(name: &str) -> Option<Function> {
-    let (plugin, function) = name.rsplit_once('.')?;
-    let plain = |part: &str| part.trim_matches('"').to_owned();
-    let plugin: PluginRef = plain(plugin).parse().ok()?;
-    Some(Function::Plugin { plugin, function: Some(plain(function)), config: serde_json::Map::new(), columns: None, keep_as: None })
 }
 
 /// Names of tables and aliases in a plan, the longest first.
@@ -300,7 +342,9 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        BUILT_IN.aggregate.get(&name.to_ascii_lowercase()).cloned().or_else(|| self.aggregate(name))
+        // What the job names itself wins, as it does among functions.
+        let own = if self.functions.contains_key(name) { self.aggregate(name) } else { None };
+        own.or_else(|| BUILT_IN.aggregate.get(&name.to_ascii_lowercase()).cloned()).or_else(|| self.aggregate(name))
     }
 
     fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {

@@ -60,6 +60,19 @@ fn numbered_sides(word: &str, left: Box<SetExpr>, right: Box<SetExpr>) -> Option
     Some(*query.body)
 }
 
+/// The query of an ANY or ALL under a name of its own. DataFusion compares its column with columns of the query around it by
+/// their names, and takes those of one table for the same.
+pub(super) fn apart(query: &mut Query, count: &mut usize) -> std::result::Result<(), Failure> {
+    *count += 1;
+    let text = format!("SELECT * FROM (SELECT 1) AS __azora_compared{count}");
+    let wrapped = Parser::new(&GenericDialect {}).try_with_sql(&text).and_then(|mut parser| parser.parse_query()).ok();
+    let mut wrapped = *wrapped.ok_or(crate::Error::Broken("the text of a comparison"))?;
+    let inner = derived(&mut wrapped.body).ok_or(crate::Error::Broken("the query of a comparison"))?;
+    std::mem::swap(inner, query);
+    std::mem::swap(query, &mut wrapped);
+    Ok(())
+}
+
 /// The query that a SELECT reads from.
 fn derived(body: &mut SetExpr) -> Option<&mut Query> {
     let SetExpr::Select(select) = body else { return None };

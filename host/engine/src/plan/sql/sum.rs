@@ -1,8 +1,10 @@
-//! `sum` of integers that fails where it leaves their range: DataFusion's wraps. Sums of other types are DataFusion's.
+//! `sum` of integers that fails where it leaves their range: DataFusion's wraps. Sums of fractions are `udf::moments`', those
+//! of other types DataFusion's.
 //!
 //! Groups are summed in 128 bits, which no number of 64-bit rows can leave, and looked at when they are answered.
 
 use super::checked::overflow;
+use crate::udf::moments::{self, Counted, Distinct, Sum};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, PrimitiveArray, UInt64Array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{ArrowPrimitiveType, DataType, Decimal128Type, Field, FieldRef, Int64Type, UInt64Type};
@@ -48,17 +50,25 @@ impl AggregateUDFImpl for CheckedSum {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if is_whole(args.return_field.data_type()) && !args.is_distinct {
-            return Ok(Box::new(One { of: args.return_field.data_type().clone(), sum: 0, count: 0 }));
+        let of = args.return_field.data_type().clone();
+        let is_fraction = moments::is_of_fractions(args.expr_fields, false);
+        match args.is_distinct {
+            false if is_whole(&of) => Ok(Box::new(One { of, sum: 0, count: 0 })),
+            false if is_fraction => Ok(Box::new(moments::One::<Sum>::new(moments::total))),
+            true if is_whole(&of) => Ok(Box::new(DistinctWhole { inner: self.inner.accumulator(args)?, of })),
+            true if is_fraction => Ok(Box::new(Distinct::new(self.inner.accumulator(args)?, moments::total))),
+            _ => self.inner.accumulator(args),
         }
-        self.inner.accumulator(args)
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        if is_whole(args.return_field.data_type()) && !args.is_distinct {
-            self.accumulator(args)
-        } else {
-            self.inner.create_sliding_accumulator(args)
+        match args.is_distinct {
+            false if is_whole(args.return_field.data_type()) => self.accumulator(args),
+            // A window that has lost all of its values has to know.
+            false if moments::is_of_fractions(args.expr_fields, false) => {
+                Ok(Box::new(moments::One::<Counted>::new(moments::total_of_counted)))
+            }
+            _ => self.inner.create_sliding_accumulator(args),
         }
     }
 
@@ -67,16 +77,24 @@ impl AggregateUDFImpl for CheckedSum {
             let count = Field::new(format_state_name(args.name, "count"), DataType::Int64, false);
             return Ok(vec![Field::new(format_state_name(args.name, "sum"), STATE, true).into(), count.into()]);
         }
+        if moments::is_of_fractions(args.input_fields, args.is_distinct) {
+            return Ok(moments::state_fields::<Sum>(args.name));
+        }
         self.inner.state_fields(args)
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
-        (is_whole(args.return_field.data_type()) && !args.is_distinct) || self.inner.groups_accumulator_supported(args)
+        (is_whole(args.return_field.data_type()) && !args.is_distinct)
+            || moments::is_of_fractions(args.expr_fields, args.is_distinct)
+            || self.inner.groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
         if is_whole(args.return_field.data_type()) && !args.is_distinct {
             return Ok(Box::new(Groups { of: args.return_field.data_type().clone(), sums: Vec::new(), counts: Vec::new() }));
+        }
+        if moments::is_of_fractions(args.expr_fields, args.is_distinct) {
+            return Ok(Box::new(moments::Groups::<Sum>::new(moments::total)));
         }
         self.inner.create_groups_accumulator(args)
     }
@@ -117,6 +135,51 @@ fn out_of_range() -> DataFusionError {
     overflow(ArrowError::ArithmeticOverflow("a sum".to_owned()).into())
 }
 
+/// A sum within the range of its type.
+fn within(sum: i128, of: &DataType) -> Result<ScalarValue> {
+    match of {
+        DataType::UInt64 => u64::try_from(sum).map(|sum| ScalarValue::UInt64(Some(sum))).map_err(|_| out_of_range()),
+        _ => i64::try_from(sum).map(|sum| ScalarValue::Int64(Some(sum))).map_err(|_| out_of_range()),
+    }
+}
+
+/// Distinct values, which DataFusion gathers and would add with wrapping.
+#[derive(Debug)]
+struct DistinctWhole {
+    inner: Box<dyn Accumulator>,
+    of: DataType,
+}
+
+impl Accumulator for DistinctWhole {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.inner.update_batch(values)
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let state = self.inner.state()?;
+        let [ScalarValue::List(list)] = state.as_slice() else { return internal_err!("distinct values are no list") };
+        let values = list.values();
+        if values.len() == values.null_count() {
+            return ScalarValue::try_from(&self.of);
+        }
+        let mut sum = 0;
+        each(values, |_, value| sum += value)?;
+        within(sum, &self.of)
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.inner.size()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        self.inner.state()
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.inner.merge_batch(states)
+    }
+}
+
 /// One group.
 #[derive(Debug)]
 struct One {
@@ -152,10 +215,7 @@ impl Accumulator for One {
         if self.count == 0 {
             return ScalarValue::try_from(&self.of);
         }
-        match self.of {
-            DataType::UInt64 => u64::try_from(self.sum).map(|sum| ScalarValue::UInt64(Some(sum))).map_err(|_| out_of_range()),
-            _ => i64::try_from(self.sum).map(|sum| ScalarValue::Int64(Some(sum))).map_err(|_| out_of_range()),
-        }
+        within(self.sum, &self.of)
     }
 
     fn size(&self) -> usize {

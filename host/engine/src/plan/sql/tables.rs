@@ -7,6 +7,7 @@
 use super::names::Names;
 use crate::plan::{Builder, OperationAt};
 use crate::relation::Relation;
+use crate::udf::survey;
 use azora_connect::element::Element;
 use azora_sandbox::FunctionKind;
 use azora_spec::{Code, Failure, Function, Operation};
@@ -71,6 +72,7 @@ impl Names<'_> {
 
     fn rows_of(&self, name: &str, function: &Function, args: Vec<Expr>) -> std::result::Result<LogicalPlan, Failure> {
         let input = input(name, args)?;
+        survey::of_plan(&self.ctx.notes, &input)?;
         let columns: Vec<String> = input.schema().fields().iter().map(|field| field.name().clone()).collect();
         let schema = Element::Object.schema(input.schema().fields().clone());
         let kind = self.kind(function)?;
@@ -83,6 +85,8 @@ impl Names<'_> {
                 columns: Some(columns),
                 keep_as: None,
             },
+            // Here it makes rows, whose type is found out as in an RDD's flatMap.
+            Function::Declared { text, .. } => Function::Lambda(text.clone()),
             other => other.clone(),
         };
         let operation = match kind.kind {
