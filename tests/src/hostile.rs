@@ -286,6 +286,18 @@ fn ifs(count: usize) -> Vec<u8> {
     body
 }
 
+/// `local.get if local.get local.set end`, many times, over locals that all stay alive: what is costly is to find them registers.
+fn lives(bytes: usize) -> Vec<u8> {
+    const LOCALS: usize = 120;
+    let mut body = vec![1, LOCALS as u8, 0x7f];
+    for round in 0..bytes / 9 {
+        let local = |at: usize| ((round + at) % LOCALS) as u8;
+        body.extend([0x20, local(0), 0x04, 0x40, 0x20, local(7), 0x21, local(3), 0x0b]);
+    }
+    body.push(0x0b);
+    body
+}
+
 /// `block`, many times, and as many ends.
 fn nested(count: usize) -> Vec<u8> {
     let mut body = vec![0];
@@ -304,6 +316,6 @@ fn branch_table(targets: usize) -> Vec<u8> {
 
 /// Functions that each stay under the bound of a body, and together cost gigabytes and minutes.
 fn bomb(count: usize, bytes: usize) -> Vec<u8> {
-    let body = ifs(bytes / 5);
+    let body = lives(bytes);
     module(&vec![body.as_slice(); count.min(30 * (1 << 20) / body.len())])
 }
