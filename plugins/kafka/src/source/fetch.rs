@@ -106,6 +106,8 @@ impl Fetch {
             ("fetch.error.backoff.ms", "100"),
             ("fetch.message.max.bytes", "4194304"),
             ("queued.min.messages", "200000"),
+            // How long a full queue is left alone: with the default of a second it ran empty before more was asked for.
+            ("fetch.queue.backoff.ms", "5"),
             ("queued.max.messages.kbytes", "32768"),
         ] {
             if config.get(name).is_none() {
