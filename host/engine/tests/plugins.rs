@@ -284,6 +284,32 @@ fn an_aggregate_in_sql_spills() {
     assert!(fixture.spills(&request, 2) > 0, "nothing was spilled: the test shows nothing");
 }
 
+/// Where nearly every row has a key of its own, DataFusion stops to aggregate before the exchange and asks for a state a row.
+#[test]
+fn rows_with_keys_of_their_own_become_states() {
+    const ROWS: i64 = 500_000;
+    const KEYS: i64 = 250_007;
+    let fixture = textkit();
+    let path = pairs_file(&fixture, ROWS, KEYS);
+    let run = |select: &str| {
+        let sql = format!("SELECT count(m) AS keys, sum(ln(m)) AS logs FROM (SELECT k, {select} AS m FROM t GROUP BY k)");
+        fixture.run(&json!({"sql": sql, "tables": {"t": {"source": {"type": "parquet", "path": path}}}}), 2).unwrap()
+    };
+    let is_near = |answer: &Value, expect: f64| (answer[0]["logs"].as_f64().unwrap() - expect).abs() < 1e-6 * expect.abs();
+    let means = geometric_means(ROWS, KEYS);
+    let answer = run("textkit.geometric_mean(x)");
+    assert_eq!(answer[0]["keys"], json!(KEYS));
+    assert!(is_near(&answer, means.values().map(|mean| mean.ln()).sum()), "{answer}");
+    let mut large: BTreeMap<i64, (f64, f64)> = BTreeMap::new();
+    for (key, x) in pairs(ROWS, KEYS).filter(|(_, x)| *x > 5.0) {
+        let (sum, count) = large.entry(key).or_default();
+        (*sum, *count) = (*sum + x.ln(), *count + 1.0);
+    }
+    let answer = run("textkit.geometric_mean(x) FILTER (WHERE x > 5)");
+    assert_eq!(answer[0]["keys"], json!(large.len()));
+    assert!(is_near(&answer, large.values().map(|(sum, count)| sum / count).sum()), "{answer}");
+}
+
 #[test]
 fn functions_that_make_rows_stand_in_from() {
     let fixture = textkit();

@@ -9,6 +9,7 @@ use datafusion::arrow::compute::{
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{Result, internal_err, resources_err};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// The part of a guest's memory from which on new groups go to another instance: growing doubles what holds the states,
@@ -53,11 +54,14 @@ pub(super) struct Groups {
     shards: Vec<Shard>,
     /// Groups of the rows at hand, as the guest wants them.
     narrow: Vec<u32>,
+    /// An instance without groups, for batches each of whose rows becomes a state: to start one a batch costs as much as
+    /// the batch does.
+    converter: Mutex<Option<Shard>>,
 }
 
 impl Groups {
     pub(super) fn new(function: Arc<Function>) -> Self {
-        Self { function, shards: Vec::new(), narrow: Vec::new() }
+        Self { function, shards: Vec::new(), narrow: Vec::new(), converter: Mutex::default() }
     }
 
     /// Adds rows or states to their groups.
@@ -116,11 +120,16 @@ impl Groups {
         parts
     }
 
+    /// What an instance may hold before new groups go to another one.
+    fn full_bytes(&self) -> usize {
+        self.function.limits.memory_bytes_max / FULL_PART
+    }
+
     /// Makes room for groups.
     fn grow(&mut self, total: u32) -> Result<()> {
         let covered: u32 = self.shards.iter().map(|shard| shard.groups).sum();
-        let limit = self.function.limits.memory_bytes_max / FULL_PART;
-        let is_full = self.shards.last().is_none_or(|shard| shard.groups > 0 && total > covered && shard.bytes() > limit);
+        let full = self.full_bytes();
+        let is_full = self.shards.last().is_none_or(|shard| shard.groups > 0 && total > covered && shard.bytes() > full);
         if is_full {
             let instance = self.function.start(self.function.run.flag())?;
             let bytes_at_start = instance.stats().memory_bytes;
@@ -135,6 +144,14 @@ impl Groups {
 
     /// Takes states or answers of the first groups; the others move down.
     pub(super) fn hand_out(&mut self, kind: HandOut, emit: EmitTo) -> Result<RecordBatch> {
+        let taken = self.take(kind, emit)?;
+        // A guest's memory never shrinks: only letting go of it gives it back.
+        self.shards.retain(|shard| shard.groups > 0);
+        Ok(taken)
+    }
+
+    /// As [`Self::hand_out`], and emptied instances stay.
+    fn take(&mut self, kind: HandOut, emit: EmitTo) -> Result<RecordBatch> {
         let schema = match kind {
             HandOut::States => Arc::clone(&self.function.aggregate.plan().state),
             HandOut::Answers => Arc::clone(&self.function.aggregate.plan().result),
@@ -144,7 +161,6 @@ impl Groups {
             EmitTo::First(groups) => groups,
         };
         let mut parts = Vec::new();
-        let mut emptied = 0;
         for shard in &mut self.shards {
             while left > 0 && shard.groups > 0 {
                 let count = shard.groups.min(TAKEN_MAX).min(u32::try_from(left).unwrap_or(u32::MAX));
@@ -159,10 +175,7 @@ impl Groups {
             if shard.groups > 0 {
                 break;
             }
-            emptied += 1;
         }
-        // A guest's memory never shrinks: only letting go of it gives it back.
-        self.shards.drain(..emptied);
         match parts.as_slice() {
             [part] => Ok(part.clone()),
             parts => Ok(concat_batches(&schema, parts)?),
@@ -221,12 +234,16 @@ impl GroupsAccumulator for Groups {
         let rows = values.first().map_or(0, |column| column.len());
         let each: Vec<usize> = (0..rows).collect();
         let mut fresh = Self::new(Arc::clone(&self.function));
+        fresh.shards.extend(self.converter.lock().take());
         fresh.update_batch(values, &each, filter, rows)?;
-        fresh.state(EmitTo::All)
+        let states = fresh.take(HandOut::States, EmitTo::All)?;
+        *self.converter.lock() = fresh.shards.pop().filter(|shard| shard.bytes() <= fresh.full_bytes());
+        Ok(states.columns().to_vec())
     }
 
     fn size(&self) -> usize {
         let states = |shard: &Shard| shard.bytes().saturating_sub(shard.bytes_at_start);
-        self.shards.iter().map(states).sum::<usize>() + self.narrow.capacity() * size_of::<u32>()
+        let kept = self.converter.lock().as_ref().map_or(0, states);
+        self.shards.iter().map(states).sum::<usize>() + kept + self.narrow.capacity() * size_of::<u32>()
     }
 }
