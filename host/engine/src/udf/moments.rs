@@ -8,7 +8,7 @@
 mod accumulate;
 mod wide;
 
-pub(crate) use accumulate::{Distinct, Groups, One};
+pub(crate) use accumulate::{Groups, One, distinct};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::functions_aggregate::average::avg_udaf;
@@ -114,8 +114,8 @@ impl AggregateUDFImpl for Steady {
             return self.inner.accumulator(args);
         }
         match (self.moment, args.is_distinct) {
-            (Moment::Mean, true) => Ok(Box::new(Distinct::new(self.inner.accumulator(args)?, mean))),
-            (moment, true) => Ok(Box::new(Distinct::new(self.inner.accumulator(args)?, moment.of_spread()))),
+            (Moment::Mean, true) => Ok(Box::new(distinct(self.inner.accumulator(args)?, mean))),
+            (moment, true) => Ok(Box::new(distinct(self.inner.accumulator(args)?, moment.of_spread()))),
             (Moment::Mean, false) => Ok(Box::new(One::<Counted>::new(mean))),
             (moment, false) => Ok(Box::new(One::<Spread>::new(moment.of_spread()))),
         }

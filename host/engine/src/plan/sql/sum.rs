@@ -4,7 +4,8 @@
 //! Groups are summed in 128 bits, which no number of 64-bit rows can leave, and looked at when they are answered.
 
 use super::checked::overflow;
-use crate::udf::moments::{self, Counted, Distinct, Sum};
+use crate::udf::distinct::Distinct;
+use crate::udf::moments::{self, Counted, Sum};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, PrimitiveArray, UInt64Array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{ArrowPrimitiveType, DataType, Decimal128Type, Field, FieldRef, Int64Type, UInt64Type};
@@ -55,8 +56,8 @@ impl AggregateUDFImpl for CheckedSum {
         match args.is_distinct {
             false if is_whole(&of) => Ok(Box::new(One { of, sum: 0, count: 0 })),
             false if is_fraction => Ok(Box::new(moments::One::<Sum>::new(moments::total))),
-            true if is_whole(&of) => Ok(Box::new(DistinctWhole { inner: self.inner.accumulator(args)?, of })),
-            true if is_fraction => Ok(Box::new(Distinct::new(self.inner.accumulator(args)?, moments::total))),
+            true if is_whole(&of) => Ok(Box::new(Distinct::new(self.inner.accumulator(args)?, move |values| distinct_whole(values, &of)))),
+            true if is_fraction => Ok(Box::new(moments::distinct(self.inner.accumulator(args)?, moments::total))),
             _ => self.inner.accumulator(args),
         }
     }
@@ -143,41 +144,14 @@ fn within(sum: i128, of: &DataType) -> Result<ScalarValue> {
     }
 }
 
-/// Distinct values, which DataFusion gathers and would add with wrapping.
-#[derive(Debug)]
-struct DistinctWhole {
-    inner: Box<dyn Accumulator>,
-    of: DataType,
-}
-
-impl Accumulator for DistinctWhole {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.inner.update_batch(values)
+/// Distinct integers, which DataFusion would add with wrapping.
+fn distinct_whole(values: &ArrayRef, of: &DataType) -> Result<ScalarValue> {
+    if values.len() == values.null_count() {
+        return ScalarValue::try_from(of);
     }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        let state = self.inner.state()?;
-        let [ScalarValue::List(list)] = state.as_slice() else { return internal_err!("distinct values are no list") };
-        let values = list.values();
-        if values.len() == values.null_count() {
-            return ScalarValue::try_from(&self.of);
-        }
-        let mut sum = 0;
-        each(values, |_, value| sum += value)?;
-        within(sum, &self.of)
-    }
-
-    fn size(&self) -> usize {
-        size_of::<Self>() + self.inner.size()
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        self.inner.state()
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.inner.merge_batch(states)
-    }
+    let mut sum = 0;
+    each(values, |_, value| sum += value)?;
+    within(sum, of)
 }
 
 /// One group.

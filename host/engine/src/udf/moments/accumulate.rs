@@ -1,6 +1,7 @@
 //! States of one group and of many, as DataFusion asks for them.
 
 use super::wide::Words;
+use crate::udf::distinct::Distinct;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array};
 use datafusion::arrow::datatypes::Float64Type;
 use datafusion::common::{Result, ScalarValue, internal_err};
@@ -162,44 +163,11 @@ impl<W: Words> GroupsAccumulator for Groups<W> {
     }
 }
 
-/// Distinct values, which DataFusion gathers and would add in the order of its hash table.
-#[derive(Debug)]
-pub(crate) struct Distinct<W: Words> {
-    inner: Box<dyn Accumulator>,
-    answer: Answer<W>,
-}
-
-impl<W: Words> Distinct<W> {
-    /// `inner` keeps them, as one list in its state.
-    pub(crate) fn new(inner: Box<dyn Accumulator>, answer: Answer<W>) -> Self {
-        Self { inner, answer }
-    }
-}
-
-impl<W: Words> Accumulator for Distinct<W> {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.inner.update_batch(values)
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        let state = self.inner.state()?;
-        let [ScalarValue::List(list)] = state.as_slice() else { return internal_err!("distinct values are no list") };
+/// One group of distinct values, which `inner` gathers.
+pub(crate) fn distinct<W: Words>(inner: Box<dyn Accumulator>, answer: Answer<W>) -> impl Accumulator {
+    Distinct::new(inner, move |values| {
         let mut all = W::NONE;
-        if !list.is_empty() && list.is_valid(0) {
-            fractions(&[list.value(0)])?.iter().flatten().for_each(|value| all.add(value));
-        }
-        Ok(ScalarValue::Float64((self.answer)(&all)))
-    }
-
-    fn size(&self) -> usize {
-        size_of::<Self>() + self.inner.size()
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        self.inner.state()
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.inner.merge_batch(states)
-    }
+        fractions(std::slice::from_ref(values))?.iter().flatten().for_each(|value| all.add(value));
+        Ok(ScalarValue::Float64(answer(&all)))
+    })
 }
