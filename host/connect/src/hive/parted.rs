@@ -5,7 +5,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::partition;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use azora_spec::wire::{closest, shown};
+use azora_spec::wire::{shown, suggestion};
 use azora_spec::{Code, Failure};
 use std::sync::Arc;
 
@@ -115,12 +115,8 @@ impl Parted {
 }
 
 fn unknown(name: &str, schema: &Schema) -> Failure {
-    let names = || schema.fields().iter().map(|field| field.name().as_str());
-    let failure = Failure::new(Code::ColumnUnknown, format!("there is no column '{}'", shown(name)));
-    match closest(name, names()) {
-        Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
-        None => failure.hint(format!("columns are {}", names().take(20).collect::<Vec<_>>().join(", "))),
-    }
+    let names = schema.fields().iter().map(|field| field.name().as_str());
+    Failure::new(Code::ColumnUnknown, format!("there is no column '{}'", shown(name))).hint(suggestion(name, names, "columns are"))
 }
 
 fn is_plain(of: &DataType) -> bool {

@@ -6,7 +6,7 @@ use crate::failure_of;
 use crate::node::{Kernel, KernelSource, Meeting, Mode, Source, TransformOperator};
 use azora_connect::element::{self, Element};
 use azora_sandbox::{FunctionDecl, FunctionKind, Manifest, Origin, Transform};
-use azora_spec::wire::closest;
+use azora_spec::wire::suggestion;
 use azora_spec::{Code, Failure, Function, Operation, PluginRef, config_schema};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use serde_json::{Map, Value};
@@ -423,27 +423,9 @@ const fn fineness(unit: TimeUnit) -> u8 {
     }
 }
 
-/// The name that was probably meant, else all of them.
-fn suggestion<'a>(wanted: &str, known: impl Iterator<Item = &'a str>, introduction: &str) -> String {
-    /// Names listed in a hint.
-    const NAMES_MAX: usize = 20;
-    let known: Vec<&str> = known.collect();
-    match closest(wanted, known.iter().copied()) {
-        Some(name) => format!("did you mean '{name}'?"),
-        None if known.is_empty() => "there are none".to_owned(),
-        None => format!("{introduction} {}", known.iter().take(NAMES_MAX).copied().collect::<Vec<_>>().join(", ")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{DataType, TimeUnit, fitted, suggestion};
-
-    #[test]
-    fn names_that_are_nearly_right_are_suggested() {
-        assert_eq!(suggestion("prise", ["price", "qty"].into_iter(), "the columns are"), "did you mean 'price'?");
-        assert_eq!(suggestion("zzz", ["price", "qty"].into_iter(), "the columns are"), "the columns are price, qty");
-    }
+    use super::{DataType, TimeUnit, fitted};
 
     #[test]
     fn columns_cross_without_loss_or_not_at_all() {

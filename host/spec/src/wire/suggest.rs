@@ -23,6 +23,19 @@ pub fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, name)| name)
 }
 
+/// A hint for a wrong name: the known one that was probably meant, else the first of them behind an introduction.
+#[must_use]
+pub fn suggestion<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>, introduction: &str) -> String {
+    /// Names listed in a hint.
+    const NAMES_MAX: usize = 20;
+    let known: Vec<&str> = known.into_iter().collect();
+    match closest(wrong, known.iter().copied()) {
+        Some(name) => format!("did you mean '{name}'?"),
+        None if known.is_empty() => "there are none".to_owned(),
+        None => format!("{introduction} {}", known.iter().take(NAMES_MAX).copied().collect::<Vec<_>>().join(", ")),
+    }
+}
+
 /// Edits between two words, a swap of neighbours counting as one (optimal string alignment).
 fn distance(from: &[char], to: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();
@@ -46,7 +59,7 @@ fn distance(from: &[char], to: &[char]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::closest;
+    use super::{closest, suggestion};
 
     #[test]
     fn near_names_are_found_and_far_ones_are_not() {
@@ -61,5 +74,11 @@ mod tests {
         check("explode", None);
         check("", None);
         check(&"x".repeat(100_000), None);
+    }
+
+    #[test]
+    fn names_that_are_nearly_right_are_suggested() {
+        assert_eq!(suggestion("prise", ["price", "qty"].into_iter(), "the columns are"), "did you mean 'price'?");
+        assert_eq!(suggestion("zzz", ["price", "qty"].into_iter(), "the columns are"), "the columns are price, qty");
     }
 }

@@ -1,7 +1,7 @@
 //! DataFusion's errors about a text, as failures with a code, a place in the text and what was probably meant.
 
 use crate::failure_of;
-use azora_spec::wire::{closest, place, places};
+use azora_spec::wire::{closest, place, places, suggestion};
 use azora_spec::{Code, DatasetName, Failure, Position};
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::error::Result;
@@ -191,13 +191,12 @@ fn schema(error: &SchemaError, text: &str) -> Failure {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
             let failure = Failure::new(Code::ColumnUnknown, format!("there is no column '{}'", field.flat_name().escape_debug()));
-            let known: Vec<String> = valid_fields.iter().map(|column| column.name.clone()).collect();
+            let known = || valid_fields.iter().map(|column| column.name.as_str());
             let is_quoted = text.contains(&format!("\"{}\"", field.name));
-            let failure = match closest(&field.name, known.iter().map(String::as_str)) {
-                Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
-                None if is_quoted => failure.hint(format!("texts stand in single quotes, as in '{}'", field.name.escape_debug())),
-                None => failure.hint(format!("columns are {}", known.iter().take(20).cloned().collect::<Vec<_>>().join(", "))),
-            };
+            let failure = failure.hint(match closest(&field.name, known()) {
+                None if is_quoted => format!("texts stand in single quotes, as in '{}'", field.name.escape_debug()),
+                _ => suggestion(&field.name, known(), "columns are"),
+            });
             match word(text, &field.name) {
                 Some(position) => failure.position(position),
                 None => failure,

@@ -9,7 +9,7 @@ use crate::udf::aggregate::{aggregate_udf, bind_aggregate};
 use crate::udf::moments;
 use crate::udf::scalar::scalar_udf;
 use azora_sandbox::{FunctionDecl, FunctionKind};
-use azora_spec::wire::{closest, plugin_function};
+use azora_spec::wire::{closest, plugin_function, suggestion};
 use azora_spec::{Code, DatasetName, Failure, Function};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::config::ConfigOptions;
@@ -382,8 +382,5 @@ pub(crate) fn known_column(names: &[String], wanted: &str) -> std::result::Resul
         return Ok(());
     }
     let failure = Failure::new(Code::ColumnUnknown, format!("there is no column '{}'", wanted.escape_debug()));
-    Err(match closest(wanted, names.iter().map(String::as_str)) {
-        Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
-        None => failure.hint(format!("columns are {}", names.iter().take(20).cloned().collect::<Vec<_>>().join(", "))),
-    })
+    Err(failure.hint(suggestion(wanted, names.iter().map(String::as_str), "columns are")))
 }
