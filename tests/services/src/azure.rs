@@ -52,7 +52,7 @@ impl Azure {
     /// Its URL with the account.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}/{}", self.process.port(), Self::ACCOUNT)
+        format!("{}/{}", self.process.url(), Self::ACCOUNT)
     }
 
     /// Stores an object.

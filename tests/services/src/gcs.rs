@@ -2,7 +2,7 @@
 //! that the released one lacks (`tests/services/gcs`).
 
 use crate::process::built;
-use crate::{Process, free_port, rest};
+use crate::{Process, free_port};
 use anyhow::{Context as _, Result};
 
 /// A Google Cloud Storage server with one bucket. It takes any token and keeps everything in memory.
@@ -32,23 +32,14 @@ impl Gcs {
             .start()?;
         let server = Self { process };
         let body = format!(r#"{{"name": "{}"}}"#, Self::BUCKET);
-        rest::send(server.process.address(), "POST", "/storage/v1/b?project=tests", &[], body.as_bytes())
-            .context("the bucket was not made")?;
+        server.process.request("POST", "/storage/v1/b?project=tests", body.as_bytes()).context("the bucket was not made")?;
         Ok(server)
     }
 
     /// Its URL.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.process.port())
-    }
-
-    /// Sends a request; no token is asked for.
-    ///
-    /// # Errors
-    /// Where it is not answered with success.
-    pub fn request(&self, method: &str, path: &str) -> Result<String> {
-        rest::send(self.process.address(), method, path, &[], b"")
+        self.process.url()
     }
 
     /// Stores an object.
@@ -56,6 +47,6 @@ impl Gcs {
     /// # Errors
     /// Where it is not stored.
     pub fn put(&self, key: &str, bytes: &[u8]) -> Result<()> {
-        rest::send(self.process.address(), "PUT", &format!("/{}/{key}", Self::BUCKET), &[], bytes).map(|_| ())
+        self.process.request("PUT", &format!("/{}/{key}", Self::BUCKET), bytes).map(|_| ())
     }
 }

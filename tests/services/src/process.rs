@@ -1,5 +1,6 @@
 //! One server process: started, waited for, stopped and started again, and never left behind.
 
+use crate::rest;
 use anyhow::{Context as _, Result, bail};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -98,6 +99,20 @@ impl Process {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// The URL of one that speaks HTTP.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// Sends it an HTTP request, without a token or a signature, and gives the whole answer.
+    ///
+    /// # Errors
+    /// Where it is not answered with success.
+    pub fn request(&self, method: &str, path: &str, body: &[u8]) -> Result<String> {
+        rest::send(self.address(), method, path, &[], body)
     }
 
     /// Its folder.

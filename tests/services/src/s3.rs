@@ -1,7 +1,7 @@
 //! A server that speaks S3: moto from the Python package index, in a virtual environment that `cargo xtask test` makes.
 
 use crate::process::built;
-use crate::{Process, free_port, rest};
+use crate::{Process, free_port};
 use anyhow::{Context as _, Result};
 
 /// An S3 server with one bucket. It takes any key and keeps everything in memory.
@@ -45,22 +45,14 @@ impl S3 {
         }
         let process = process.start()?;
         let server = Self { process };
-        server.request("PUT", &format!("/{}", Self::BUCKET)).context("the bucket was not made")?;
+        server.process.request("PUT", &format!("/{}", Self::BUCKET), b"").context("the bucket was not made")?;
         Ok(server)
     }
 
     /// Its URL.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.process.port())
-    }
-
-    /// Sends a request without a signature; moto checks none.
-    ///
-    /// # Errors
-    /// Where it is not answered with success.
-    pub fn request(&self, method: &str, path: &str) -> Result<String> {
-        rest::send(self.process.address(), method, path, &[], b"")
+        self.process.url()
     }
 
     /// Stores an object.
@@ -68,6 +60,6 @@ impl S3 {
     /// # Errors
     /// Where it is not stored.
     pub fn put(&self, key: &str, bytes: &[u8]) -> Result<()> {
-        rest::send(self.process.address(), "PUT", &format!("/{}/{key}", Self::BUCKET), &[], bytes).map(|_| ())
+        self.process.request("PUT", &format!("/{}/{key}", Self::BUCKET), bytes).map(|_| ())
     }
 }

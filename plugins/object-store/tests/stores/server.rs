@@ -79,8 +79,8 @@ impl Server {
     /// Uploads that were begun and neither ended nor given up. Azure does not say.
     pub(crate) fn unfinished(&self) -> String {
         match self {
-            Self::S3(server) => server.request("GET", &format!("/{}?uploads", S3::BUCKET)).expect("listed"),
-            Self::Gcs(server) => server.request("GET", &format!("/{}?uploads", Gcs::BUCKET)).expect("listed"),
+            Self::S3(server) => server.process.request("GET", &format!("/{}?uploads", S3::BUCKET), b"").expect("listed"),
+            Self::Gcs(server) => server.process.request("GET", &format!("/{}?uploads", Gcs::BUCKET), b"").expect("listed"),
             Self::Azure(_) => String::new(),
         }
     }
