@@ -30,6 +30,14 @@ fn textkit() -> Fixture {
     Fixture::with_plugin(guest("textkit"))
 }
 
+/// Checks how a query over rows fails in some partitions; `part` stands in its message or hint.
+fn check_refused(fixture: &Fixture, data: &Value, (sql, partitions): (&str, usize), code: &str, part: &str) {
+    let failure = fixture.run(&json!({"data": data, "sql": sql}), partitions).unwrap_err();
+    let text = format!("{} {}", failure.message, failure.hint.clone().unwrap_or_default());
+    assert_eq!((failure.code.as_str(), failure.pointer.as_deref()), (code, Some("/sql")), "{sql}: {failure:?}");
+    assert!(text.contains(part), "{sql}: {text}");
+}
+
 fn job(data: Value, operations: Value) -> Value {
     json!({"data": data, "operations": operations})
 }
@@ -335,12 +343,7 @@ fn functions_that_make_rows_stand_in_from() {
     );
     check("SELECT count(*) AS n FROM textkit.clean((SELECT line FROM input))", json!([{"n": 2}]));
     check("SELECT longest FROM textkit.profile((SELECT line FROM input)) ORDER BY longest", json!([{"longest": "NOT"}, {"longest": "to"}]));
-    let wrong = |sql: &str, code: &str, part: &str| {
-        let failure = fixture.run(&json!({"data": lines, "sql": sql}), 2).unwrap_err();
-        let text = format!("{} {}", failure.message, failure.hint.clone().unwrap_or_default());
-        assert_eq!((failure.code.as_str(), failure.pointer.as_deref()), (code, Some("/sql")), "{sql}: {failure:?}");
-        assert!(text.contains(part), "{text}");
-    };
+    let wrong = |sql: &str, code: &str, part: &str| check_refused(&fixture, &lines, (sql, 2), code, part);
     wrong("SELECT * FROM textkit.tokns((SELECT line FROM input))", "plugin.function_unknown", "tokens");
     wrong("SELECT textkit.tokens(line) FROM input", "sql.invalid", "FROM");
     wrong("SELECT * FROM textkit.geometric_mean((SELECT id FROM input))", "sql.invalid", "SELECT");

@@ -1,7 +1,7 @@
 //! Functions of whole partitions in SQL: uploaded ones and lambdas in FROM, over several partitions, over nothing, and
 //! where they fail.
 
-use super::guest;
+use super::{check_refused, guest};
 use crate::support::Fixture;
 use serde_json::{Value, json};
 
@@ -80,10 +80,7 @@ fn what_fails_there_has_a_code_and_a_place() {
     let fixture = types();
     let wrong = |sql: &str, code: &str, part: &str| {
         for partitions in [1, 4] {
-            let failure = fixture.run(&json!({"data": numbers(40), "sql": sql}), partitions).unwrap_err();
-            let text = format!("{} {}", failure.message, failure.hint.clone().unwrap_or_default());
-            assert_eq!((failure.code.as_str(), failure.pointer.as_deref()), (code, Some("/sql")), "{sql}: {failure:?}");
-            assert!(text.contains(part), "{sql}: {text}");
+            check_refused(&fixture, &numbers(40), (sql, partitions), code, part);
         }
     };
     wrong("SELECT * FROM types.explode((SELECT CASE WHEN n = 33 THEN 'bomb' ELSE s END AS s FROM input))", "plugin.failed", "bomb found");
