@@ -34,6 +34,9 @@ pub struct Diagnostic {
     pub kind: DiagnosticKind,
     /// What is wrong.
     pub message: String,
+    /// The property that values of this type do not have, where that is what is wrong. It is `undefined`, so the function is
+    /// valid, and throws only where that does.
+    pub property: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
     /// Index of the operation in the job.
@@ -71,6 +74,7 @@ pub(crate) struct Fault {
     pub(crate) kind: DiagnosticKind,
     pub(crate) span: Span,
     pub(crate) message: String,
+    pub(crate) property: Option<String>,
     pub(crate) hint: Option<String>,
     /// It is one even where the place is never reached.
     pub(crate) is_static: bool,
@@ -78,7 +82,12 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(kind: DiagnosticKind, span: Span, message: impl Into<String>) -> Self {
-        Self { kind, span, message: message.into(), hint: None, is_static: false }
+        Self { kind, span, message: message.into(), property: None, hint: None, is_static: false }
+    }
+
+    /// A property that is not there, wherever it is read.
+    pub(crate) fn lacking(name: &str, span: Span, message: String) -> Self {
+        Self { property: Some(name.to_owned()), ..Self::new(DiagnosticKind::UnknownName, span, message).anywhere() }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -111,6 +120,7 @@ impl Fault {
         Diagnostic {
             kind: self.kind,
             message: self.message,
+            property: self.property,
             hint: self.hint,
             operation,
             line: u32::try_from(line).unwrap_or(u32::MAX),

@@ -285,16 +285,11 @@ pub(crate) fn appeal(diagnostic: &Diagnostic) -> Appeal {
             match undefined {
                 Some(name) if !GLOBALS.split(' ').any(|known| known == name) => Appeal::No,
                 // In JavaScript it is undefined, which is wrong only where that throws. A warning says what was probably meant.
-                None if is_missing_property(diagnostic) => Appeal::By(Proof::Survives),
+                None if diagnostic.property.is_some() => Appeal::By(Proof::Survives),
                 _ => Appeal::By(Proof::Passes),
             }
         }
     }
-}
-
-/// Whether a property is read that the element's type does not have.
-pub(crate) fn is_missing_property(diagnostic: &Diagnostic) -> bool {
-    diagnostic.kind == DiagnosticKind::UnknownName && diagnostic.message.contains("no property")
 }
 
 /// What the interpreter said went wrong, if it was the interpreter and said so. `is_counted` says that an instance sees the
@@ -329,7 +324,8 @@ mod tests {
     use super::{Appeal, Diagnostic, DiagnosticKind, Proof, Shape, appeal, json};
 
     fn diagnostic(kind: DiagnosticKind, message: &str) -> Diagnostic {
-        Diagnostic { kind, message: message.to_owned(), hint: None, operation: 0, line: 1, column: 1, excerpt: String::new() }
+        let property = message.contains("no property").then(|| "nme".to_owned());
+        Diagnostic { kind, message: message.to_owned(), property, hint: None, operation: 0, line: 1, column: 1, excerpt: String::new() }
     }
 
     #[test]

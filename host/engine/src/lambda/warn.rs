@@ -1,7 +1,7 @@
 //! What is said of a lambda that the compiler objects to and that runs all the same: why it is interpreted, and where it
 //! means what was probably not meant.
 
-use super::interpret::{Scripted, is_missing_property};
+use super::interpret::Scripted;
 use crate::notes::Warning;
 use azora_connect::element;
 use azora_expression::Diagnostic;
@@ -17,10 +17,7 @@ pub(crate) fn reason(diagnostic: &Diagnostic) -> String {
 /// What a valid lambda means, and was probably not meant to; `pointers` says where each numbered lambda stands, and `schema`
 /// what the elements are.
 pub(crate) fn warning(diagnostic: &Diagnostic, pointers: &[String], schema: &Schema) -> Option<Warning> {
-    if !is_missing_property(diagnostic) {
-        return None;
-    }
-    let name = diagnostic.message.split('`').nth(1).unwrap_or_default();
+    let name = diagnostic.property.as_deref()?;
     let hint = match schema.field_with_name(name) {
         // Only the compiler does not see it.
         Ok(field) if element::holds_json(field) => return None,
@@ -64,6 +61,7 @@ mod tests {
         let of = |kind, message: &str| Diagnostic {
             kind,
             message: message.to_owned(),
+            property: message.strip_prefix("there is no property `").and_then(|rest| rest.strip_suffix('`')).map(str::to_owned),
             hint: Some("did you mean `name`?".to_owned()),
             operation: 1,
             line: 2,

@@ -172,7 +172,7 @@ impl<'p> Checker<'p> {
                     let message = format!("the method `{name}` as a value cannot be compiled yet");
                     return fault(DiagnosticKind::Unsupported, span, message, "call it");
                 }
-                let fault = Fault::new(DiagnosticKind::UnknownName, span, format!("{} has no property `{name}`", base.kind)).anywhere();
+                let fault = Fault::lacking(name, span, format!("{} has no property `{name}`", base.kind));
                 Err(match &base.kind.ty {
                     Ty::Tuple(_) => fault.hint("read its parts by number: `x[0]`, or destructure: `([a, b]) =>`"),
                     Ty::Str | Ty::List(_) => fault.hint("did you mean `length`?"),
@@ -303,7 +303,7 @@ pub(super) fn list_get(list: Expr, index: Expr) -> Expr {
 
 /// A property that objects with other ones do not have.
 pub(crate) fn lacking(name: &str, known: &[&str], span: Span) -> Fault {
-    let fault = Fault::new(DiagnosticKind::UnknownName, span, format!("there is no property `{name}`")).anywhere();
+    let fault = Fault::lacking(name, span, format!("there is no property `{name}`"));
     match nearest(name, known.iter().copied()) {
         Some(near) => fault.hint(format!("did you mean `{near}`?")),
         None => fault.hint(properties(known)),
