@@ -1,7 +1,7 @@
 //! Which representation of a result a caller wants: `Accept` with its weights, or `?format=`.
 
 use axum::http::{HeaderMap, header};
-use azora_spec::{Code, Failure, FileFormat, wire::closest};
+use azora_spec::{Code, Failure, FileFormat, wire::suggestion};
 
 /// The formats in order of preference where a caller has none, with media types (the first is answered) and short names.
 const FORMATS: &[(FileFormat, &[&str], &str)] = &[
@@ -23,10 +23,7 @@ pub(crate) fn format(headers: &HeaderMap, named: Option<&str>) -> Result<FileFor
     if let Some(named) = named {
         return FORMATS.iter().find(|(_, _, name)| *name == named).map(|(format, _, _)| *format).ok_or_else(|| {
             let failure = Failure::new(Code::RequestField, "unknown 'format'");
-            match closest(named, FORMATS.iter().map(|(_, _, name)| *name)) {
-                Some(name) => failure.hint(format!("did you mean '{name}'?")),
-                None => failure.hint("formats are json, ndjson, csv, parquet and arrow"),
-            }
+            failure.hint(suggestion(named, FORMATS.iter().map(|(_, _, name)| *name), "formats are"))
         });
     }
     let texts: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();

@@ -1,7 +1,7 @@
 //! Name to connector.
 
 use crate::Connector;
-use azora_spec::wire::{closest, shown};
+use azora_spec::wire::{shown, suggestion};
 use azora_spec::{Code, Failure};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,12 +34,9 @@ impl Registry {
     /// [`Code::ConnectorUnknown`], naming those that are there.
     pub fn get(&self, name: &str) -> Result<Arc<dyn Connector>, Failure> {
         self.find(name).cloned().ok_or_else(|| {
-            let known: Vec<&str> = std::iter::once("file").chain(self.connectors.keys().map(String::as_str)).collect();
             let failure = Failure::new(Code::ConnectorUnknown, format!("unknown connector '{}'", shown(name)));
-            match closest(name, known.iter().copied()) {
-                Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
-                None => failure.hint(format!("connectors are {}", known.join(", "))),
-            }
+            let known = std::iter::once("file").chain(self.connectors.keys().map(String::as_str));
+            failure.hint(suggestion(name, known, "connectors are"))
         })
     }
 

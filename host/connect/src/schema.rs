@@ -5,7 +5,7 @@
 //! `additionalProperties`, `items`, `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`, `minLength`, `maxLength`,
 //! `minItems`, `maxItems`, `allOf`, `anyOf`, `oneOf`. Others say nothing here: connectors check their configuration again.
 
-use azora_spec::wire::{closest, shown};
+use azora_spec::wire::{meant, shown, suggestion};
 use azora_spec::{Code, Failure};
 use serde_json::{Map, Value};
 
@@ -91,8 +91,7 @@ fn check(schema: &Value, value: &Value, at: &str, depth: usize, found: &mut Vec<
     {
         let words: Vec<&str> = allowed.iter().filter_map(Value::as_str).collect();
         let failure = wrong(format!("expected one of {}", allowed.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")));
-        let meant = value.as_str().and_then(|text| closest(text, words));
-        found.push(meant.map_or(failure.clone(), |meant| failure.hint(format!("did you mean '{meant}'?"))));
+        found.push(Failure { hint: value.as_str().and_then(|text| meant(text, words)), ..failure });
     }
     if members.get("const").is_some_and(|only| only != value) {
         found.push(wrong(format!("expected {}", members.get("const").unwrap_or(&Value::Null))));
@@ -153,10 +152,7 @@ fn inside(members: &Map<String, Value>, value: &Value, at: &str, depth: usize, f
             (Some(of), _) => check(of, inner, &place, depth + 1, found),
             (None, Some(Value::Bool(false))) => {
                 let failure = Failure::new(Code::ConnectorConfig, format!("unknown field '{}'", shown(name))).at(place);
-                found.push(match closest(name, properties.keys().map(String::as_str)) {
-                    Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
-                    None => failure.hint(format!("known fields here are {}", properties.keys().cloned().collect::<Vec<_>>().join(", "))),
-                });
+                found.push(failure.hint(suggestion(name, properties.keys().map(String::as_str), "known fields here are")));
             }
             (None, Some(of)) => check(of, inner, &place, depth + 1, found),
             (None, None) => {}

@@ -89,7 +89,7 @@ pub fn failure_of(error: DataFusionError) -> Failure {
         // What functions and operators say of values: engine faults are of other kinds.
         DataFusionError::Execution(text) => {
             tracing::info!(%text, "execution");
-            Failure::new(Code::DataInvalid, clipped(text.lines().next().unwrap_or_default()))
+            of_values(text)
         }
         DataFusionError::NotImplemented(text) => {
             tracing::warn!(%text, "not implemented");
@@ -112,6 +112,11 @@ pub(crate) fn arrow_failure(error: &ArrowError) -> Failure {
         },
         ArrowError::ArithmeticOverflow(_) => Failure::new(Code::LambdaOverflow, "an integer left the range of 64 bits"),
         ArrowError::DivideByZero => Failure::new(Code::ArithmeticDivision, "an integer or decimal was divided by zero"),
+        ArrowError::ComputeError(text) => of_values(text),
+        ArrowError::OffsetOverflowError(_) => {
+            Failure::new(Code::DataInvalid, "the values of one column in one batch are larger than 2 GiB")
+                .hint("make smaller values, or leave out what is not needed before")
+        }
         ArrowError::CastError(text) | ArrowError::ParseError(text) => Failure::new(Code::DataInvalid, clipped(text)),
         // A decimal is said to have left its precision by no error of its own.
         ArrowError::InvalidArgumentError(text) if text.contains("to store in a Decimal") => {
@@ -121,6 +126,17 @@ pub(crate) fn arrow_failure(error: &ArrowError) -> Failure {
         ArrowError::IoError(_, error) => io_failure(error),
         _ => unexpected(error),
     }
+}
+
+/// What a function says of values that it was called with.
+fn of_values(text: &str) -> Failure {
+    let text = text.lines().next().unwrap_or_default();
+    let text =
+        ["Execution error: ", "Compute error: ", "Arrow error: "].iter().fold(text, |text, layer| text.strip_prefix(layer).unwrap_or(text));
+    // Values of the engine's own types mean nothing to a caller.
+    let text = text.split(": ").next().filter(|_| text.contains(" { ")).unwrap_or(text);
+    let is_overflow = text.to_lowercase().contains("overflow");
+    Failure::new(if is_overflow { Code::ArithmeticOverflow } else { Code::DataInvalid }, clipped(text))
 }
 
 /// The failure for an error while reading or writing files that the caller named.
@@ -207,6 +223,23 @@ mod tests {
         assert_eq!(failure_of(ArrowError::ExternalError(Box::new(failure.clone())).into()), failure);
         assert_eq!(failure_of(DataFusionError::Shared(std::sync::Arc::new(external()))), failure);
         assert_eq!(failure_of(std::io::Error::other(failure.clone()).into()), failure);
+    }
+
+    #[test]
+    fn what_functions_say_of_values_is_the_callers() {
+        let check = |error: ArrowError, code, message: &str| {
+            let failure = failure_of(error.into());
+            assert_eq!((failure.code, failure.message.as_str()), (code, message));
+        };
+        let text = |text: &str| ArrowError::ComputeError(text.to_owned());
+        check(
+            text("Execution error: cannot take square root of a negative number"),
+            Code::DataInvalid,
+            "cannot take square root of a negative number",
+        );
+        check(text("Signed integer overflow in LCM(2, 3)"), Code::ArithmeticOverflow, "Signed integer overflow in LCM(2, 3)");
+        let length = "Date arithmetic overflow: 18262 + IntervalMonthDayNano { months: 999999999, days: 0, nanoseconds: 0 }";
+        check(text(length), Code::ArithmeticOverflow, "Date arithmetic overflow");
     }
 
     #[test]

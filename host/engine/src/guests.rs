@@ -4,7 +4,7 @@ use crate::relation::PlanContext;
 use crate::{Error, PluginEntry};
 use azora_connect::Half;
 use azora_sandbox::{ConnectorDecl, GuestConnector, PluginConnectorKind};
-use azora_spec::wire::{self, Fields, Unknown, closest};
+use azora_spec::wire::{self, Fields, Unknown, suggestion};
 use azora_spec::{Code, Failure, Grants, PluginRef};
 use serde_json::{Map, Value};
 
@@ -81,10 +81,10 @@ fn chosen<'a>(entry: &'a PluginEntry, half: Half, name: Option<&str>) -> Result<
             None => format!("'{plugin}' has {} connectors of this kind, and 'connector' does not say which", names.len()),
         };
         let failure = Failure::new(Code::ConnectorUnknown, message).at(if name.is_some() { "/connector" } else { "/plugin" });
-        match name.and_then(|name| closest(name, names.iter().copied())) {
-            Some(near) => failure.hint(format!("did you mean '{near}'?")),
-            None if names.is_empty() => failure,
-            None => failure.hint(format!("it has {}", names.join(", "))),
+        match (name, names.as_slice()) {
+            (_, []) => failure,
+            (Some(name), names) => failure.hint(suggestion(name, names.iter().copied(), "it has")),
+            (None, names) => failure.hint(format!("it has {}", names.join(", "))),
         }
     })
 }

@@ -2,6 +2,7 @@
 //! and lambdas, and aggregates that take the place of DataFusion's.
 
 pub(crate) mod aggregate;
+pub(crate) mod bounded;
 pub(crate) mod distinct;
 pub(crate) mod moments;
 pub(crate) mod scalar;

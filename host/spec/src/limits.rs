@@ -53,6 +53,10 @@ pub const IDEMPOTENCY_KEEP: Duration = Duration::from_secs(24 * 3600);
 pub const PARTITIONS_MAX: usize = 4096;
 /// Rows in a batch that the engine makes.
 pub const BATCH_ROWS: usize = 8192;
+/// Most bytes of what a function of SQL that answers as much as it is asked for (`repeat`, `range`, …) makes of one batch.
+pub const VALUES_BYTES_MAX: usize = 256 << 20;
+/// Most bytes of what such a function makes of constants, which stands beside every row.
+pub const CONSTANT_BYTES_MAX: usize = 8 << 20;
 /// Jobs that wait for a runner.
 pub const QUEUE_JOBS_MAX: usize = 1024;
 /// Jobs that run at the same time.

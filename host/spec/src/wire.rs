@@ -31,7 +31,7 @@ pub use requests::{ContextRequest, DataFrameRequest, IngestRequest, StreamingReq
 pub use scan::{place, places};
 pub use sink::partition_by;
 pub use sql::{SqlRequest, Statements, function_json, statements};
-pub use suggest::{closest, suggestion};
+pub use suggest::{closest, meant, suggestion};
 
 #[cfg(test)]
 mod tests;

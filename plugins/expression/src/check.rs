@@ -439,7 +439,7 @@ impl Checker<'_> {
                 "use operators, literals and the functions of strings, lists and Math",
             );
         }
-        let fault = Fault::new(DiagnosticKind::UnknownName, span, format!("`{name}` is not defined")).anywhere();
+        let fault = Fault::undefined(name, span);
         let known = self.known_names();
         Err(match nearest(name, known.iter().copied().chain(globals::NAMES.iter().copied())) {
             Some(near) => fault.hint(format!("did you mean `{near}`?")),

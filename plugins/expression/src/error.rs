@@ -37,6 +37,8 @@ pub struct Diagnostic {
     /// The property that values of this type do not have, where that is what is wrong. It is `undefined`, so the function is
     /// valid, and throws only where that does.
     pub property: Option<String>,
+    /// The name that is defined nowhere, where that is what is wrong. JavaScript throws where it is read.
+    pub undefined: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
     /// Index of the operation in the job.
@@ -75,6 +77,7 @@ pub(crate) struct Fault {
     pub(crate) span: Span,
     pub(crate) message: String,
     pub(crate) property: Option<String>,
+    pub(crate) undefined: Option<String>,
     pub(crate) hint: Option<String>,
     /// It is one even where the place is never reached.
     pub(crate) is_static: bool,
@@ -82,12 +85,18 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(kind: DiagnosticKind, span: Span, message: impl Into<String>) -> Self {
-        Self { kind, span, message: message.into(), property: None, hint: None, is_static: false }
+        Self { kind, span, message: message.into(), property: None, undefined: None, hint: None, is_static: false }
     }
 
     /// A property that is not there, wherever it is read.
     pub(crate) fn lacking(name: &str, span: Span, message: String) -> Self {
         Self { property: Some(name.to_owned()), ..Self::new(DiagnosticKind::UnknownName, span, message).anywhere() }
+    }
+
+    /// A name that is defined nowhere, wherever it is read.
+    pub(crate) fn undefined(name: &str, span: Span) -> Self {
+        let fault = Self::new(DiagnosticKind::UnknownName, span, format!("`{name}` is not defined")).anywhere();
+        Self { undefined: Some(name.to_owned()), ..fault }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -121,6 +130,7 @@ impl Fault {
             kind: self.kind,
             message: self.message,
             property: self.property,
+            undefined: self.undefined,
             hint: self.hint,
             operation,
             line: u32::try_from(line).unwrap_or(u32::MAX),

@@ -17,7 +17,7 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use azora_jobs::{Idempotency, JobEvent, JobView, ListQuery, Submission};
 use azora_spec::limits::{IDEMPOTENCY_KEY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
-use azora_spec::wire::{self, Unknown, closest};
+use azora_spec::wire::{self, Unknown, suggestion};
 use azora_spec::{Code, Digest, Failure, JobId, JobState};
 use futures::StreamExt;
 use serde_json::json;
@@ -93,10 +93,7 @@ pub(crate) async fn list(State(app): State<App>, query: Query) -> Result {
 fn state(text: &str) -> Result<JobState, Failure> {
     JobState::parse(text).ok_or_else(|| {
         let failure = Failure::new(Code::RequestField, "unknown 'state'");
-        match closest(text, JobState::ALL.iter().map(|state| state.as_str())) {
-            Some(known) => failure.hint(format!("did you mean '{known}'?")),
-            None => failure.hint("states are accepted, planned, running, succeeded, failed and cancelled"),
-        }
+        failure.hint(suggestion(text, JobState::ALL.iter().map(|state| state.as_str()), "states are"))
     })
 }
 

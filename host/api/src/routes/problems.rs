@@ -5,7 +5,7 @@ use crate::render::title;
 use crate::reply::ok;
 use axum::extract::Path;
 use axum::response::Response;
-use azora_spec::{Code, Failure, wire::closest};
+use azora_spec::{Code, Failure, wire::meant};
 use serde_json::{Value, json};
 
 /// Every code.
@@ -17,10 +17,8 @@ pub(crate) async fn list() -> Response {
 pub(crate) async fn one(Path(code): Path<String>) -> Result {
     let failure = || {
         let failure = Failure::new(Code::RouteUnknown, "no problem has this code");
-        match closest(&code, Code::ALL.iter().map(|code| code.as_str())) {
-            Some(known) => failure.hint(format!("did you mean '{known}'?")),
-            None => failure.hint("GET /api/v1/problems lists them"),
-        }
+        let all = || "GET /api/v1/problems lists them".to_owned();
+        failure.hint(meant(&code, Code::ALL.iter().map(|code| code.as_str())).unwrap_or_else(all))
     };
     let code = Code::parse(&code).ok_or_else(failure)?;
     Ok(ok(&shown(code)))

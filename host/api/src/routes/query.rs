@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::extract::Query as Pairs;
 use axum::http::request::Parts;
-use azora_spec::{Code, Failure, wire::closest};
+use azora_spec::{Code, Failure, wire::suggestion};
 use std::str::FromStr;
 
 use crate::error::Problem;
@@ -29,11 +29,10 @@ impl Query {
         for (at, (name, _)) in self.0.iter().enumerate() {
             if !known.contains(&name.as_str()) {
                 let failure = Failure::new(Code::RequestField, "unknown query parameter");
-                return Err(match closest(name, known.iter().copied()) {
-                    Some(known) => failure.hint(format!("did you mean '{known}'?")),
-                    None if known.is_empty() => failure.hint("this path takes none"),
-                    None => failure.hint(format!("this path takes {}", known.join(", "))),
-                });
+                return Err(failure.hint(match known {
+                    [] => "this path takes none".to_owned(),
+                    known => suggestion(name, known.iter().copied(), "this path takes"),
+                }));
             }
             if self.0.iter().take(at).any(|(other, _)| other == name) {
                 return Err(Failure::new(Code::RequestField, format!("query parameter '{name}' comes twice")));

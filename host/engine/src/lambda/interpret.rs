@@ -280,15 +280,12 @@ pub(crate) fn appeal(diagnostic: &Diagnostic) -> Appeal {
         DiagnosticKind::Syntax | DiagnosticKind::TooLarge | DiagnosticKind::Deferred => Appeal::No,
         DiagnosticKind::Unsupported => Appeal::Yes,
         DiagnosticKind::Type => Appeal::By(Proof::Passes),
-        DiagnosticKind::UnknownName => {
-            let undefined = diagnostic.message.strip_prefix('`').and_then(|rest| rest.strip_suffix("` is not defined"));
-            match undefined {
-                Some(name) if !GLOBALS.split(' ').any(|known| known == name) => Appeal::No,
-                // In JavaScript it is undefined, which is wrong only where that throws. A warning says what was probably meant.
-                None if diagnostic.property.is_some() => Appeal::By(Proof::Survives),
-                _ => Appeal::By(Proof::Passes),
-            }
-        }
+        DiagnosticKind::UnknownName => match &diagnostic.undefined {
+            Some(name) if !GLOBALS.split(' ').any(|known| known == name) => Appeal::No,
+            // In JavaScript it is undefined, which is wrong only where that throws. A warning says what was probably meant.
+            None if diagnostic.property.is_some() => Appeal::By(Proof::Survives),
+            _ => Appeal::By(Proof::Passes),
+        },
     }
 }
 
@@ -323,20 +320,22 @@ pub(crate) fn said(source: &KernelSource, error: &azora_sandbox::Error, is_count
 mod tests {
     use super::{Appeal, Diagnostic, DiagnosticKind, Proof, Shape, appeal, json};
 
-    fn diagnostic(kind: DiagnosticKind, message: &str) -> Diagnostic {
-        let property = message.contains("no property").then(|| "nme".to_owned());
-        Diagnostic { kind, message: message.to_owned(), property, hint: None, operation: 0, line: 1, column: 1, excerpt: String::new() }
+    fn diagnostic(kind: DiagnosticKind) -> Diagnostic {
+        let (message, excerpt) = (String::new(), String::new());
+        Diagnostic { kind, message, property: None, undefined: None, hint: None, operation: 0, line: 1, column: 1, excerpt }
     }
 
     #[test]
     fn only_what_may_be_right_goes_to_the_interpreter() {
-        let check = |kind, message: &str, expect| assert_eq!(appeal(&diagnostic(kind, message)), expect, "{message}");
-        check(DiagnosticKind::Unsupported, "a regular expression cannot be compiled yet", Appeal::Yes);
-        check(DiagnosticKind::Syntax, "unexpected token", Appeal::No);
-        check(DiagnosticKind::UnknownName, "`Map` is not defined", Appeal::By(Proof::Passes));
-        check(DiagnosticKind::UnknownName, "`mpa` is not defined", Appeal::No);
-        check(DiagnosticKind::UnknownName, "there is no property `nme`", Appeal::By(Proof::Survives));
-        check(DiagnosticKind::UnknownName, "number has no method `replaceAll`", Appeal::By(Proof::Passes));
+        let check = |kind, expect| assert_eq!(appeal(&diagnostic(kind)), expect, "{kind:?}");
+        check(DiagnosticKind::Unsupported, Appeal::Yes);
+        check(DiagnosticKind::Syntax, Appeal::No);
+        check(DiagnosticKind::UnknownName, Appeal::By(Proof::Passes));
+        let unknown = || diagnostic(DiagnosticKind::UnknownName);
+        let undefined = |name: &str| appeal(&Diagnostic { undefined: Some(name.to_owned()), ..unknown() });
+        assert_eq!(undefined("Map"), Appeal::By(Proof::Passes));
+        assert_eq!(undefined("mpa"), Appeal::No);
+        assert_eq!(appeal(&Diagnostic { property: Some("nme".to_owned()), ..unknown() }), Appeal::By(Proof::Survives));
     }
 
     #[test]

@@ -62,6 +62,7 @@ mod tests {
             kind,
             message: message.to_owned(),
             property: message.strip_prefix("there is no property `").and_then(|rest| rest.strip_suffix('`')).map(str::to_owned),
+            undefined: None,
             hint: Some("did you mean `name`?".to_owned()),
             operation: 1,
             line: 2,

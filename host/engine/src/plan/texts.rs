@@ -9,7 +9,8 @@ const QUERY: &str = "/sql";
 /// Where the operations of its frame stand.
 const FRAME: &str = "/frame";
 /// What may leave its range.
-const OVERFLOWING: &[&str] = &["+", "-", "*", "sum", "cast", "::", "abs", "power", "pow", "factorial", "lcm", "gcd"];
+const OVERFLOWING: &[&str] =
+    &["+", "-", "*", "sum", "cast", "::", "abs", "power", "pow", "factorial", "lcm", "gcd", "round", "ceil", "floor"];
 /// What may divide.
 const DIVIDING: &[&str] = &["/", "%", "mod", "div"];
 /// What may find that a value is not what it is taken for.
@@ -32,8 +33,24 @@ const READING: &[&str] = &[
     "regexp_match",
     "regexp_replace",
     "decode",
+    "regexp_count",
+    "regexp_instr",
     "chr",
     "repeat",
+    "lpad",
+    "rpad",
+    "range",
+    "generate_series",
+    "array_repeat",
+    "array_resize",
+    "sqrt",
+    "log",
+    "power",
+    "pow",
+    "acos",
+    "asin",
+    "acosh",
+    "atanh",
 ];
 
 /// The texts of a job.

@@ -2,7 +2,7 @@
 
 use crate::wire::fields::{Fields, shown};
 use crate::wire::input::parse_name;
-use crate::wire::suggest::closest;
+use crate::wire::suggest::suggestion;
 use crate::{CacheLevel, Cached, Code, DatasetName, Failure};
 
 /// What is kept, and where: `level` (or `storageLevel`), and `name`.
@@ -17,10 +17,7 @@ pub(super) fn kept(fields: &mut Fields<'_>, operation: &str, usual: CacheLevel) 
         }
         Some(text) => CacheLevel::parse(text).ok_or_else(|| {
             let failure = Failure::new(Code::RequestField, format!("unknown level '{}'", shown(text))).at(pointer);
-            match closest(text, CacheLevel::WORDS.iter().copied()) {
-                Some(known) => failure.hint(format!("did you mean '{known}'?")),
-                None => failure.hint(format!("levels are {}", CacheLevel::WORDS.join(", "))),
-            }
+            failure.hint(suggestion(text, CacheLevel::WORDS.iter().copied(), "levels are"))
         })?,
     };
     Ok(Cached { name: name(fields)?, level })

@@ -6,7 +6,7 @@ mod rows;
 
 use crate::limits::{OPERATIONS_MAX, SQL_JOINS_MAX};
 use crate::wire::fields::{Fields, Unknown, child, expected, shown};
-use crate::wire::suggest::closest;
+use crate::wire::suggest::{meant, suggestion};
 use crate::wire::{cache, function, input, sink, sql};
 use crate::{
     CacheLevel, Code, ColumnType, Expression, Failure, Frame, FrameStep, Function, Grouping, Input, JoinKind, JoinOn, NamedExpression,
@@ -218,10 +218,8 @@ fn one(fields: &mut Fields<'_>, name: &str, functions: &Functions) -> Result<Fra
 
 fn unknown(name: &str, pointer: String) -> Failure {
     let failure = Failure::new(Code::OperationUnknown, format!("unknown operation '{}' of a frame", shown(name))).at(pointer);
-    match closest(name, NAMES.iter().copied()) {
-        Some(known) => failure.hint(format!("did you mean '{known}'?")),
-        None => failure.hint(format!("operations of frames are {}; those of RDDs stand in 'operations' of a job", NAMES.join(", "))),
-    }
+    let all = || format!("operations of frames are {}; those of RDDs stand in 'operations' of a job", NAMES.join(", "));
+    failure.hint(meant(name, NAMES.iter().copied()).unwrap_or_else(all))
 }
 
 /// The columns' types: `{"name": "string"}` or `[{"name", "type", "nullable"}]`.
@@ -234,10 +232,7 @@ fn schema(value: &Value, pointer: String) -> Result<Vec<ColumnType>, Failure> {
                 let known: Vec<&str> = TYPES.iter().filter_map(|words| words.first().copied()).collect();
                 let failure =
                     Failure::new(Code::RequestField, format!("unknown type '{}' of column '{}'", shown(word), shown(name))).at(pointer);
-                Err(match closest(word, known.iter().copied()) {
-                    Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
-                    None => failure.hint(format!("types are {}", known.join(", "))),
-                })
+                Err(failure.hint(suggestion(word, known, "types are")))
             }
         }
     };
@@ -403,10 +398,7 @@ fn join(fields: &mut Fields<'_>, is_cross: bool) -> Result<FrameStep, Failure> {
         None => JoinKind::Inner,
         Some(word) => JoinKind::parse(word).ok_or_else(|| {
             let failure = Failure::new(Code::RequestField, format!("unknown kind of join '{}'", shown(word))).at(pointer);
-            match closest(word, JoinKind::WORDS.iter().copied()) {
-                Some(known) => failure.hint(format!("did you mean '{known}'?")),
-                None => failure.hint(format!("kinds are {}", JoinKind::WORDS.join(", "))),
-            }
+            failure.hint(suggestion(word, JoinKind::WORDS.iter().copied(), "kinds are"))
         })?,
     };
     let on = join_on(fields)?;

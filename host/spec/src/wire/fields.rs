@@ -1,6 +1,6 @@
 //! A JSON object being read: typed access by name, pointers for errors, and at the end the fields that nobody asked for.
 
-use crate::wire::suggest::closest;
+use crate::wire::suggest::{closest, meant, suggestion};
 use crate::{Code, Failure};
 use serde_json::{Map, Value};
 use std::fmt::Display;
@@ -224,10 +224,7 @@ impl<'a> Fields<'a> {
         }
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
         let failure = self.wrong(name, format!("expected one of {}, got the string '{}'", words.join(", "), shown(text)));
-        Err(match closest(text, words.iter().copied()) {
-            Some(word) => failure.hint(format!("did you mean '{word}'?")),
-            None => failure,
-        })
+        Err(Failure { hint: meant(text, words), ..failure })
     }
 
     /// A time in milliseconds.
@@ -288,10 +285,7 @@ impl<'a> Fields<'a> {
         }
         let Some(key) = self.map.keys().find(|key| !self.seen.contains(&key.as_str())) else { return Ok(()) };
         let failure = Failure::new(self.code, format!("unknown field '{}'", shown(key))).at(self.pointer(key));
-        Err(match closest(key, self.seen.iter().copied()) {
-            Some(name) => failure.hint(format!("did you mean '{name}'?")),
-            None => failure.hint(format!("known fields here are {}", self.seen.join(", "))),
-        })
+        Err(failure.hint(suggestion(key, self.seen.iter().copied(), "known fields here are")))
     }
 }
 

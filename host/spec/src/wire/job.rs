@@ -2,7 +2,7 @@
 
 use crate::limits::{JOB_TIME_MAX, OPERATIONS_MAX, OTHER_INPUTS_MAX, PARTITIONS_MAX};
 use crate::wire::fields::{Fields, Unknown, child, expected};
-use crate::wire::suggest::closest;
+use crate::wire::suggest::meant;
 use crate::wire::{dataframe, input, operation, sink, sql};
 use crate::{Code, Failure, Frame, Input, JobOptions, JobSpec, OnError, Operation, Query, Sink};
 use serde_json::Value;
@@ -152,10 +152,7 @@ fn on_error(value: &Value, pointer: String) -> Result<OnError, Failure> {
         Some("dead-letter" | "deadLetter") => Ok(OnError::DeadLetter),
         _ => {
             let failure = expected("'fail', 'skip' or 'dead-letter'", value).at(pointer);
-            match value.as_str().and_then(|text| closest(text, ["fail", "skip", "dead-letter"])) {
-                Some(name) => Err(failure.hint(format!("did you mean '{name}'?"))),
-                None => Err(failure),
-            }
+            Err(Failure { hint: value.as_str().and_then(|text| meant(text, ["fail", "skip", "dead-letter"])), ..failure })
         }
     }
 }

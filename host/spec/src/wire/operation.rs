@@ -2,7 +2,7 @@
 
 use crate::limits::PARTITIONS_MAX;
 use crate::wire::fields::{Fields, Unknown, child, expected, shown};
-use crate::wire::suggest::closest;
+use crate::wire::suggest::meant;
 use crate::wire::{cache, combination, function, sink};
 use crate::{Buckets, CacheLevel, Code, Combination, Failure, FileFormat, NamedAggregate, Operation, Sink, SortOrder};
 use serde_json::Value;
@@ -195,10 +195,7 @@ fn short(name: &str, fields: &mut Fields<'_>) -> Result<Operation, Failure> {
 fn unknown(name: &str, fields: &Fields<'_>) -> Failure {
     let pointer = fields.pointer("type");
     let failure = Failure::new(Code::OperationUnknown, format!("unknown operation '{}'", shown(name))).at(pointer);
-    match closest(name, NAMES.iter().copied()) {
-        Some(known) => failure.hint(format!("did you mean '{known}'?")),
-        None => failure.hint(format!("operations are {}", NAMES.join(", "))),
-    }
+    failure.hint(meant(name, NAMES.iter().copied()).unwrap_or_else(|| format!("operations are {}", NAMES.join(", "))))
 }
 
 /// The start value, which must be there and may be `null`.
@@ -245,11 +242,8 @@ fn named_aggregate(entry: &Value, pointer: String) -> Result<NamedAggregate, Fai
         Some("bitXor") => Ok(NamedAggregate::BitXor),
         text => {
             let failure = expected("an aggregate", entry).at(pointer);
-            Err(match text.and_then(|text| closest(text, AGGREGATES.iter().copied())) {
-                Some(name) => failure.hint(format!("did you mean '{name}'?")),
-                None => failure
-                    .hint(r#"aggregates are "count", "sum", "mean", "min", "max", "countDistinct", "bitXor" and {"countIf": lambda}"#),
-            })
+            let all = r#"aggregates are "count", "sum", "mean", "min", "max", "countDistinct", "bitXor" and {"countIf": lambda}"#;
+            Err(failure.hint(text.and_then(|text| meant(text, AGGREGATES.iter().copied())).unwrap_or_else(|| all.to_owned())))
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::limits::TTL_SECONDS_MAX;
 use crate::wire::fields::{Fields, Unknown, expected, shown};
 use crate::wire::input::{of_plugin, parse_name};
-use crate::wire::suggest::closest;
+use crate::wire::suggest::meant;
 use crate::{Code, Failure, FileFormat, Sink, WriteMode};
 use serde_json::Value;
 use std::time::Duration;
@@ -139,10 +139,7 @@ pub(super) fn mode(fields: &mut Fields<'_>) -> Result<Option<WriteMode>, Failure
         Some("ignore") => Ok(Some(WriteMode::Ignore)),
         Some(other) => {
             let failure = expected("'error', 'overwrite', 'append' or 'ignore'", &Value::from(other)).at(fields.pointer("mode"));
-            Err(match closest(other, MODES.iter().copied()) {
-                Some(name) => failure.hint(format!("did you mean '{name}'?")),
-                None => failure,
-            })
+            Err(Failure { hint: meant(other, MODES.iter().copied()), ..failure })
         }
     }
 }

@@ -23,17 +23,22 @@ pub fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, name)| name)
 }
 
+/// A hint for a wrong name where a known one was probably meant.
+#[must_use]
+pub fn meant<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    closest(wrong, known).map(|name| format!("did you mean '{name}'?"))
+}
+
 /// A hint for a wrong name: the known one that was probably meant, else the first of them behind an introduction.
 #[must_use]
 pub fn suggestion<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>, introduction: &str) -> String {
     /// Names listed in a hint.
     const NAMES_MAX: usize = 20;
     let known: Vec<&str> = known.into_iter().collect();
-    match closest(wrong, known.iter().copied()) {
-        Some(name) => format!("did you mean '{name}'?"),
-        None if known.is_empty() => "there are none".to_owned(),
-        None => format!("{introduction} {}", known.iter().take(NAMES_MAX).copied().collect::<Vec<_>>().join(", ")),
-    }
+    meant(wrong, known.iter().copied()).unwrap_or_else(|| match known.as_slice() {
+        [] => "there are none".to_owned(),
+        known => format!("{introduction} {}", known.iter().take(NAMES_MAX).copied().collect::<Vec<_>>().join(", ")),
+    })
 }
 
 /// Edits between two words, a swap of neighbours counting as one (optimal string alignment).
@@ -59,7 +64,7 @@ fn distance(from: &[char], to: &[char]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{closest, suggestion};
+    use super::{closest, meant, suggestion};
 
     #[test]
     fn near_names_are_found_and_far_ones_are_not() {
@@ -79,6 +84,9 @@ mod tests {
     #[test]
     fn names_that_are_nearly_right_are_suggested() {
         assert_eq!(suggestion("prise", ["price", "qty"].into_iter(), "the columns are"), "did you mean 'price'?");
+        assert_eq!(meant("prise", ["price", "qty"]), Some("did you mean 'price'?".to_owned()));
+        assert_eq!(meant("zzz", ["price", "qty"]), None);
+        assert_eq!(suggestion("zzz", [], "the columns are"), "there are none");
         assert_eq!(suggestion("zzz", ["price", "qty"].into_iter(), "the columns are"), "the columns are price, qty");
     }
 }

@@ -1,7 +1,7 @@
 //! DataFusion's errors about a text, as failures with a code, a place in the text and what was probably meant.
 
 use crate::failure_of;
-use azora_spec::wire::{closest, place, places, suggestion};
+use azora_spec::wire::{meant, place, places, suggestion};
 use azora_spec::{Code, DatasetName, Failure, Position};
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::error::Result;
@@ -108,14 +108,14 @@ pub(super) fn at(text: &str, line: u64, column: u64) -> Position {
 pub(super) fn unknown_table(name: &str, text: &str, datasets: &[DatasetName]) -> Failure {
     let failure = Failure::new(Code::DatasetUnknown, format!("no dataset '{}'", name.escape_debug())).at("/sql");
     let known: Vec<&str> = datasets.iter().map(DatasetName::as_str).collect();
-    let failure = match closest(name, known.iter().copied()) {
-        Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
-        None if known.is_empty() => failure.hint("no dataset has been made yet; files are tables too: FROM 'orders.csv'"),
-        None => failure.hint(format!(
-            "datasets are {}; files are tables too: FROM 'orders.csv'",
-            known.iter().take(20).copied().collect::<Vec<_>>().join(", ")
-        )),
-    };
+    const FILES: &str = "files are tables too: FROM 'orders.csv'";
+    let failure = failure.hint(match known.as_slice() {
+        [] => format!("no dataset has been made yet; {FILES}"),
+        known if meant(name, known.iter().copied()).is_none() => {
+            format!("{}; {FILES}", suggestion(name, known.iter().copied(), "datasets are"))
+        }
+        known => suggestion(name, known.iter().copied(), "datasets are"),
+    });
     match word(text, name) {
         Some(position) => failure.position(position),
         None => failure,
@@ -193,7 +193,7 @@ fn schema(error: &SchemaError, text: &str) -> Failure {
             let failure = Failure::new(Code::ColumnUnknown, format!("there is no column '{}'", field.flat_name().escape_debug()));
             let known = || valid_fields.iter().map(|column| column.name.as_str());
             let is_quoted = text.contains(&format!("\"{}\"", field.name));
-            let failure = failure.hint(match closest(&field.name, known()) {
+            let failure = failure.hint(match meant(&field.name, known()) {
                 None if is_quoted => format!("texts stand in single quotes, as in '{}'", field.name.escape_debug()),
                 _ => suggestion(&field.name, known(), "columns are"),
             });
@@ -245,10 +245,8 @@ fn planned(message: &str, text: &str, functions: &[String]) -> Failure {
     if let Some(rest) = message.strip_prefix("Invalid function '") {
         let name = rest.split('\'').next().unwrap_or_default();
         let failure = Failure::new(Code::FunctionUnknown, format!("there is no function '{}'", name.escape_debug()));
-        let failure = match closest(name, functions.iter().map(String::as_str)) {
-            Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
-            None => failure.hint("a plugin's function is called as plugin.function(…), a lambda is named by CREATE FUNCTION"),
-        };
+        let others = || "a plugin's function is called as plugin.function(…), a lambda is named by CREATE FUNCTION".to_owned();
+        let failure = failure.hint(meant(name, functions.iter().map(String::as_str)).unwrap_or_else(others));
         return match word(text, name) {
             Some(position) => failure.position(position),
             None => failure,

@@ -6,10 +6,11 @@ use crate::plan::HIDDEN;
 use crate::plan::plugin::check_config;
 use crate::relation::PlanContext;
 use crate::udf::aggregate::{aggregate_udf, bind_aggregate};
+use crate::udf::bounded::bounded;
 use crate::udf::moments;
 use crate::udf::scalar::scalar_udf;
 use azora_sandbox::{FunctionDecl, FunctionKind};
-use azora_spec::wire::{closest, plugin_function, suggestion};
+use azora_spec::wire::{plugin_function, suggestion};
 use azora_spec::{Code, DatasetName, Failure, Function};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::config::ConfigOptions;
@@ -55,7 +56,7 @@ static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| {
     let steady: HashMap<String, Arc<AggregateUDF>> = by_name!(steady.map(Arc::new));
     aggregate.extend(steady);
     BuiltIn {
-        scalar: by_name!(SessionStateDefaults::default_scalar_functions()),
+        scalar: by_name!(SessionStateDefaults::default_scalar_functions().into_iter().map(bounded)),
         higher_order: by_name!(SessionStateDefaults::default_higher_order_functions()),
         aggregate,
         window: by_name!(SessionStateDefaults::default_window_functions()),
@@ -181,10 +182,7 @@ impl<'a> Names<'a> {
         };
         let message = format!("plugin '{}' has no function '{}'", entry.manifest.name, name.escape_debug());
         let failure = Failure::new(Code::PluginFunctionUnknown, message);
-        Err(match closest(name, known.iter().copied()) {
-            Some(meant) => failure.hint(format!("did you mean '{meant}'?")),
-            None => failure.hint(all()),
-        })
+        Err(failure.hint(suggestion(name, known.iter().copied(), "its functions are")))
     }
 
     /// A function over columns of a row: a lambda, or a plugin's map.

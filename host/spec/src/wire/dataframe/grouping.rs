@@ -2,7 +2,7 @@
 
 use super::{Functions, columns, named, projections, required_columns, texts};
 use crate::wire::fields::{Fields, Unknown, child, expected, shown};
-use crate::wire::suggest::closest;
+use crate::wire::suggest::meant;
 use crate::wire::{function, sql};
 use crate::{AggregateFunction, AggregateWord, Aggregated, Code, Failure, Function, Grouping, PIVOT_VALUES_MAX, Pivot};
 use serde_json::Value;
@@ -221,10 +221,8 @@ fn callee(text: &str, functions: &Functions, pointer: &str) -> Result<AggregateF
         None => {
             let failure = Failure::new(Code::FunctionUnknown, format!("unknown aggregate '{}'", shown(text))).at(pointer);
             let known = AggregateWord::WORDS.iter().copied().chain(functions.keys().map(String::as_str));
-            Err(match closest(text, known) {
-                Some(known) => failure.hint(format!("did you mean '{known}'?")),
-                None => failure.hint(format!("aggregates are {}, and those of plugins: plugin.function", AggregateWord::WORDS.join(", "))),
-            })
+            let all = || format!("aggregates are {}, and those of plugins: plugin.function", AggregateWord::WORDS.join(", "));
+            Err(failure.hint(meant(text, known).unwrap_or_else(all)))
         }
     }
 }
