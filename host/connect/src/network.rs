@@ -12,10 +12,12 @@ use azora_spec::wire::shown;
 use azora_spec::{Code, Failure};
 use rule::Rule;
 use scope::{Scope, scope};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 pub use url::Url;
 
 /// Longest URL that is looked at.
@@ -157,24 +159,34 @@ impl Policy {
     /// # Errors
     /// Those of [`Self::resolve`]; [`Code::ConnectorUnavailable`] where nobody answers in time.
     pub async fn connect(&self, host: &str, port: u16, time_max: Duration) -> Result<TcpStream, Failure> {
-        let addresses = self.resolve(host, port).await?;
-        let mut reason = "it does not answer".to_owned();
-        let attempt = async {
-            for address in addresses {
-                match TcpStream::connect(address).await {
-                    Ok(stream) => return Some(stream),
-                    Err(error) => reason = error.kind().to_string(),
-                }
-            }
-            None
-        };
-        let connected = tokio::time::timeout(time_max, attempt).await;
-        match connected {
-            Ok(Some(stream)) => Ok(stream),
-            Ok(None) => Err(unreachable(host, port, &reason)),
-            Err(_) => Err(unreachable(host, port, &format!("no answer within {} ms", time_max.as_millis()))),
+        let deadline = Instant::now() + time_max;
+        let late = || unreachable(host, port, &format!("no answer within {} ms", time_max.as_millis()));
+        let addresses = timeout_at(deadline, self.resolve(host, port)).await.map_err(|_| late())??;
+        match connect_any(&addresses, deadline).await {
+            Ok(stream) => Ok(stream),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(late()),
+            Err(error) => Err(unreachable(host, port, &error.kind().to_string())),
         }
     }
+}
+
+/// A connection to the first of some allowed addresses that answers. Each gets its share of the time that is left, so that
+/// one which swallows packets does not take it from the others.
+///
+/// # Errors
+/// That of the last address; [`io::ErrorKind::TimedOut`] where it did not answer.
+pub async fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for (at, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+        let share = deadline.saturating_duration_since(Instant::now()) / left;
+        match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
 }
 
 fn unreachable(host: &str, port: u16, reason: &str) -> Failure {

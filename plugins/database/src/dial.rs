@@ -4,6 +4,7 @@
 use crate::config::Connection;
 use crate::error::{Error, Site};
 use azora_connect::Policy;
+use azora_connect::network::connect_any;
 use azora_spec::{Code, Failure};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
@@ -53,19 +54,11 @@ impl Server {
 
     /// A connection to the first address that answers.
     pub(crate) async fn dial(&self, deadline: Instant) -> Result<TcpStream, Error> {
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for address in &*self.addresses {
-            match timeout_at(deadline, TcpStream::connect(SocketAddr::new(*address, self.connection.port))).await {
-                Ok(Ok(stream)) => {
-                    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
-                    let made = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&keepalive));
-                    return made.map(|()| stream).map_err(|error| unreachable(&self.site, &error));
-                }
-                Ok(Err(error)) => last = error,
-                Err(_) => last = io::ErrorKind::TimedOut.into(),
-            }
-        }
-        Err(unreachable(&self.site, &last))
+        let addresses: Vec<SocketAddr> = self.addresses.iter().map(|address| SocketAddr::new(*address, self.connection.port)).collect();
+        let stream = connect_any(&addresses, deadline).await.map_err(|error| unreachable(&self.site, &error))?;
+        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+        let made = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&keepalive));
+        made.map(|()| stream).map_err(|error| unreachable(&self.site, &error))
     }
 }
 

@@ -16,6 +16,10 @@ use std::time::Duration;
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Repetitions of a request that does not say.
 const RETRIES_DEFAULT: u64 = 4;
+/// One exchange that does not say.
+const TIME_DEFAULT: Duration = Duration::from_secs(30);
+/// The first answer of a server, where nothing is said of times.
+const CONNECT_TIME_DEFAULT: Duration = Duration::from_secs(10);
 /// Rows of one request of a sink that does not say.
 const BATCH_ROWS_DEFAULT: u64 = 500;
 
@@ -120,10 +124,12 @@ fn pace(fields: &mut Fields<'_>) -> Result<Pace, Failure> {
         return Err(fields.wrong("requestsPerSecond", "a rate is a number from 0.001 to 10000"));
     }
     let retries = fields.integer("retries", 0..=20)?.unwrap_or(RETRIES_DEFAULT);
+    let time_max = fields.milliseconds("timeoutMs", 100..=600_000)?;
     Ok(Pace {
         gap: per_second.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate)),
         retries: u32::try_from(retries).unwrap_or(u32::MAX),
-        time_max: fields.milliseconds("timeoutMs", 100..=600_000)?.unwrap_or(Duration::from_secs(30)),
+        time_max: time_max.unwrap_or(TIME_DEFAULT),
+        connect_time: fields.milliseconds("connectTimeoutMs", 100..=600_000)?.or(time_max).unwrap_or(CONNECT_TIME_DEFAULT),
         bytes_max: ANSWER_BYTES_MAX,
     })
 }
@@ -145,6 +151,7 @@ pub(crate) fn schema() -> Value {
         "requestsPerSecond": {"type": "number"},
         "retries": {"type": "integer", "minimum": 0, "maximum": 20, "default": RETRIES_DEFAULT},
         "timeoutMs": {"type": "integer", "minimum": 100, "maximum": 600_000, "default": 30_000},
+        "connectTimeoutMs": {"type": "integer", "minimum": 100, "maximum": 600_000, "description": "how long a server is waited for that never answered, over all tries; without it timeoutMs where that is given, else 10000"},
         "batchRows": {"type": "integer", "minimum": 1, "maximum": 100_000, "default": BATCH_ROWS_DEFAULT, "description": "rows of one request of a sink"},
         "idempotencyHeader": {"type": "string", "default": "idempotency-key"},
         "format": {"enum": ["array", "ndjson"], "default": "array"},

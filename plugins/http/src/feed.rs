@@ -16,9 +16,6 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
-/// Reaching a server, its greeting included.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(15);
-
 /// Where a feed comes from.
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
@@ -65,22 +62,27 @@ impl Place {
         }
     }
 
+    /// A failure to connect, which names the server, with what was wanted of it.
+    fn named_in(&self, failure: Failure) -> Failure {
+        Failure { message: format!("'{}': {}", self.named(), failure.message), ..failure }
+    }
+
     fn broken(&self, what: &str) -> Failure {
         Failure::new(Code::ConnectorUnavailable, format!("'{}' {what}", self.named()))
     }
 
     /// Connects to an address that the policy allows, and says what is to be said first.
-    pub(crate) async fn open(&self, policy: &Policy, bytes_max: usize) -> Result<Feed, Failure> {
-        match timeout(CONNECT_TIME_MAX, self.connect(policy, bytes_max)).await {
+    pub(crate) async fn open(&self, policy: &Policy, time: Duration, bytes_max: usize) -> Result<Feed, Failure> {
+        match timeout(time, self.connect(policy, time, bytes_max)).await {
             Ok(feed) => feed,
-            Err(_) => Err(self.broken("did not answer in time")),
+            Err(_) => Err(self.broken(&format!("did not answer within {} ms", time.as_millis()))),
         }
     }
 
-    async fn connect(&self, policy: &Policy, bytes_max: usize) -> Result<Feed, Failure> {
+    async fn connect(&self, policy: &Policy, time: Duration, bytes_max: usize) -> Result<Feed, Failure> {
         match self {
             Self::Web { url, headers, subscribe } => {
-                let stream = policy.connect(self.host(), self.port(), CONNECT_TIME_MAX).await?;
+                let stream = policy.connect(self.host(), self.port(), time).await.map_err(|failure| self.named_in(failure))?;
                 let mut request = url.as_str().into_client_request().map_err(|_| self.broken("has a URL that cannot be used"))?;
                 for (name, value) in headers {
                     let header = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value.expose()).ok());
@@ -97,7 +99,7 @@ impl Place {
                 Ok(Feed::Web(Box::new(socket)))
             }
             Self::Lines { host, port, delimiter, subscribe } => {
-                let mut stream = policy.connect(host, *port, CONNECT_TIME_MAX).await?;
+                let mut stream = policy.connect(host, *port, time).await?;
                 if let Some(text) = subscribe {
                     stream.write_all(text.as_bytes()).await.map_err(|_| self.broken("broke the connection off"))?;
                 }

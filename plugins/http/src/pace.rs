@@ -14,8 +14,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 const WAIT_FIRST: Duration = Duration::from_millis(200);
 /// Longest wait before a repetition, whatever the server asks for.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// How long a server that never answered is tried: a wrong address is told by then, whatever repetitions are left.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// How requests are sent.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +24,8 @@ pub(crate) struct Pace {
     pub(crate) retries: u32,
     /// One exchange.
     pub(crate) time_max: Duration,
+    /// How long a server that never answered is tried: a wrong address is told by then, whatever repetitions are left.
+    pub(crate) connect_time: Duration,
     /// Bytes of one answer.
     pub(crate) bytes_max: usize,
 }
@@ -49,14 +49,16 @@ impl Sender {
     ///
     /// Redirects are followed anywhere that the policy allows: the client takes secrets to no other host.
     pub(crate) async fn send(&self, request: &Request) -> Result<Response, Failure> {
-        let limits = Limits { response_bytes_max: self.pace.bytes_max, time_max: self.pace.time_max };
-        let began = Instant::now();
+        let deadline = Instant::now() + self.pace.connect_time;
         let mut tries = 0;
         loop {
             self.turn().await;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let time_max = if self.is_there.load(Ordering::Relaxed) { self.pace.time_max } else { self.pace.time_max.min(left) };
+            let limits = Limits { response_bytes_max: self.pace.bytes_max, time_max };
             let answer = self.client.send(request.clone(), &limits, &|_, _| true).await;
             self.is_there.fetch_or(answer.is_ok(), Ordering::Relaxed);
-            let is_hopeless = !self.is_there.load(Ordering::Relaxed) && began.elapsed() >= CONNECT_TIME;
+            let is_hopeless = !self.is_there.load(Ordering::Relaxed) && Instant::now() >= deadline;
             let wait = match answer {
                 Ok(response) if (200..300).contains(&response.status) => return Ok(response),
                 Ok(response) if tries >= self.pace.retries || !is_passing(response.status) => return Err(refused(request, &response)),

@@ -22,6 +22,8 @@ use tokio::time::{Instant, timeout_at};
 
 /// Bytes of one record that does not say.
 const RECORD_BYTES_DEFAULT: usize = 1 << 20;
+/// Reaching a server, its greeting included, where the request does not say.
+const CONNECT_TIME_DEFAULT: Duration = Duration::from_secs(10);
 /// How long records are waited for before those that are there are given.
 const GATHER_TIME: Duration = Duration::from_millis(100);
 /// Records from which a schema is inferred, and how long they are waited for.
@@ -45,6 +47,7 @@ struct Config {
     columns: Option<Columns>,
     rows_max: Option<u64>,
     time_max: Option<Duration>,
+    connect_time: Duration,
     sample_rows: usize,
     record_bytes_max: usize,
 }
@@ -86,6 +89,7 @@ impl StreamConnector {
             columns,
             rows_max: fields.integer("maxRows", 1..=u64::MAX)?,
             time_max: fields.milliseconds("maxMs", 1..=24 * 3_600_000)?,
+            connect_time: fields.milliseconds("connectTimeoutMs", 100..=120_000)?.unwrap_or(CONNECT_TIME_DEFAULT),
             sample_rows: fields.size("sampleRows", 1..=100_000)?.unwrap_or(SAMPLE_ROWS_DEFAULT),
             record_bytes_max: fields.size("maxRecordBytes", 1..=(64 << 20))?.unwrap_or(RECORD_BYTES_DEFAULT),
         };
@@ -127,6 +131,7 @@ impl Connector for StreamConnector {
             "format": {"enum": ["json", "text"], "default": if self.is_web { "json" } else { "text" }},
             "columns": {"type": "object", "description": "columns and their types; inferred from the first records without it"},
             "maxRows": {"type": "integer", "minimum": 1}, "maxMs": {"type": "integer", "minimum": 1},
+            "connectTimeoutMs": {"type": "integer", "default": 10_000, "description": "longest wait for a connection and its greeting"},
             "sampleRows": {"type": "integer", "default": SAMPLE_ROWS_DEFAULT},
             "maxRecordBytes": {"type": "integer", "default": RECORD_BYTES_DEFAULT},
         });
@@ -174,7 +179,7 @@ struct Sampled {
 }
 
 async fn sample(config: &Config, setup: &Setup) -> Result<Sampled, Failure> {
-    let mut feed = config.place.open(&setup.network, config.record_bytes_max).await?;
+    let mut feed = config.place.open(&setup.network, config.connect_time, config.record_bytes_max).await?;
     let mut records = VecDeque::new();
     let wanted = config.rows_max.map_or(config.sample_rows, |rows| config.sample_rows.min(usize::try_from(rows).unwrap_or(usize::MAX)));
     let until = Instant::now() + config.time_max.map_or(SAMPLE_TIME, |time| time.min(SAMPLE_TIME));
@@ -222,7 +227,7 @@ impl Source for StreamSource {
         let sampled = match self.sampled.lock().await.take() {
             Some(sampled) => sampled,
             None => Sampled {
-                feed: Some(self.config.place.open(&self.setup.network, self.config.record_bytes_max).await?),
+                feed: Some(self.config.place.open(&self.setup.network, self.config.connect_time, self.config.record_bytes_max).await?),
                 records: VecDeque::new(),
             },
         };

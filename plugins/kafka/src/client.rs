@@ -20,6 +20,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::ProducerContext;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 /// Pause between two looks at metadata that is not there yet.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -160,7 +161,8 @@ pub(crate) async fn enter(cluster: &Cluster, network: &Policy, topics: &[String]
 async fn bootstrap(cluster: &Cluster, network: &Policy) -> Result<String, Failure> {
     let mut found = Vec::new();
     let mut last = None;
-    let mut is_reached = false;
+    // All at once: brokers that swallow packets take the whole time each.
+    let mut asked = JoinSet::new();
     for (host, port) in &cluster.brokers {
         let addresses = match network.resolve(host, *port).await {
             Ok(addresses) => addresses,
@@ -170,22 +172,22 @@ async fn bootstrap(cluster: &Cluster, network: &Policy) -> Result<String, Failur
                 continue;
             }
         };
-        if !is_reached {
-            match network.connect(host, *port, cluster.connect_time).await {
-                Ok(_) => is_reached = true,
-                Err(failure) => last = Some(failure),
-            }
-        }
+        let (network, host_asked, port, time) = (network.clone(), host.clone(), *port, cluster.connect_time);
+        asked.spawn(async move { network.connect(&host_asked, port, time).await.map(drop) });
         if cluster.security.needs_names() {
             found.push(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") });
         } else {
             found.extend(addresses.iter().map(ToString::to_string));
         }
     }
-    match last {
-        Some(failure) if !is_reached => Err(failure),
-        _ => Ok(found.join(",")),
+    while let Some(answer) = asked.join_next().await {
+        match answer {
+            Ok(Ok(())) => return Ok(found.join(",")),
+            Ok(Err(failure)) => last = Some(failure),
+            Err(_) => return Err(Error::Ended.into()),
+        }
     }
+    last.map_or_else(|| Ok(found.join(",")), Err)
 }
 
 type Seen = (Vec<(String, u16)>, Vec<(String, i32)>);

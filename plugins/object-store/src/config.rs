@@ -53,6 +53,7 @@ pub(crate) fn properties() -> Map<String, Value> {
         "mode": { "enum": ["error", "overwrite", "append", "ignore"], "description": "of a sink" },
         "partitionBy": { "type": ["string", "array"], "items": { "type": "string" }, "description": "of a sink: columns whose values become folders" },
         "parallelism": { "type": "integer" },
+        "connectTimeoutMs": { "type": "integer", "minimum": 100, "maximum": 120_000, "default": 10_000, "description": "longest wait for a connection and for a server's first answer" },
     });
     members.as_object().cloned().unwrap_or_default()
 }

@@ -1,11 +1,11 @@
 //! One store as a connector.
 
 use crate::config::{self, Reading, Writing};
-use crate::provider::Provider;
+use crate::error::Named;
+use crate::provider::{Opened, Provider};
 use crate::sink::ObjectSink;
 use crate::source::ObjectSource;
 use async_trait::async_trait;
-use azora_connect::network::Url;
 use azora_connect::{Connector, ConnectorKind, Half, Setup, Sink, Source};
 use azora_spec::Failure;
 use azora_spec::wire::{Fields, Unknown};
@@ -26,14 +26,15 @@ pub(crate) struct Bucket {
     pub(crate) store: Arc<dyn ObjectStore>,
     /// `s3://bucket`, for people.
     pub(crate) label: String,
-    /// ` at host:port`, where the request names the server; else nothing.
-    pub(crate) at: String,
+    /// Host and port, for people.
+    pub(crate) server: String,
+    pub(crate) provider: Provider,
 }
 
 impl Bucket {
     /// An object or a prefix and its server, as failures name them.
-    pub(crate) fn named(&self, key: &str) -> String {
-        format!("'{}/{key}'{}", self.label, self.at)
+    pub(crate) fn named(&self, key: &str) -> Named {
+        Named { provider: self.provider, text: format!("'{}/{}' at {}", self.label, key.escape_debug(), self.server) }
     }
 }
 
@@ -48,18 +49,12 @@ impl ObjectConnector {
         read: impl FnOnce(&mut Fields<'_>) -> Result<T, Failure>,
     ) -> Result<(Bucket, T), Failure> {
         let mut fields = Fields::config(config);
-        let (store, bucket) = self.provider.open(&mut fields, &self.setup)?;
+        let Opened { store, bucket, server } = self.provider.open(&mut fields, &self.setup)?;
         let read = read(&mut fields)?;
         fields.finish(Unknown::Refuse)?;
-        let at = config.get("endpoint").and_then(Value::as_str).and_then(server).map(|server| format!(" at {server}"));
-        Ok((Bucket { store, label: format!("{}://{bucket}", self.provider.name()), at: at.unwrap_or_default() }, read))
+        let label = format!("{}://{bucket}", self.provider.name());
+        Ok((Bucket { store, label, server, provider: self.provider }, read))
     }
-}
-
-/// Host and port of a URL.
-fn server(url: &str) -> Option<String> {
-    let url = Url::parse(url).ok()?;
-    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
 }
 
 #[async_trait]

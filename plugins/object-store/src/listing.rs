@@ -1,7 +1,7 @@
 //! From a key, a prefix or a pattern to objects that exist, in order of their keys.
 
 use crate::connector::Bucket;
-use crate::error;
+use crate::error::{self, Named};
 use crate::manifest;
 use azora_spec::{Code, Failure};
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -92,7 +92,7 @@ async fn committed(bucket: &Bucket, base: String, commits: &[manifest::Numbered]
     Ok(Found { objects, base })
 }
 
-async fn list(bucket: &Bucket, base: &str, pattern: Option<&Pattern>, what: &str) -> Result<Vec<Object>, Failure> {
+async fn list(bucket: &Bucket, base: &str, pattern: Option<&Pattern>, what: &Named) -> Result<Vec<Object>, Failure> {
     let prefix = (!base.is_empty()).then(|| path(base));
     let mut listed = bucket.store.list(prefix.as_ref());
     let mut objects = Vec::new();

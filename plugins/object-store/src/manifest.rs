@@ -58,7 +58,7 @@ fn place(prefix: &str, number: u64) -> Path {
 /// All commits of a prefix, in order; none where nothing was ever committed.
 pub(crate) async fn commits(bucket: &Bucket, prefix: &str) -> Result<Vec<Numbered>, Failure> {
     let folder = path(&format!("{prefix}/{FOLDER}"));
-    let what = || bucket.named(folder.as_ref());
+    let what = || bucket.named(prefix);
     let mut found: Vec<_> = Vec::new();
     let mut listed = bucket.store.list(Some(&folder));
     while let Some(meta) = listed.try_next().await.map_err(|error| error::store(&error, &what()))? {
@@ -90,7 +90,7 @@ async fn read(bucket: &Bucket, prefix: &str, number: u64) -> Result<Option<Commi
     };
     match serde_json::from_slice::<Commit>(&bytes) {
         Ok(commit) if commit.version <= VERSION => Ok(Some(commit)),
-        _ => Err(error::broken(at.as_ref(), "it is not a commit that this version can read")),
+        _ => Err(error::broken(&what, "it is not a commit that this version can read")),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Which stores there are, and how each is opened.
 
 use crate::client::Checked;
-use crate::error;
+use crate::error::{self, Named};
 use azora_connect::Setup;
+use azora_connect::network::Url;
 use azora_spec::wire::Fields;
 use azora_spec::{Code, Failure, Secret};
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
@@ -17,6 +18,8 @@ use std::time::Duration;
 const RETRIES_MAX: usize = 3;
 /// Longest time over all tries of one request.
 const RETRY_TIME: Duration = Duration::from_secs(60);
+/// Longest wait for a connection and the first answer, where the request does not say.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// Google's own server.
 const GCS: &str = "https://storage.googleapis.com";
 
@@ -71,15 +74,74 @@ impl Provider {
         }
     }
 
+    /// Where a request names it.
+    pub(crate) const fn bucket_pointer(self) -> &'static str {
+        match self {
+            Self::S3 | Self::Gcs => "/bucket",
+            Self::Azure => "/container",
+        }
+    }
+
+    /// The members that say who asks, for hints.
+    pub(crate) const fn keys(self) -> &'static str {
+        match self {
+            Self::S3 => "'accessKeyId', 'secretAccessKey' and 'region'",
+            Self::Gcs => "'serviceAccountKey'",
+            Self::Azure => "'account' and 'accessKey'",
+        }
+    }
+
     /// Opens the store that a configuration names. Nothing is sent yet.
-    pub(crate) fn open(self, fields: &mut Fields<'_>, setup: &Setup) -> Result<(Arc<dyn ObjectStore>, String), Failure> {
+    pub(crate) fn open(self, fields: &mut Fields<'_>, setup: &Setup) -> Result<Opened, Failure> {
         let bucket = bucket(fields, self.bucket())?;
-        let store = match self {
-            Self::S3 => s3(fields, setup, &bucket)?,
-            Self::Gcs => gcs(fields, setup, &bucket)?,
-            Self::Azure => azure(fields, setup, &bucket)?,
+        let place = Place::read(fields, setup)?;
+        let (store, usual) = match self {
+            Self::S3 => s3(fields, setup, &bucket, &place)?,
+            Self::Gcs => (gcs(fields, setup, &bucket, &place)?, "storage.googleapis.com:443".to_owned()),
+            Self::Azure => azure(fields, setup, &bucket, &place)?,
         };
-        Ok((store, bucket))
+        let server = place.url.as_ref().and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
+        Ok(Opened { store, bucket, server: server.unwrap_or(usual) })
+    }
+}
+
+/// A store that was opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) bucket: String,
+    /// Host and port, for people.
+    pub(crate) server: String,
+}
+
+/// Where a store is, and how long it is waited for.
+#[derive(Debug)]
+struct Place {
+    /// The endpoint, where the request names one.
+    url: Option<Url>,
+    client: Checked,
+}
+
+impl Place {
+    /// The endpoint, checked; and the client that connects only to it.
+    fn read(fields: &mut Fields<'_>, setup: &Setup) -> Result<Self, Failure> {
+        let url = match fields.text("endpoint")? {
+            Some(text) => {
+                Some(setup.network.check_url(text, &["http", "https"]).map_err(|failure| failure.at(fields.pointer("endpoint")))?)
+            }
+            None => None,
+        };
+        let port = url.as_ref().and_then(Url::port_or_known_default).unwrap_or(443);
+        let connect_time = fields.milliseconds("connectTimeoutMs", 100..=120_000)?.unwrap_or(CONNECT_TIME);
+        Ok(Self { url, client: Checked { network: setup.network.clone(), port, connect_time } })
+    }
+
+    fn endpoint(&self) -> Option<&str> {
+        self.url.as_ref().map(|url| url.as_str().trim_end_matches('/'))
+    }
+
+    fn is_http(&self) -> bool {
+        self.url.as_ref().is_some_and(|url| url.scheme() == "http")
     }
 }
 
@@ -95,16 +157,6 @@ fn retry() -> RetryConfig {
     RetryConfig { max_retries: RETRIES_MAX, retry_timeout: RETRY_TIME, ..RetryConfig::default() }
 }
 
-/// The endpoint, checked; and the client that connects only to it.
-fn endpoint(fields: &mut Fields<'_>, setup: &Setup) -> Result<(Option<String>, Checked, bool), Failure> {
-    let Some(text) = fields.text("endpoint")? else {
-        return Ok((None, Checked { network: setup.network.clone(), port: 443 }, false));
-    };
-    let url = setup.network.check_url(text, &["http", "https"]).map_err(|failure| failure.at(fields.pointer("endpoint")))?;
-    let port = url.port_or_known_default().unwrap_or(443);
-    Ok((Some(url.as_str().trim_end_matches('/').to_owned()), Checked { network: setup.network.clone(), port }, url.scheme() == "http"))
-}
-
 /// A secret of the configuration, else one that the operator gave every job of this kind.
 fn secret(fields: &mut Fields<'_>, setup: &Setup, name: &'static str, usual: &str) -> Result<Option<Secret>, Failure> {
     match setup.secrets.field(fields, name)? {
@@ -113,8 +165,9 @@ fn secret(fields: &mut Fields<'_>, setup: &Setup, name: &'static str, usual: &st
     }
 }
 
-fn opened<T: ObjectStore>(built: object_store::Result<T>, bucket: &str) -> Result<Arc<dyn ObjectStore>, Failure> {
-    let store = built.map_err(|source| match error::store(&source, bucket) {
+fn opened<T: ObjectStore>(built: object_store::Result<T>, provider: Provider, bucket: &str) -> Result<Arc<dyn ObjectStore>, Failure> {
+    let named = Named { provider, text: format!("'{}://{bucket}'", provider.name()) };
+    let store = built.map_err(|source| match error::store(&source, &named) {
         failure if failure.code == Code::ConnectorUnavailable => {
             Failure::new(Code::ConnectorConfig, "the store cannot be opened with this configuration")
         }
@@ -123,21 +176,20 @@ fn opened<T: ObjectStore>(built: object_store::Result<T>, bucket: &str) -> Resul
     Ok(Arc::new(store))
 }
 
-fn s3(fields: &mut Fields<'_>, setup: &Setup, bucket: &str) -> Result<Arc<dyn ObjectStore>, Failure> {
+fn s3(fields: &mut Fields<'_>, setup: &Setup, bucket: &str, place: &Place) -> Result<(Arc<dyn ObjectStore>, String), Failure> {
     let region = fields.text("region")?.unwrap_or("us-east-1");
     if !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') || region.is_empty() {
         return Err(fields.wrong("region", "'region' is not the name of one"));
     }
-    let (endpoint, client, is_http) = endpoint(fields, setup)?;
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_region(region)
         .with_retry(retry())
         .with_conditional_put(S3ConditionalPut::ETagMatch)
-        .with_client_options(ClientOptions::new().with_allow_http(is_http))
-        .with_allow_http(is_http)
-        .with_http_connector(client);
-    if let Some(endpoint) = endpoint {
+        .with_client_options(ClientOptions::new().with_allow_http(place.is_http()))
+        .with_allow_http(place.is_http())
+        .with_http_connector(place.client.clone());
+    if let Some(endpoint) = place.endpoint() {
         builder = builder.with_endpoint(endpoint);
     }
     let own = setup.secrets.field(fields, "accessKeyId")?;
@@ -157,18 +209,17 @@ fn s3(fields: &mut Fields<'_>, setup: &Setup, bucket: &str) -> Result<Arc<dyn Ob
     if let Some(token) = token {
         builder = builder.with_token(token.expose());
     }
-    opened(builder.build(), bucket)
+    Ok((opened(builder.build(), Provider::S3, bucket)?, format!("s3.{region}.amazonaws.com:443")))
 }
 
-fn gcs(fields: &mut Fields<'_>, setup: &Setup, bucket: &str) -> Result<Arc<dyn ObjectStore>, Failure> {
-    let (endpoint, client, is_http) = endpoint(fields, setup)?;
+fn gcs(fields: &mut Fields<'_>, setup: &Setup, bucket: &str, place: &Place) -> Result<Arc<dyn ObjectStore>, Failure> {
     let builder = GoogleCloudStorageBuilder::new()
         .with_bucket_name(bucket)
         .with_retry(retry())
-        .with_client_options(ClientOptions::new().with_allow_http(is_http))
-        .with_http_connector(client)
+        .with_client_options(ClientOptions::new().with_allow_http(place.is_http()))
+        .with_http_connector(place.client.clone())
         // Always told: a key may hold the URL of another server, which nobody checked.
-        .with_base_url(endpoint.as_deref().unwrap_or(GCS));
+        .with_base_url(place.endpoint().unwrap_or(GCS));
     let builder = match secret(fields, setup, "serviceAccountKey", "GCS_SERVICE_ACCOUNT_KEY")? {
         Some(key) => builder.with_service_account_key(key.expose()),
         // Without a credential the client would use the server's own role for whatever it writes, even unsigned.
@@ -177,24 +228,23 @@ fn gcs(fields: &mut Fields<'_>, setup: &Setup, bucket: &str) -> Result<Arc<dyn O
             builder.with_credentials(Arc::new(nobody)).with_skip_signature(true)
         }
     };
-    opened(builder.build(), bucket)
+    opened(builder.build(), Provider::Gcs, bucket)
 }
 
-fn azure(fields: &mut Fields<'_>, setup: &Setup, container: &str) -> Result<Arc<dyn ObjectStore>, Failure> {
+fn azure(fields: &mut Fields<'_>, setup: &Setup, container: &str, place: &Place) -> Result<(Arc<dyn ObjectStore>, String), Failure> {
     let account = bucket(fields, "account")?;
-    let (endpoint, client, is_http) = endpoint(fields, setup)?;
     let mut builder = MicrosoftAzureBuilder::new()
-        .with_account(account)
+        .with_account(&account)
         .with_container_name(container)
         .with_retry(retry())
-        .with_allow_http(is_http)
-        .with_http_connector(client);
-    if let Some(endpoint) = endpoint {
-        builder = builder.with_endpoint(endpoint);
+        .with_allow_http(place.is_http())
+        .with_http_connector(place.client.clone());
+    if let Some(endpoint) = place.endpoint() {
+        builder = builder.with_endpoint(endpoint.to_owned());
     }
     builder = match secret(fields, setup, "accessKey", "AZURE_STORAGE_KEY")? {
         Some(key) => builder.with_access_key(key.expose()),
         None => builder.with_skip_signature(true),
     };
-    opened(builder.build(), container)
+    Ok((opened(builder.build(), Provider::Azure, container)?, format!("{account}.blob.core.windows.net:443")))
 }

@@ -1,6 +1,6 @@
 //! One split being read. A position counts records of the object, good and bad ones, or rows where there are no bad ones.
 
-use crate::error;
+use crate::error::{self, Named};
 use crate::format::parquet::Groups;
 use crate::format::records::Records;
 use crate::format::{Format, csv};
@@ -66,7 +66,7 @@ impl ObjectReader {
         let body = match shared.format {
             _ if !is_wanted => Body::Nothing,
             Format::Json => {
-                let of_object = values(&shared.document(&part.object).await?, &key)?;
+                let of_object = values(&shared.document(&part.object).await?, &shared.bucket.named(&key))?;
                 Body::Values(of_object.into_iter().map(|value| value.to_string().into_bytes()).collect::<Vec<_>>().into_iter())
             }
             Format::Ndjson | Format::Csv | Format::Text => Body::Lines(Box::new(shared.records(&part.object).await?)),
@@ -142,7 +142,7 @@ impl ObjectReader {
                 }
                 let Some(batch) = rest.take(rows_max, bytes_max) else { return Ok(None) };
                 self.at += batch.num_rows() as u64;
-                fitted(&batch, &self.shared.inner, &self.key).map(Some)
+                fitted(&batch, &self.shared.inner, &self.shared.bucket.named(&self.key)).map(Some)
             }
             Body::Lines(_) | Body::Values(_) => {
                 let records = self.records(rows_max, bytes_max).await?;
@@ -173,7 +173,8 @@ impl ObjectReader {
         self.at += records.len() as u64;
         let inner = &self.shared.inner;
         let reject = |number: usize, reason: &str, record: &[u8]| {
-            let place = format!("{}/{}, record {}", self.shared.bucket.label, self.key, first + number as u64);
+            let place =
+                format!("{}/{} at {}, record {}", self.shared.bucket.label, self.key, self.shared.bucket.server, first + number as u64);
             self.request.rejects.reject(&place, reason, record)
         };
         match self.shared.format {
@@ -256,8 +257,8 @@ fn wanted(shared: &Shared, request: &ReadRequest) -> SchemaRef {
 }
 
 /// The columns of a batch under the schema of the first object.
-fn fitted(batch: &RecordBatch, schema: &SchemaRef, key: &str) -> Result<RecordBatch, Failure> {
-    let misfit = || error::broken(key, "its columns are not those of the objects before it");
+fn fitted(batch: &RecordBatch, schema: &SchemaRef, object: &Named) -> Result<RecordBatch, Failure> {
+    let misfit = || error::broken(object, "its columns are not those of the objects before it");
     let column = |field: &Arc<Field>| batch.column_by_name(field.name()).filter(|column| column.data_type() == field.data_type()).cloned();
     let columns = schema.fields().iter().map(column).collect::<Option<Vec<_>>>().ok_or_else(misfit)?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));

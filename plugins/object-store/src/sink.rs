@@ -149,7 +149,11 @@ impl Sink for ObjectSink {
         milestone::pass("objects listed");
         self.sweep(job, epoch, &parts).await?;
         let success = path(&format!("{}/{SUCCESS}", self.writing.prefix));
-        self.bucket.store.put(&success, Vec::new().into()).await.map_err(|error| error::store(&error, &format!("'{success}'")))?;
+        self.bucket
+            .store
+            .put(&success, Vec::new().into())
+            .await
+            .map_err(|error| error::store(&error, &self.bucket.named(success.as_ref())))?;
         Ok(Receipt {
             rows: parts.iter().map(|part| part.rows).sum(),
             bytes: parts.iter().map(|part| part.bytes).sum(),

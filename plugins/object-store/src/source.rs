@@ -2,7 +2,7 @@
 
 use crate::config::Reading;
 use crate::connector::Bucket;
-use crate::error;
+use crate::error::{self, Named};
 use crate::format::parquet::{self, Ranges};
 use crate::format::records::{Chunks, Records, document};
 use crate::format::{Compression, Format, csv};
@@ -116,15 +116,15 @@ impl Shared {
 
     pub(crate) async fn records(&self, object: &Object) -> Result<Records, Failure> {
         let has_quotes = self.format == Format::Csv;
-        Ok(Records::new(self.chunks(object).await?, self.inflate(object)?, has_quotes, &object.key))
+        Ok(Records::new(self.chunks(object).await?, self.inflate(object)?, has_quotes, self.bucket.named(&object.key)))
     }
 
     pub(crate) async fn document(&self, object: &Object) -> Result<Vec<u8>, Failure> {
-        document(self.chunks(object).await?, self.inflate(object)?, &object.key).await
+        document(self.chunks(object).await?, self.inflate(object)?, &self.bucket.named(&object.key)).await
     }
 
     pub(crate) fn ranges(&self, object: &Object) -> Ranges {
-        Ranges { store: Arc::clone(&self.bucket.store), object: object.clone() }
+        Ranges { store: Arc::clone(&self.bucket.store), object: object.clone(), named: self.bucket.named(&object.key) }
     }
 
     /// The character between values.
@@ -155,7 +155,7 @@ impl Shared {
 
     async fn csv_columns(&self, first: &Object) -> Result<SchemaRef, Failure> {
         let mut records = self.records(first).await?;
-        let broken = |reason: &str| error::broken(&first.key, reason);
+        let broken = |reason: &str| error::broken(&self.bucket.named(&first.key), reason);
         let mut rows = Vec::new();
         let mut bytes = 0;
         while rows.len() <= self.reading.sample_rows && bytes < SAMPLE_BYTES_MAX {
@@ -181,7 +181,7 @@ impl Shared {
         for object in self.objects.iter().take(SAMPLE_OBJECTS_MAX) {
             if self.format == Format::Json {
                 let left = self.reading.sample_rows - sample.len();
-                sample.extend(values(&self.document(object).await?, &object.key)?.into_iter().take(left));
+                sample.extend(values(&self.document(object).await?, &self.bucket.named(&object.key))?.into_iter().take(left));
             } else {
                 let mut records = self.records(object).await?;
                 while sample.len() < self.reading.sample_rows && bytes < SAMPLE_BYTES_MAX {
@@ -207,13 +207,13 @@ impl Shared {
             return Ok(Arc::clone(&self.inner));
         }
         if Element::of(&self.inner) != Element::Object {
-            return Err(error::broken(&self.reading.key, "folders name columns, but the rows are no objects"));
+            return Err(error::broken(&self.bucket.named(&self.reading.key), "folders name columns, but the rows are no objects"));
         }
         let mut fields: Vec<Field> = self.inner.fields().iter().map(|field| field.as_ref().clone()).collect();
         for folder in &self.folders {
             if fields.iter().any(|field| field.name() == folder.name()) {
                 return Err(error::broken(
-                    &self.reading.key,
+                    &self.bucket.named(&self.reading.key),
                     &format!("'{}' is a column of the rows and of the folders", folder.name().escape_debug()),
                 ));
             }
@@ -250,7 +250,7 @@ impl Shared {
 }
 
 /// The values of a JSON document: the items of an array, or values one behind the other.
-pub(crate) fn values(bytes: &[u8], object: &str) -> Result<Vec<Value>, Failure> {
+pub(crate) fn values(bytes: &[u8], object: &Named) -> Result<Vec<Value>, Failure> {
     let broken =
         |error: serde_json::Error| error::broken(object, &format!("not valid JSON in line {}, column {}", error.line(), error.column()));
     let is_array = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');

@@ -9,10 +9,13 @@ use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, ProtocolVersio
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Longest wait for the answer to one command; a commit is one.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
+
+/// Part of the connect time-out in which a server may load its data.
+const LOADING_SHARE: f64 = 0.9;
 
 /// Pause between two questions whether a server has loaded its data.
 const LOADING_PAUSE: Duration = Duration::from_millis(50);
@@ -52,6 +55,14 @@ impl Client {
         config: AsyncConnectionConfig,
         protocol: ProtocolVersion,
     ) -> Result<Self, Failure> {
+        // One time for all steps: a server that takes a connection and says nothing is as dead as one that takes none.
+        match timeout(server.connect_time, Self::open(server, network, config, protocol)).await {
+            Ok(opened) => opened,
+            Err(_) => Err(Error::Unreachable { server: server.label(), reason: "no answer in time" }.into()),
+        }
+    }
+
+    async fn open(server: &Server, network: &Policy, config: AsyncConnectionConfig, protocol: ProtocolVersion) -> Result<Self, Failure> {
         let label = server.label();
         let stream = network.connect(&server.host, server.port, server.connect_time).await?;
         let stream: Box<dyn Wire> = match &server.tls {
@@ -68,12 +79,10 @@ impl Client {
         let config = config.set_response_timeout(Some(ANSWER_TIME));
         let opened = MultiplexedConnection::new_with_config(&info, stream, config);
         // The handshake needs nobody to drive the connection but itself.
-        let (connection, driver) = match tokio::time::timeout(server.connect_time, opened).await {
-            Ok(opened) => opened.map_err(|error| Error::of(&error, &label, "connecting"))?,
-            Err(_) => return Err(Error::Unreachable { server: label, reason: "no answer in time" }.into()),
-        };
+        let (connection, driver) = opened.await.map_err(|error| Error::of(&error, &label, "connecting"))?;
         let mut client = Self { connection, driver: tokio::spawn(driver), label };
-        client.until_loaded(server.connect_time).await?;
+        // The answer that says that it is still loading comes a little before the time is over.
+        client.until_loaded(server.connect_time.mul_f64(LOADING_SHARE)).await?;
         Ok(client)
     }
 

@@ -1,5 +1,6 @@
 // Uploads by Google's XML API, which fake-gcs-server takes with signed URLs only: whole objects with
-// x-goog-if-generation-match, and objects in parts. Downloads get If-Match. `cargo xtask` adds this file to the server's
+// x-goog-if-generation-match, and objects in parts. Downloads get If-Match, and a bucket that is not there is told as by
+// Google. `cargo xtask` adds this file to the server's
 // package and wraps its handler; what is stored, listed, read and deleted is the server's own work.
 
 package fakestorage
@@ -35,11 +36,16 @@ func (s *Server) withXMLUploads(next http.Handler) http.Handler {
 func (u *xmlUploads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, escaped, _ := strings.Cut(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
 	object, err := url.PathUnescape(escaped)
+	query := r.URL.Query()
 	if _, missing := u.server.backend.GetBucket(name); missing != nil || err != nil {
+		// The program answers 500 to who lists a bucket that is not there.
+		if query.Has("list-type") || (r.Method == http.MethodPut && r.Header.Get("Authorization") != "") {
+			refuse(w, http.StatusNotFound, "NoSuchBucket")
+			return
+		}
 		u.next.ServeHTTP(w, r)
 		return
 	}
-	query := r.URL.Query()
 	id := query.Get("uploadId")
 	switch {
 	case object == "" && query.Has("uploads"):

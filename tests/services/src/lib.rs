@@ -5,6 +5,7 @@
 
 mod account;
 mod azure;
+mod dead;
 mod ferretdb;
 mod gcs;
 mod kafka;
@@ -17,6 +18,7 @@ mod s3;
 mod tls;
 
 pub use azure::Azure;
+pub use dead::Dead;
 pub use ferretdb::FerretDb;
 pub use gcs::Gcs;
 pub use kafka::Kafka;

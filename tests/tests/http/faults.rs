@@ -4,6 +4,8 @@
 
 #[path = "faults/servers.rs"]
 mod servers;
+#[path = "faults/silence.rs"]
+mod silence;
 #[path = "faults/table.rs"]
 mod table;
 
@@ -11,7 +13,7 @@ use anyhow::{Result, ensure};
 use azora_tests::{Client, Failed, Server};
 use serde_json::{Value, json};
 use servers::Servers;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use table::{Fault, Half};
 
 /// What stands in the place of every secret that a fault has.
@@ -33,7 +35,13 @@ pub(crate) async fn run() -> Result<Faults> {
     let faults = table::faults(&servers);
     let mut failed = Vec::new();
     for fault in &faults {
-        if let Err(reason) = check(&client, fault).await {
+        let began = Instant::now();
+        let mut outcome = check(&client, fault).await;
+        if let Some(time_max) = fault.time_max {
+            let took = began.elapsed();
+            outcome = outcome.and_then(|()| Ok(ensure!(took < time_max, "it was told after {took:?}")));
+        }
+        if let Err(reason) = outcome {
             failed.push(Failed { step: format!("{}: {}", fault.kind, fault.what), reason });
         }
     }

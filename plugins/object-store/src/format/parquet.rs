@@ -1,6 +1,6 @@
 //! Parquet by ranges: the footer first, then the pages of the wanted columns.
 
-use crate::error;
+use crate::error::{self, Named};
 use crate::listing::{Object, path};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::cast;
@@ -25,6 +25,7 @@ const FOOTER_BYTES: usize = 64 << 10;
 pub(crate) struct Ranges {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) object: Object,
+    pub(crate) named: Named,
 }
 
 impl Ranges {
@@ -71,19 +72,19 @@ impl AsyncFileReader for Ranges {
     }
 }
 
-fn failure(object: &str, error: &ParquetError) -> Failure {
+fn failure(object: &Named, error: &ParquetError) -> Failure {
     if let ParquetError::External(inner) = error
         && let Some(inner) = inner.downcast_ref::<object_store::Error>()
     {
-        return error::store(inner, &format!("'{object}'"));
+        return error::store(inner, object);
     }
     error::broken(object, "it is not a readable Parquet file")
 }
 
 /// The columns of an object, and how many rows each of its groups has.
 pub(crate) async fn footer(ranges: Ranges) -> Result<(SchemaRef, Vec<u64>), Failure> {
-    let key = ranges.object.key.clone();
-    let builder = ParquetRecordBatchStreamBuilder::new(ranges).await.map_err(|error| failure(&key, &error))?;
+    let named = ranges.named.clone();
+    let builder = ParquetRecordBatchStreamBuilder::new(ranges).await.map_err(|error| failure(&named, &error))?;
     let groups = builder.metadata().row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).collect();
     let schema = builder.schema();
     let fields: Vec<Field> = schema.fields().iter().map(|field| readable(field)).collect();
@@ -107,12 +108,12 @@ fn readable(field: &Field) -> Field {
 pub(crate) struct Groups {
     stream: ParquetRecordBatchStream<Ranges>,
     wanted: SchemaRef,
-    key: String,
+    named: Named,
 }
 
 impl std::fmt::Debug for Groups {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Groups").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Groups").field("named", &self.named).finish_non_exhaustive()
     }
 }
 
@@ -125,8 +126,8 @@ impl Groups {
         skip: usize,
         batch_rows: usize,
     ) -> Result<Self, Failure> {
-        let key = ranges.object.key.clone();
-        let builder = ParquetRecordBatchStreamBuilder::new(ranges).await.map_err(|error| failure(&key, &error))?;
+        let named = ranges.named.clone();
+        let builder = ParquetRecordBatchStreamBuilder::new(ranges).await.map_err(|error| failure(&named, &error))?;
         let (groups, filter) = kept(builder.metadata(), builder.schema());
         let roots: Vec<usize> = wanted.fields().iter().filter_map(|field| builder.schema().index_of(field.name()).ok()).collect();
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
@@ -135,17 +136,17 @@ impl Groups {
             None => builder,
         };
         let stream = builder.with_projection(mask).with_row_groups(groups).with_offset(skip).with_batch_size(batch_rows.max(1)).build();
-        Ok(Self { stream: stream.map_err(|error| failure(&key, &error))?, wanted, key })
+        Ok(Self { stream: stream.map_err(|error| failure(&named, &error))?, wanted, named })
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<RecordBatch>, Failure> {
         use futures::StreamExt;
         let Some(batch) = self.stream.next().await else { return Ok(None) };
-        let batch = batch.map_err(|error| failure(&self.key, &error))?;
+        let batch = batch.map_err(|error| failure(&self.named, &error))?;
         let column = |field: &Arc<Field>| -> Result<ArrayRef, Failure> {
             let misfit = || {
                 error::broken(
-                    &self.key,
+                    &self.named,
                     &format!("the column '{}' has another type than in the objects before it", field.name().escape_debug()),
                 )
             };
@@ -162,6 +163,6 @@ impl Groups {
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(Arc::clone(&self.wanted), columns, &options)
             .map(Some)
-            .map_err(|_| error::broken(&self.key, "its columns do not fit"))
+            .map_err(|_| error::broken(&self.named, "its columns do not fit"))
     }
 }

@@ -1,6 +1,6 @@
 //! The records of text formats: lines, or for CSV lines outside of quotes. One whole document is for [`document`].
 
-use crate::error;
+use crate::error::{self, Named};
 use azora_connect::compress::{Fault, Inflate};
 use azora_spec::{Code, Failure};
 use bytes::Bytes;
@@ -33,7 +33,7 @@ pub(crate) struct Records {
     /// Whether all chunks came, and whether all was made of them.
     is_last: bool,
     is_end: bool,
-    object: String,
+    object: Named,
 }
 
 impl fmt::Debug for Records {
@@ -43,7 +43,7 @@ impl fmt::Debug for Records {
 }
 
 impl Records {
-    pub(crate) fn new(chunks: Chunks, inflate: Inflate, has_quotes: bool, object: &str) -> Self {
+    pub(crate) fn new(chunks: Chunks, inflate: Inflate, has_quotes: bool, object: Named) -> Self {
         Self {
             chunks,
             chunk: Bytes::new(),
@@ -55,7 +55,7 @@ impl Records {
             is_quoted: false,
             is_last: false,
             is_end: false,
-            object: object.to_owned(),
+            object,
         }
     }
 
@@ -103,7 +103,7 @@ impl Records {
         }
         if self.chunk.is_empty() && !self.is_last {
             match self.chunks.next().await {
-                Some(chunk) => self.chunk = chunk.map_err(|error| error::store(&error, &format!("'{}'", self.object)))?,
+                Some(chunk) => self.chunk = chunk.map_err(|error| error::store(&error, &self.object))?,
                 None => self.is_last = true,
             }
         }
@@ -117,22 +117,22 @@ impl Records {
     }
 }
 
-fn broken(object: &str, fault: Fault) -> Failure {
+fn broken(object: &Named, fault: Fault) -> Failure {
     error::broken(object, &fault.to_string())
 }
 
 /// All bytes of an object that has to be read as a whole.
-pub(crate) async fn document(mut chunks: Chunks, mut inflate: Inflate, object: &str) -> Result<Vec<u8>, Failure> {
+pub(crate) async fn document(mut chunks: Chunks, mut inflate: Inflate, object: &Named) -> Result<Vec<u8>, Failure> {
     let mut all = Vec::new();
     let check = |all: &Vec<u8>| match all.len() > DOCUMENT_BYTES_MAX {
         true => {
-            let message = format!("'{}' is larger than {DOCUMENT_BYTES_MAX} bytes", object.escape_debug());
+            let message = format!("{object} is larger than {DOCUMENT_BYTES_MAX} bytes");
             Err(Failure::new(Code::FileFormat, message).hint("one value a line (ndjson) has no such limit"))
         }
         false => Ok(()),
     };
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| error::store(&error, &format!("'{object}'")))?;
+        let chunk = chunk.map_err(|error| error::store(&error, object))?;
         let mut rest = &chunk[..];
         while !rest.is_empty() {
             let taken = inflate.step(rest, &mut all).map_err(|fault| broken(object, fault))?;

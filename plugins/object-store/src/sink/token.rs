@@ -54,7 +54,7 @@ impl Prepared {
             return Ok(Token(token));
         }
         let list = format!("{prefix}/{FOLDER}/{name}");
-        let what = format!("'{}/{list}'", bucket.label);
+        let what = bucket.named(&list);
         bucket.store.put(&path(&list), token.into_bytes().into()).await.map_err(|error| error::store(&error, &what))?;
         text(&Self::Listed { list }).map(Token)
     }
@@ -66,7 +66,7 @@ impl Prepared {
         for token in tokens {
             let mut prepared: Self = serde_json::from_str(&token.0).map_err(|_| foreign())?;
             if let Self::Listed { list } = &prepared {
-                let what = format!("'{}/{list}'", bucket.label);
+                let what = bucket.named(list);
                 let failed = |error: object_store::Error| error::store(&error, &what);
                 let bytes = bucket.store.get(&path(list)).await.map_err(failed)?.bytes().await.map_err(failed)?;
                 prepared = serde_json::from_slice(&bytes).map_err(|_| foreign())?;

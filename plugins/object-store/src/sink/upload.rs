@@ -1,7 +1,7 @@
 //! One object on its way to the store: whole where it is small, else in pieces.
 
 use crate::connector::Bucket;
-use crate::error;
+use crate::error::{self, Named};
 use crate::listing::path;
 use crate::manifest::Part;
 use azora_spec::Failure;
@@ -16,7 +16,7 @@ pub(super) const PIECE_BYTES: usize = 8 << 20;
 pub(super) struct Upload {
     store: Arc<dyn ObjectStore>,
     key: String,
-    what: String,
+    what: Named,
     open: Option<Box<dyn MultipartUpload>>,
     bytes: u64,
 }
@@ -64,10 +64,10 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         let (Some(mut open), Ok(runtime)) = (self.open.take(), tokio::runtime::Handle::try_current()) else { return };
-        let what = std::mem::take(&mut self.what);
+        let what = self.what.clone();
         runtime.spawn(async move {
             if let Err(error) = open.abort().await {
-                tracing::info!(%error, what, "an unfinished upload is left to the bucket's own rules");
+                tracing::info!(%error, %what, "an unfinished upload is left to the bucket's own rules");
             }
         });
     }

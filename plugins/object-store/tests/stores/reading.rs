@@ -93,7 +93,7 @@ async fn bad_records_fail_or_are_told(kind: Kind) {
     let read = server.source(members).await.expect("a source");
     let failure = all(&read, OnError::Fail).await.expect_err("bad");
     assert_eq!(failure.code, Code::RecordBad);
-    let place = |record: u8| format!("{}://rows/bad.ndjson, record {record}", server.name());
+    let place = |record: u8| format!("{}://rows/bad.ndjson at {}, record {record}", server.name(), server.address());
     assert!(failure.message.contains(&place(1)), "{}", failure.message);
     let (batches, rejects) = all(&read, OnError::DeadLetter).await.expect("rows");
     assert_eq!((conformance::texts(&batches).len(), rejects.count()), (2, 2));
@@ -122,9 +122,8 @@ async fn what_is_not_there_is_named(kind: Kind) {
     };
     check(json!({"key": "b.json"}), Code::ConnectorMissing, &format!("{name}://rows/b.json")).await;
     check(json!({"key": "none/"}), Code::ConnectorMissing, &format!("{name}://rows/none/")).await;
-    // This server of Google's protocol has no word for it: listing is a failure of its own.
-    let absent = if kind == Kind::Gcs { Code::ConnectorUnavailable } else { Code::ConnectorMissing };
-    check(json!({bucket: "absent", "key": "x/"}), absent, &format!("{name}://absent/")).await;
+    let absent = format!("the {bucket} of '{name}://absent/x' at {} does not exist", server.address());
+    check(json!({bucket: "absent", "key": "x/"}), Code::ConnectorMissing, &absent).await;
     check(json!({"key": "a.json", "endpoint": server.endpoint(9)}), Code::ConnectorUnavailable, &format!("{name}://rows/a.json")).await;
     check(json!({"key": "a.json", "endpoint": "http://169.254.169.254"}), Code::NetworkRefused, "169.254.169.254").await;
     check(json!({"key": "a.json", key: "${secret:OTHER}"}), Code::SecretUnknown, "OTHER").await;

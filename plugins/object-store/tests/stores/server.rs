@@ -16,6 +16,16 @@ pub(crate) enum Kind {
     Azure,
 }
 
+impl Kind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Gcs => "gcs",
+            Self::Azure => "azure",
+        }
+    }
+}
+
 /// A running server.
 pub(crate) enum Server {
     S3(S3),
@@ -45,9 +55,9 @@ impl Server {
 
     pub(crate) const fn name(&self) -> &'static str {
         match self {
-            Self::S3(_) => "s3",
-            Self::Gcs(_) => "gcs",
-            Self::Azure(_) => "azure",
+            Self::S3(_) => Kind::S3.name(),
+            Self::Gcs(_) => Kind::Gcs.name(),
+            Self::Azure(_) => Kind::Azure.name(),
         }
     }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{any, get};
-use azora_services::{FerretDb, Kafka, MariaDb, Postgres, Redis, S3, free_port};
+use azora_services::{Azure, Dead, FerretDb, Gcs, Kafka, MariaDb, Postgres, Redis, S3, free_port};
 use futures::SinkExt as _;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -25,6 +25,8 @@ pub(crate) struct Servers {
     pub(crate) s3: S3,
     /// One that looks at keys, and knows none.
     pub(crate) closed_s3: S3,
+    pub(crate) gcs: Gcs,
+    pub(crate) azure: Azure,
     /// HTTP.
     pub(crate) web: SocketAddr,
     /// A WebSocket whose second message is of another type, and one whose second message is no JSON.
@@ -33,6 +35,10 @@ pub(crate) struct Servers {
     pub(crate) lines: SocketAddr,
     /// A port on which nobody listens.
     pub(crate) dead: u16,
+    /// One to which packets vanish.
+    pub(crate) hole: Dead,
+    /// One that takes connections and says nothing.
+    pub(crate) mute: Dead,
 }
 
 impl Servers {
@@ -54,9 +60,16 @@ impl Servers {
         let mariadb = MariaDb::start()?;
         mariadb.run("CREATE TABLE numbers (id INT PRIMARY KEY)")?;
         let s3 = S3::start()?;
-        s3.put("other.ndjson", b"{\"id\":1}\n{\"id\":\"many\"}\n")?;
-        s3.put("broken.ndjson", b"{\"id\":1}\nno record\n")?;
-        s3.put("none.parquet", b"no parquet")?;
+        let (gcs, azure) = (Gcs::start()?, Azure::start()?);
+        for (key, bytes) in [
+            ("other.ndjson", "{\"id\":1}\n{\"id\":\"many\"}\n"),
+            ("broken.ndjson", "{\"id\":1}\nno record\n"),
+            ("none.parquet", "no parquet"),
+        ] {
+            gcs.put(key, bytes.as_bytes())?;
+            azure.put(key, bytes.as_bytes())?;
+            s3.put(key, bytes.as_bytes())?;
+        }
         Ok(Self {
             kafka,
             redis,
@@ -66,10 +79,14 @@ impl Servers {
             mongodb: FerretDb::start()?,
             s3,
             closed_s3: S3::closed()?,
+            gcs,
+            azure,
             web: web().await?,
             feeds: [feed([r#"{"id":1}"#, r#"{"id":"many"}"#]).await?, feed([r#"{"id":1}"#, "no record"]).await?],
             lines: lines().await?,
             dead: free_port()?,
+            hole: Dead::hole()?,
+            mute: Dead::mute()?,
         })
     }
 }
@@ -84,10 +101,11 @@ fn say(address: SocketAddr, command: &str) -> Result<()> {
     Ok(())
 }
 
-/// `/private` wants to know who asks, `/text` is no JSON, `/other` has a row of another type.
+/// `/private` wants to know who asks, `/closed` refuses everybody as Google does, `/text` is no JSON, `/other` has a row of another type.
 async fn web() -> Result<SocketAddr> {
     let router = Router::new()
         .route("/private", any(|| async { StatusCode::UNAUTHORIZED }))
+        .route("/closed/{*path}", any(|| async { (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>") }))
         .route("/text", get(|| async { "no JSON" }))
         .route("/other", get(|| async { r#"[{"id":1},{"id":"many"}]"# }));
     let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -2,9 +2,13 @@
 
 use super::CANARY;
 use super::servers::Servers;
+use super::silence;
 use anyhow::{Result, ensure};
-use azora_services::{FerretDb, Kafka, MariaDb, Postgres, S3};
+use azora_services::{Azure, FerretDb, Gcs, Kafka, MariaDb, Postgres, S3};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Which half of a connector is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +30,10 @@ pub(crate) struct Fault {
     code: &'static str,
     /// What the text has to name: host and object.
     words: Vec<String>,
+    /// How long all answers together may take, where that is what the fault is about.
+    pub(crate) time_max: Option<Duration>,
+    /// What the hint has to name.
+    hint: &'static str,
 }
 
 impl Fault {
@@ -35,19 +43,33 @@ impl Fault {
         ensure!(status == self.status && problem["code"] == self.code, "{place} answered {status}: {problem}");
         let missing: Vec<&String> = self.words.iter().filter(|word| !text.contains(word.as_str())).collect();
         ensure!(missing.is_empty(), "{place} does not name {missing:?}: {text}");
+        let hint = problem["hint"].as_str().unwrap_or_default();
+        ensure!(hint.contains(self.hint), "{place} does not hint at {:?}: {problem}", self.hint);
         ensure!(!problem.to_string().contains(CANARY), "{place} repeats a secret: {problem}");
         Ok(())
     }
 
     /// The same fault of the sink, with rows for it.
-    fn of_sink(mut self, rows: Value) -> Self {
+    pub(super) fn of_sink(mut self, rows: Value) -> Self {
         (self.half, self.rows) = (Half::Sink, rows);
+        self
+    }
+
+    /// The same fault, with what its hint names.
+    const fn hinted(mut self, hint: &'static str) -> Self {
+        self.hint = hint;
+        self
+    }
+
+    /// The same fault, told in time.
+    pub(super) const fn within(mut self, time_max: Duration) -> Self {
+        self.time_max = Some(time_max);
         self
     }
 }
 
 /// A configuration with more members, also those of its connection.
-fn with(config: &Value, more: Value) -> Value {
+pub(super) fn with(config: &Value, more: Value) -> Value {
     let mut config = config.clone();
     for (name, value) in more.as_object().into_iter().flatten() {
         match (config.get_mut(name), value) {
@@ -58,12 +80,12 @@ fn with(config: &Value, more: Value) -> Value {
     config
 }
 
-fn fault(kind: &'static str, what: &'static str, config: Value, (status, code): (u16, &'static str), words: &[&str]) -> Fault {
+pub(super) fn fault(kind: &'static str, what: &'static str, config: Value, (status, code): (u16, &'static str), words: &[&str]) -> Fault {
     let words = words.iter().map(|word| (*word).to_owned()).collect();
-    Fault { kind, what, half: Half::Source, config, rows: Value::Null, status, code, words }
+    Fault { kind, what, half: Half::Source, config, rows: Value::Null, status, code, words, time_max: None, hint: "" }
 }
 
-const UNAVAILABLE: (u16, &str) = (424, "connector.unavailable");
+pub(super) const UNAVAILABLE: (u16, &str) = (424, "connector.unavailable");
 const DENIED: (u16, &str) = (422, "connector.denied");
 const MISSING: (u16, &str) = (422, "connector.missing");
 const BAD: (u16, &str) = (422, "record.bad");
@@ -98,7 +120,9 @@ pub(crate) fn faults(servers: &Servers) -> Vec<Fault> {
         documents(servers, &dead),
         files(),
         stores(servers, &dead),
+        clouds(servers, &dead),
         feeds(servers, &dead),
+        silence::faults(servers),
     ]
     .into_iter()
     .flatten()
@@ -222,12 +246,12 @@ fn stores(servers: &Servers, dead: &str) -> Vec<Fault> {
     let one = || json!([{"id": 1}]);
     vec![
         fault("s3", "nobody there", at(dead, "a.json"), UNAVAILABLE, &[dead, "s3://rows/a.json"]),
-        fault("s3", "a wrong key", at(&closed, "a.json"), DENIED, &[&closed, "s3://rows/a.json"]),
+        fault("s3", "a wrong key", at(&closed, "a.json"), DENIED, &[&closed, "s3://rows/a.json"]).hinted("secretAccessKey"),
         fault("s3", "a missing bucket", with(&at(&open, "a/"), json!({"bucket": "nowhere"})), MISSING, &[&open, "s3://nowhere/"]),
         fault("s3", "a missing object", at(&open, "nowhere.json"), MISSING, &[&open, "s3://rows/nowhere.json"]),
-        fault("s3", "another type", with(&at(&open, "other.ndjson"), told.clone()), BAD, &["s3://rows/other.ndjson"]),
-        fault("s3", "no record", with(&at(&open, "broken.ndjson"), told), BAD, &["s3://rows/broken.ndjson"]),
-        fault("s3", "another format", at(&open, "none.parquet"), (422, "file.format"), &["none.parquet"]),
+        fault("s3", "another type", with(&at(&open, "other.ndjson"), told.clone()), BAD, &[&open, "s3://rows/other.ndjson"]),
+        fault("s3", "no record", with(&at(&open, "broken.ndjson"), told), BAD, &[&open, "s3://rows/broken.ndjson"]),
+        fault("s3", "another format", at(&open, "none.parquet"), (422, "file.format"), &[&open, "none.parquet"]),
         fault("s3", "nobody to write to", with(&at(dead, "a/"), json!({"format": "json"})), UNAVAILABLE, &[dead, "s3://rows/a"])
             .of_sink(one()),
         fault("s3", "a wrong key of a sink", with(&at(&closed, "a/"), json!({"format": "json"})), DENIED, &[&closed, "s3://rows/a"])
@@ -241,6 +265,42 @@ fn stores(servers: &Servers, dead: &str) -> Vec<Fault> {
         )
         .of_sink(one()),
     ]
+}
+
+/// The stores of Google and Azure, each with its own words for who asks and for a bucket.
+fn clouds(servers: &Servers, dead: &str) -> Vec<Fault> {
+    let (gcs, azure) = (servers.gcs.process.address().to_string(), servers.azure.process.address().to_string());
+    let (web, account) = (servers.web.to_string(), Azure::ACCOUNT);
+    let told = json!({"schema": {"id": "int64"}});
+    let of_gcs = |place: &str| json!({"endpoint": format!("http://{place}"), "bucket": Gcs::BUCKET, "serviceAccountKey": Gcs::KEY.replace("canary-secret", CANARY)});
+    let of_azure = |place: &str| json!({"endpoint": format!("http://{place}/{account}"), "account": account, "container": Azure::CONTAINER, "accessKey": Azure::KEY});
+    let mut faults = Vec::new();
+    let wrong = json!({"accessKey": STANDARD.encode(CANARY)});
+    let kinds = [
+        ("gcs", of_gcs(&gcs), of_gcs(dead), of_gcs(&format!("{web}/closed")), gcs, web, "bucket", "serviceAccountKey"),
+        ("azure", of_azure(&azure), of_azure(dead), with(&of_azure(&azure), wrong), azure.clone(), azure.clone(), "container", "accessKey"),
+    ];
+    for (kind, open, away, closed, place, guard, bucket, key) in kinds {
+        let object = |key: &str| format!("{kind}://rows/{key}");
+        let at = |config: &Value, key: &str| with(config, json!({"key": key}));
+        let parts = |config: &Value| with(config, json!({"key": "a/", "format": "json"}));
+        let nowhere = |config: &Value| with(config, json!({bucket: "nowhere"}));
+        let of_nowhere = format!("the {bucket} of '{kind}://nowhere/");
+        let one = || json!([{"id": 1}]);
+        faults.extend([
+            fault(kind, "nobody there", at(&away, "a.json"), UNAVAILABLE, &[dead, &object("a.json"), "nobody listens"]).hinted("endpoint"),
+            fault(kind, "a wrong key", at(&closed, "a.json"), DENIED, &[&guard, &object("a.json")]).hinted(key),
+            fault(kind, "a missing bucket", nowhere(&at(&open, "a/")), MISSING, &[&place, &of_nowhere]).hinted(bucket),
+            fault(kind, "a missing object", at(&open, "nowhere.json"), MISSING, &[&place, &object("nowhere.json")]),
+            fault(kind, "another type", with(&at(&open, "other.ndjson"), told.clone()), BAD, &[&place, &object("other.ndjson")]),
+            fault(kind, "no record", with(&at(&open, "broken.ndjson"), told.clone()), BAD, &[&place, &object("broken.ndjson")]),
+            fault(kind, "another format", at(&open, "none.parquet"), (422, "file.format"), &[&place, &object("none.parquet")]),
+            fault(kind, "nobody to write to", parts(&away), UNAVAILABLE, &[dead, &object("a"), "nobody listens"]).of_sink(one()),
+            fault(kind, "a wrong key of a sink", parts(&closed), DENIED, &[&guard, &object("a")]).of_sink(one()).hinted(key),
+            fault(kind, "a missing bucket of a sink", nowhere(&parts(&open)), MISSING, &[&place, &of_nowhere]).of_sink(one()),
+        ]);
+    }
+    faults
 }
 
 fn feeds(servers: &Servers, dead: &str) -> Vec<Fault> {
