@@ -113,6 +113,11 @@ pub(crate) fn arrow_failure(error: &ArrowError) -> Failure {
         ArrowError::ArithmeticOverflow(_) => Failure::new(Code::LambdaOverflow, "an integer left the range of 64 bits"),
         ArrowError::DivideByZero => Failure::new(Code::ArithmeticDivision, "an integer or decimal was divided by zero"),
         ArrowError::ComputeError(text) => of_values(text),
+        // A window over the value of a subquery alone leaves no column of its rows.
+        ArrowError::InvalidArgumentError(text) if text.contains("must either specify a row count") => {
+            Failure::new(Code::SqlUnsupported, "the engine cannot compute this without any column of the rows")
+                .hint("partition or order by a column, too")
+        }
         ArrowError::OffsetOverflowError(_) => {
             Failure::new(Code::DataInvalid, "the values of one column in one batch are larger than 2 GiB")
                 .hint("make smaller values, or leave out what is not needed before")

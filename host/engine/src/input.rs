@@ -12,7 +12,7 @@ mod scan;
 mod text;
 mod whole;
 
-pub(crate) use parquet::Footers;
+pub(crate) use parquet::{Footers, late_texts};
 
 use crate::files::{DATA_ROOT, Files};
 use crate::pins::{DatasetPin, FilePin, InputPins, SplitPin};

@@ -157,7 +157,8 @@ struct Planner;
 #[async_trait]
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, state: &dyn CatalogSession) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        DefaultPhysicalPlanner::with_extension_planners(crate::plan::extension_planners()).create_physical_plan(plan, state).await
+        let plan = crate::input::late_texts(plan.clone())?;
+        DefaultPhysicalPlanner::with_extension_planners(crate::plan::extension_planners()).create_physical_plan(&plan, state).await
     }
 }
 

@@ -18,6 +18,8 @@ mod generated;
 mod interpreted;
 #[path = "support/fixture.rs"]
 mod support;
+#[path = "operations/texts.rs"]
+mod texts;
 #[path = "operations/tpch.rs"]
 mod tpch;
 

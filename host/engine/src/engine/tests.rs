@@ -128,27 +128,6 @@ async fn a_broken_parquet_file_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_arrow_file_is_refused() {
-    let bench = Bench::new();
-    let good = job(inline(json!([{"a": 1, "b": "x"}])), Vec::new(), file_sink("good.arrow", FileFormat::Arrow, WriteMode::ErrorIfExists));
-    bench.run(&good).await.unwrap();
-    let good = std::fs::read(bench.root().join("good.arrow")).unwrap();
-    bench.put("bad.arrow", [0x00, 0x1b, 0x00, 0x48]);
-    assert_eq!(bench.read(json!({"path": "bad.arrow"})).await.unwrap_err().code, Code::FileFormat);
-    // Every length, offset and count in the file, damaged.
-    for at in (0..good.len()).step_by(3) {
-        for byte in [0x00, 0x7F, 0xFF] {
-            let mut bytes = good.clone();
-            bytes[at] = byte;
-            bench.put("bad.arrow", &bytes);
-            if let Err(failure) = bench.read(json!({"path": "bad.arrow"})).await {
-                assert!(matches!(failure.code, Code::FileFormat | Code::DataInvalid | Code::Internal), "{at}: {failure}");
-            }
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_run_and_one_over_its_time_end() {
     let bench = Bench::new();
     write_rows(&bench, "rows.parquet", 200_000);

@@ -1,6 +1,9 @@
 //! Arrow IPC files and streams. Arrow's own reader believes the lengths that a file states, and may abort the process on
 //! forged ones: here every length is checked against the file before anything is decoded.
 
+#[cfg(test)]
+mod tests;
+
 use super::file;
 use super::folders::OfFiles;
 use super::whole::{BLOCK_BYTES, Whole};
@@ -15,21 +18,26 @@ use datafusion::arrow::buffer::Buffer;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::ipc::convert::fb_to_schema;
 use datafusion::arrow::ipc::reader::StreamDecoder;
-use datafusion::arrow::ipc::{MessageHeader, root_as_message};
+use datafusion::arrow::ipc::{CompressionType, MessageHeader, root_as_message};
+use lz4_flex::frame::FrameDecoder;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// What a file (not a stream) begins with.
 const MAGIC: &[u8; 8] = b"ARROW1\0\0";
+/// What messages are aligned to at most.
+const ALIGNMENT_MAX: usize = 64;
 /// What a message begins with.
 const CONTINUATION: [u8; 4] = [0xFF; 4];
 /// What a stream ends with.
 const END: [u8; 8] = [0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0];
+/// In place of a length, it says that a buffer among compressed ones is not.
+const NOT_COMPRESSED: i64 = -1;
 /// Largest header of a message.
 const HEADER_BYTES_MAX: usize = 16 << 20;
-/// Largest body of a message.
+/// Largest body of a message, compressed and not.
 const BODY_BYTES_MAX: u64 = 1 << 30;
 
 /// IPC files of one schema.
@@ -122,14 +130,34 @@ impl Messages {
             is_over: false,
         };
         if left >= MAGIC.len() as u64 {
-            let begin = messages.take(MAGIC.len())?;
-            if begin != MAGIC {
-                // A stream has no magic: start again.
-                messages.input.seek_relative(-(MAGIC.len() as i64)).map_err(|error| io_failure(&error))?;
-                messages.left = left;
+            if messages.take(MAGIC.len())? == MAGIC {
+                messages.skip_padding()?;
+            } else {
+                // A stream has no magic.
+                messages.put_back(MAGIC.len())?;
             }
         }
         Ok(messages)
+    }
+
+    /// Writers pad the magic until the first message is aligned: to 8 bytes as C++ does, to 64 as Rust does.
+    fn skip_padding(&mut self) -> Result<(), Failure> {
+        for _ in 1..ALIGNMENT_MAX / MAGIC.len() {
+            if self.left < MAGIC.len() as u64 {
+                break;
+            }
+            if self.take(MAGIC.len())?.iter().any(|byte| *byte != 0) {
+                return self.put_back(MAGIC.len());
+            }
+        }
+        Ok(())
+    }
+
+    /// Undoes the last [`Self::take`].
+    fn put_back(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.input.seek_relative(-(bytes as i64)).map_err(|error| io_failure(&error))?;
+        self.left += bytes as u64;
+        Ok(())
     }
 
     fn broken(&self, reason: &str) -> Failure {
@@ -199,26 +227,52 @@ impl Messages {
         let header_bytes = usize::try_from(header_bytes).ok().filter(|bytes| *bytes <= HEADER_BYTES_MAX);
         let header = self.take(header_bytes.ok_or_else(|| self.broken("a message is too large"))?)?;
         let body_bytes = self.check(&header)?;
+        let body = self.take(body_bytes)?;
+        self.check_compressed(&header, &body)?;
         message.extend_from_slice(&length);
         message.extend_from_slice(&header);
-        message.extend_from_slice(&self.take(body_bytes)?);
+        message.extend_from_slice(&body);
         Ok(Some(message))
     }
 
     /// Checks what a header states and answers how long its body is.
     fn check(&self, header: &[u8]) -> Result<usize, Failure> {
         let message = root_as_message(header).map_err(|_| self.broken("a message has no valid header"))?;
-        let compression = match message.header_type() {
-            MessageHeader::RecordBatch => message.header_as_record_batch().and_then(|batch| batch.compression()).is_some(),
-            MessageHeader::DictionaryBatch => {
-                message.header_as_dictionary_batch().and_then(|batch| batch.data()).and_then(|batch| batch.compression()).is_some()
-            }
-            _ => false,
-        };
-        if compression {
-            return Err(self.broken("compressed buffers are not supported").hint("write it without compression, or as Parquet"));
-        }
         let body = u64::try_from(message.bodyLength()).ok().filter(|body| *body <= BODY_BYTES_MAX.min(self.left));
         body.and_then(|body| usize::try_from(body).ok()).ok_or_else(|| self.broken("it ends too early"))
+    }
+
+    /// Checks that what is compressed becomes as much as it states, and not more than a body may hold: Arrow's reader takes
+    /// all that an LZ4 frame gives before it compares.
+    fn check_compressed(&self, header: &[u8], body: &[u8]) -> Result<(), Failure> {
+        let damaged = || self.broken("a compressed buffer is damaged");
+        let message = root_as_message(header).map_err(|_| damaged())?;
+        let batch = match message.header_type() {
+            MessageHeader::DictionaryBatch => message.header_as_dictionary_batch().and_then(|batch| batch.data()),
+            _ => message.header_as_record_batch(),
+        };
+        let Some((batch, compression)) = batch.and_then(|batch| Some((batch, batch.compression()?))) else { return Ok(()) };
+        let mut left = BODY_BYTES_MAX;
+        for buffer in batch.buffers().into_iter().flatten() {
+            let range = usize::try_from(buffer.offset()).ok().zip(usize::try_from(buffer.length()).ok());
+            let compressed = range.and_then(|(offset, length)| body.get(offset..offset.checked_add(length)?)).ok_or_else(damaged)?;
+            if compressed.is_empty() {
+                continue;
+            }
+            let (stated, compressed) = compressed.split_first_chunk::<8>().ok_or_else(damaged)?;
+            let stated = i64::from_le_bytes(*stated);
+            if stated == NOT_COMPRESSED {
+                continue;
+            }
+            let stated = u64::try_from(stated).map_err(|_| damaged())?;
+            left = left.checked_sub(stated).ok_or_else(|| self.broken("a message is too large once it is decompressed"))?;
+            if compression.codec() == CompressionType::LZ4_FRAME && stated > 0 {
+                let mut frame = FrameDecoder::new(compressed).take(stated + 1);
+                if io::copy(&mut frame, &mut io::sink()).ok() != Some(stated) {
+                    return Err(damaged());
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -1,10 +1,13 @@
 //! Parquet files as a table: DataFusion's own reader, over a fixed list of files in a fixed order, with what their footers
-//! say of the values. How the bytes are read lies in `reader`, how long footers are kept in `footers`.
+//! say of the values. How the bytes are read lies in `reader`, how long footers are kept in `footers`, which texts are read
+//! without copying them in `views`.
 
 mod footers;
 mod reader;
+mod views;
 
 pub(crate) use footers::Footers;
+pub(crate) use views::late_texts;
 
 use super::folders::Folders;
 use crate::files::{DATA_ROOT, Files};
@@ -30,6 +33,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 use reader::PinnedReaders;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Files below this size are not cut into ranges.
@@ -97,6 +101,57 @@ impl ParquetTable {
     }
 }
 
+impl ParquetTable {
+    /// The same table with texts as views, and which of the names are; none where no column is such a text.
+    fn with_views(&self, names: &BTreeSet<&str>) -> Option<(Self, BTreeSet<String>)> {
+        let of_rows = self.columns.file_schema();
+        let is_view = |field: &FieldRef| field.data_type() == &DataType::Utf8 && names.contains(field.name().as_str());
+        let viewed: BTreeSet<String> = of_rows.fields().iter().filter(|field| is_view(field)).map(|field| field.name().clone()).collect();
+        if viewed.is_empty() {
+            return None;
+        }
+        let read = |field: &FieldRef| match is_view(field) {
+            true => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+            false => Arc::clone(field),
+        };
+        let of_rows = Schema::new(of_rows.fields().iter().map(read).collect::<Vec<_>>());
+        let folders = self.columns.table_partition_cols().clone();
+        let columns = TableSchema::builder(Arc::new(of_rows)).with_table_partition_cols(folders).build();
+        let schema = Arc::clone(columns.table_schema());
+        let statistics = |known: &Statistics| {
+            let mut known = known.clone();
+            for (column, field) in known.column_statistics.iter_mut().zip(schema.fields()) {
+                if field.data_type() == &DataType::Utf8View {
+                    column.min_value = std::mem::take(&mut column.min_value).map(as_view);
+                    column.max_value = std::mem::take(&mut column.max_value).map(as_view);
+                }
+            }
+            known
+        };
+        let of_file = |file: &PartitionedFile| {
+            let known = file.statistics.as_deref().map(|known| Arc::new(statistics(known)));
+            PartitionedFile { statistics: known, ..file.clone() }
+        };
+        let table = Self {
+            url: self.url.clone(),
+            element: self.element,
+            files: self.files.iter().map(of_file).collect(),
+            statistics: statistics(&self.statistics),
+            readers: Arc::clone(&self.readers),
+            schema,
+            columns,
+        };
+        Some((table, viewed))
+    }
+}
+
+fn as_view(extreme: ScalarValue) -> ScalarValue {
+    match extreme {
+        ScalarValue::Utf8(text) => ScalarValue::Utf8View(text),
+        other => other,
+    }
+}
+
 /// DataFusion takes it that folders always name a value; where one names none, nothing is claimed.
 fn forget_nulls(file: &mut PartitionedFile, schema: &Schema) {
     if file.partition_values.iter().any(ScalarValue::is_null) {
@@ -115,7 +170,7 @@ fn merged(schema: Schema, other: &Schema, path: &str) -> Result<Schema, Failure>
         return Ok(schema);
     }
     let element = schema.metadata().get(ELEMENT_KEY).cloned();
-    let merged = Schema::try_merge([bare(schema), bare(other.clone())]).map_err(|_| {
+    let merged = Schema::try_merge([beside(&schema, other), beside(other, &schema)]).map_err(|_| {
         Failure::new(Code::FileFormat, format!("the columns of '{}' do not fit those of the files before it", path.escape_debug()))
             .at("/path")
     })?;
@@ -125,12 +180,17 @@ fn merged(schema: Schema, other: &Schema, path: &str) -> Result<Schema, Failure>
     })
 }
 
-fn bare(schema: Schema) -> Schema {
-    let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect::<Vec<_>>();
-    Schema::new(fields)
+/// The columns of one file beside those of another: what the other does not have is null there.
+fn beside(schema: &Schema, other: &Schema) -> Schema {
+    let of_both = |field: &FieldRef| match other.field_with_name(field.name()) {
+        Ok(_) => Arc::clone(field),
+        Err(_) => Arc::new(field.as_ref().clone().with_nullable(true)),
+    };
+    Schema::new(schema.fields().iter().map(of_both).collect::<Vec<_>>())
 }
 
-/// Views and dictionaries are read as plain text and bytes: guests know no others.
+/// Views and dictionaries are read as plain text and bytes: guests know no others. A column that its file declares to be
+/// without nulls stays one, since plans of `NOT IN` and of outer joins are better for it.
 fn readable(field: &Field) -> Field {
     let of = match field.data_type() {
         DataType::Utf8View => DataType::Utf8,
@@ -140,7 +200,7 @@ fn readable(field: &Field) -> Field {
         }
         other => other.clone(),
     };
-    field.clone().with_data_type(of).with_nullable(true)
+    field.clone().with_data_type(of)
 }
 
 #[async_trait]

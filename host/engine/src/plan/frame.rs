@@ -17,13 +17,18 @@ use crate::node::{Exchange, Gather, IndexMode, SortKey};
 use crate::udf::survey;
 use azora_connect::element::Element;
 use azora_spec::{Code, ColumnType, Expression, Failure, Frame, FrameStep, Function, NamedExpression, Operation, SortBy, SortOrder};
+use datafusion::arrow::compute::can_cast_types;
 use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Column, DFSchema};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result as PlanResult;
-use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, cast, ident, lit};
+use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, Projection, SortExpr, cast, ident, lit};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use groups::{DESCRIBED, SUMMARIZED};
 pub(crate) use pivot::{ValuesWanted, find as find_values};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The place of a row, for operations that must not depend on partitions.
@@ -217,6 +222,7 @@ impl Builder<'_> {
     fn sql_expr(&self, at: &At<'_>, text: &str) -> Result<Expr, Failure> {
         let expr = self.sql_expr_over(at, text, self.rows.plan.schema())?;
         survey::of_expr(&self.ctx.notes, &expr, &self.rows.plan)?;
+        fits(&expr, text, self.rows.plan.schema())?;
         Ok(expr)
     }
 
@@ -363,7 +369,13 @@ impl Builder<'_> {
         for (column, word) in pairs {
             self.known(column)?;
             let expr = match input::type_of_word(word) {
-                Some(of) => cast(ident(column), of),
+                Some(of) => {
+                    let from = self.rows.schema.field_with_name(column).map_or(DataType::Null, |field| field.data_type().clone());
+                    if !can_cast_types(&from, &of) {
+                        return Err(Failure::new(Code::SqlType, format!("column '{column}' is {from}, which cannot become {of}")));
+                    }
+                    cast(ident(column), of)
+                }
                 None => self.sql_expr(at, &format!("CAST({} AS {word})", quoted(column)))?.unalias(),
             };
             self.put_column(column, expr)?;
@@ -453,6 +465,22 @@ impl Builder<'_> {
                 .hint("for example row_number() or sum(amount)"));
         }
         self.put_column(name, expr)
+    }
+}
+
+/// Whether an expression's types fit together, looked at alone: once it is among others, nobody knows which text is wrong.
+fn fits(expr: &Expr, text: &str, schema: &DFSchema) -> Result<(), Failure> {
+    let nothing = LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema: Arc::new(schema.clone()) });
+    // The type that it will have is not asked for before: such an error has no operator.
+    let any = DFSchema::from_unqualified_fields(vec![Field::new("any", DataType::Null, true)].into(), HashMap::new());
+    let alone = any.and_then(|any| Projection::try_new_with_schema(vec![expr.clone()], Arc::new(nothing), Arc::new(any)));
+    match alone.map(LogicalPlan::Projection).and_then(|plan| TypeCoercion::new().analyze(plan, &ConfigOptions::default())) {
+        Ok(_) => Ok(()),
+        Err(error) => match sql::of_sql(error, text, &[]) {
+            failure if failure.code == Code::SqlType => Err(failure),
+            // What else is wrong is found where it stands.
+            _ => Ok(()),
+        },
     }
 }
 

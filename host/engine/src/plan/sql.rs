@@ -4,6 +4,7 @@
 mod checked;
 mod fault;
 mod names;
+mod outer;
 mod sets;
 mod sum;
 mod tables;
@@ -29,8 +30,8 @@ use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
-    Expr as SqlExpr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Query as SqlQuery, Statement as SqlStatement, TableFactor, Value,
-    ValueWithSpan, VisitMut, VisitorMut,
+    Expr as SqlExpr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Query as SqlQuery, SelectItem, SetExpr, Statement as SqlStatement,
+    TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut, WindowType,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::Token;
@@ -232,6 +233,11 @@ impl VisitorMut for Rewrite {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut SqlExpr) -> ControlFlow<Self::Break> {
+        if let SqlExpr::Function(call) = expr
+            && let Some(WindowType::WindowSpec(over)) = &mut call.over
+        {
+            over.partition_by.iter_mut().chain(over.order_by.iter_mut().map(|key| &mut key.expr)).for_each(without_query);
+        }
         let (SqlExpr::AnyOp { right, .. } | SqlExpr::AllOp { right, .. }) = expr else { return ControlFlow::Continue(()) };
         let SqlExpr::Subquery(query) = right.as_mut() else { return ControlFlow::Continue(()) };
         match sets::apart(query, &mut self.compared) {
@@ -248,6 +254,16 @@ impl VisitorMut for Rewrite {
             *text = format!("${}", self.marks);
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// `OVER (ORDER BY (SELECT NULL))` is how some write that no order matters: one value for all rows, of no table.
+fn without_query(key: &mut SqlExpr) {
+    let SqlExpr::Subquery(query) = key else { return };
+    let is_constant = matches!(query.body.as_ref(), SetExpr::Select(select) if select.from.is_empty() && select.selection.is_none()
+        && matches!(select.projection.as_slice(), [SelectItem::UnnamedExpr(SqlExpr::Value(_))]));
+    if is_constant && query.with.is_none() {
+        *key = SqlExpr::value(Value::Number("1".to_owned(), false));
     }
 }
 
@@ -315,7 +331,7 @@ impl Builder<'_> {
 /// The plan with the types that it will have: what does not fit is found here, and integers do not wrap.
 pub(super) fn analyzed(state: &SessionState, plan: LogicalPlan) -> datafusion::error::Result<LogicalPlan> {
     let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?;
-    CheckedArithmetic.analyze(plan, state.config_options())
+    outer::by_columns(CheckedArithmetic.analyze(plan, state.config_options())?)
 }
 
 /// A type by its name in SQL.

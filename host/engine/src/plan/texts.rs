@@ -112,6 +112,8 @@ impl Texts {
                     _ => failure,
                 }
             }
+            // Several places of one step.
+            ([(text, _), rest @ ..], _) if rest.iter().all(|(other, _)| other.pointer == text.pointer) => failure.at(text.pointer.as_str()),
             (_, [text, ..]) => failure.at(if text.pointer == QUERY { QUERY } else { FRAME }),
             (_, []) => failure,
         }
@@ -178,6 +180,8 @@ mod tests {
         assert_eq!(sql("SELECT a / b FROM t", Code::MemoryLimit), (None, None));
         let steps = [("/frame/0", "a > 1"), ("/frame/2", "a / b")];
         assert_eq!(located(&steps, Code::ArithmeticDivision), (Some("/frame/2".to_owned()), Some((1, 3))));
+        let steps = [("/frame/0", "a > 1"), ("/frame/2", "a / b"), ("/frame/2", "b / a")];
+        assert_eq!(located(&steps, Code::ArithmeticDivision), (Some("/frame/2".to_owned()), None));
         assert_eq!(located(&steps, Code::ArithmeticOverflow), (Some("/frame".to_owned()), None));
     }
 }

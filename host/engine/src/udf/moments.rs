@@ -6,6 +6,7 @@
 //! What DataFusion does with rows and groups is in `accumulate`. Other types than fractions are DataFusion's own.
 
 mod accumulate;
+mod pairs;
 mod wide;
 
 pub(crate) use accumulate::{Groups, One, distinct};
@@ -15,8 +16,10 @@ use datafusion::functions_aggregate::average::avg_udaf;
 use datafusion::functions_aggregate::stddev::{stddev_pop_udaf, stddev_udaf};
 use datafusion::functions_aggregate::variance::{var_pop_udaf, var_samp_udaf};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature};
+use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature, Volatility};
+pub(crate) use pairs::of_pairs;
 use std::sync::Arc;
 pub(crate) use wide::{Counted, Sum, Words, total, total_of_counted};
 use wide::{Spread, mean, spread};
@@ -47,7 +50,17 @@ pub(crate) fn deviation_of_all() -> AggregateUDF {
 }
 
 fn steady(inner: Arc<AggregateUDF>, moment: Moment) -> AggregateUDF {
-    AggregateUDF::new_from_impl(Steady { inner, moment })
+    AggregateUDF::new_from_impl(Steady { inner, moment, signature: Signature::user_defined(Volatility::Immutable) })
+}
+
+/// The types that an aggregate of DataFusion's takes in place of others. A column of nothing but null has no type, and is
+/// as good as numbers.
+pub(crate) fn coerced(inner: &AggregateUDF, types: &[DataType], number: DataType) -> Result<Vec<DataType>> {
+    if types == [DataType::Null] {
+        return Ok(vec![number]);
+    }
+    let fields: Vec<FieldRef> = types.iter().map(|of| Arc::new(Field::new("", of.clone(), true))).collect();
+    Ok(fields_with_udf(&fields, inner)?.iter().map(|field| field.data_type().clone()).collect())
 }
 
 /// Whether the sum, mean or spread is of fractions, and of all of them.
@@ -90,6 +103,7 @@ impl Moment {
 struct Steady {
     inner: Arc<AggregateUDF>,
     moment: Moment,
+    signature: Signature,
 }
 
 impl AggregateUDFImpl for Steady {
@@ -102,7 +116,11 @@ impl AggregateUDFImpl for Steady {
     }
 
     fn signature(&self) -> &Signature {
-        self.inner.signature()
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        coerced(&self.inner, types, DataType::Float64)
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {

@@ -11,7 +11,8 @@ use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use lru::LruCache;
 use parking_lot::Mutex;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
+use parquet::file::metadata::{FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataBuilder};
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ const KEPT_BYTES_MAX: usize = 64 << 20;
 /// What one file says of itself.
 #[derive(Debug)]
 pub(crate) struct Footer {
-    /// Its own words.
+    /// Its own words, with the Arrow schema that is read in place of its writer's.
     pub(super) metadata: Arc<ParquetMetaData>,
     /// The columns, as their writer meant them: the Arrow schema is kept by writers such as this engine's own and pyarrow,
     /// and with it comes what an element is.
@@ -44,6 +45,8 @@ impl Footer {
         let fields: Vec<Field> = read.schema().fields().iter().map(|field| readable(field)).collect();
         let readable: SchemaRef = Arc::new(Schema::new(fields));
         let statistics = Arc::new(statistics(&metadata, &readable));
+        let is_as_written = read.schema().fields() == readable.fields();
+        let metadata = if is_as_written { metadata } else { Arc::new(meant(&metadata, &readable)) };
         Ok(Self { metadata, schema: Arc::clone(read.schema()), readable, statistics })
     }
 
@@ -56,6 +59,28 @@ impl Footer {
     fn bytes(&self) -> usize {
         2 * self.metadata.memory_size()
     }
+}
+
+/// The footer of a file that was written with other Arrow types of the same values. Readers decode into the types that stand
+/// there; with the writer's, texts would be made as views or dictionaries first and copied out of them then.
+fn meant(metadata: &ParquetMetaData, schema: &Schema) -> ParquetMetaData {
+    let of_file = metadata.file_metadata();
+    let mut words = of_file.key_value_metadata().cloned().unwrap_or_default();
+    words.retain(|word| word.key != ARROW_SCHEMA_META_KEY);
+    words.push(KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(schema)));
+    let meant = FileMetaData::new(
+        of_file.version(),
+        of_file.num_rows(),
+        of_file.created_by().map(str::to_owned),
+        Some(words),
+        of_file.schema_descr_ptr(),
+        of_file.column_orders().cloned(),
+    );
+    ParquetMetaDataBuilder::new(meant)
+        .set_row_groups(metadata.row_groups().to_vec())
+        .set_column_index(metadata.column_index().cloned())
+        .set_offset_index(metadata.offset_index().cloned())
+        .build()
 }
 
 fn statistics(metadata: &ParquetMetaData, schema: &SchemaRef) -> Statistics {

@@ -4,14 +4,14 @@ use super::{At, PLACE, known_column, pivot};
 use crate::lambda::Found;
 use crate::node::IndexMode;
 use crate::plan::Builder;
-use crate::plan::sql::{Names, built, checked_sum};
+use crate::plan::sql::{self, Names, built, checked_sum};
 use crate::udf::moments;
 use azora_spec::{AggregateFunction, AggregateWord, Aggregated, Code, Expression, Failure, Function, Grouping, Pivot};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::functions_aggregate::approx_percentile_cont::approx_percentile_cont;
 use datafusion::functions_aggregate::expr_fn;
 use datafusion::functions_aggregate::first_last::{first_value_udaf, last_value_udaf};
-use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlanBuilder, cast, ident, lit, when};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, LogicalPlanBuilder, cast, ident, lit, when};
 use serde_json::Value;
 
 /// What `describe` says of a column.
@@ -94,7 +94,7 @@ impl Builder<'_> {
             Some(condition) => built(when(condition, argument).end())?,
         };
         let by_place = || vec![ident(PLACE).sort(true, false)];
-        Ok(match word {
+        let made = match word {
             AggregateWord::Sum => checked_sum().call(vec![argument]),
             AggregateWord::Mean => moments::avg().call(vec![argument]),
             AggregateWord::Min => expr_fn::min(argument),
@@ -133,7 +133,15 @@ impl Builder<'_> {
                 let is_there = argument.clone().is_not_null();
                 built(expr_fn::array_agg(argument.clone()).filter(is_there).distinct().order_by(vec![argument.sort(true, false)]).build())?
             }
-        })
+        };
+        if let Some(text) = of.arguments.first()
+            && let Err(error) = ExprSchemable::get_type(&made, self.rows.plan.schema())
+        {
+            let failure = sql::of_sql(error, text, &[]);
+            let message = format!("{}, which '{}' is", failure.message, text.escape_debug());
+            return Err(Failure { message, ..failure });
+        }
+        Ok(made)
     }
 
     /// A plugin's aggregate, of the rows for which a condition holds: it decides itself what nulls are to it.

@@ -1,14 +1,17 @@
 //! Two frames: joins and sets.
 
-use super::{At, known_column};
+use super::{At, fits, known_column, marks};
 use crate::plan::Builder;
 use crate::plan::sql::built;
 use azora_spec::{Code, Failure, JoinKind, JoinOn, SetKind};
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::Column;
 use datafusion::dataframe::DataFrame;
 use datafusion::functions::expr_fn::coalesce;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, JoinType, LogicalPlanBuilder, ident};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 const LEFT: &str = "left";
 const RIGHT: &str = "right";
@@ -20,8 +23,8 @@ fn side(table: &str, column: &str) -> Expr {
 }
 
 impl Builder<'_> {
-    /// The second frame of this step, without qualifiers.
-    fn next_frame(&mut self) -> Result<DataFrame, Failure> {
+    /// The second frame of this step, without qualifiers, and what its columns say of themselves.
+    fn next_frame(&mut self) -> Result<(DataFrame, SchemaRef), Failure> {
         let relation = self.others.next().ok_or(crate::Error::Broken("one relation for each second frame"))?;
         let frame = relation.frame;
         let columns: Vec<Expr> = frame
@@ -29,11 +32,12 @@ impl Builder<'_> {
             .iter()
             .map(|(qualifier, field)| Expr::Column(Column::new(qualifier.cloned(), field.name())).alias(field.name()))
             .collect();
-        built(frame.select(columns))
+        Ok((built(frame.select(columns))?, relation.schema))
     }
 
     pub(super) fn join_frames(&mut self, at: &At<'_>, kind: JoinKind, on: &JoinOn) -> Result<(), Failure> {
-        let right = self.next_frame()?;
+        let (right, right_schema) = self.next_frame()?;
+        let left_schema = Arc::clone(&self.rows.schema);
         let left_names = self.rows.names();
         let right_names: Vec<String> = right.schema().fields().iter().map(|field| field.name().clone()).collect();
         let using = match on {
@@ -61,7 +65,9 @@ impl Builder<'_> {
         let conditions = match on {
             JoinOn::Condition(text) => {
                 let both = built(left.schema().join(right.schema()))?;
-                vec![self.sql_expr_over(at, text, &both)?.unalias()]
+                let condition = self.sql_expr_over(at, text, &both)?.unalias();
+                fits(&condition, text, &both)?;
+                vec![condition]
             }
             _ => using.iter().map(|(a, b)| side(LEFT, a).eq(side(RIGHT, b))).collect(),
         };
@@ -76,11 +82,14 @@ impl Builder<'_> {
         })?;
         let is_using = matches!(on, JoinOn::Using(_));
         let columns = output(kind, is_using.then_some(using.as_slice()), &left_names, &right_names);
-        self.set(built(joined.select(columns))?)
+        let marks: Vec<_> = columns.iter().filter_map(|column| mark(column, &left_schema, &right_schema)).collect();
+        self.set(built(joined.select(columns))?)?;
+        self.rows.schema = marks::put(&self.rows.schema, &marks);
+        Ok(())
     }
 
     pub(super) fn set_frames(&mut self, kind: SetKind) -> Result<(), Failure> {
-        let other = self.next_frame()?;
+        let (other, _) = self.next_frame()?;
         let (columns, others) = (self.rows.schema.fields().len(), other.schema().fields().len());
         if kind != SetKind::UnionByName && columns != others {
             let message = format!("'{}' goes by the place of columns, and there are {columns} here and {others} there", kind.as_str());
@@ -128,6 +137,19 @@ fn output(kind: JoinKind, using: Option<&[(String, String)]>, left: &[String], r
         columns.push(side(RIGHT, name).alias(alias));
     }
     columns
+}
+
+/// What a column of a join says of itself: what it said on its side, and of a column of both sides what both say.
+fn mark(column: &Expr, left: &Schema, right: &Schema) -> Option<(String, HashMap<String, String>)> {
+    let Expr::Alias(alias) = column else { return None };
+    let of = |column: &Column| {
+        let schema = if column.relation.as_ref().is_some_and(|table| table.table() == RIGHT) { right } else { left };
+        schema.field_with_name(&column.name).map(marks::of).unwrap_or_default()
+    };
+    let mut all = alias.expr.column_refs().into_iter().map(of);
+    let first = all.next()?;
+    let metadata = if all.all(|other| other == first) { first } else { HashMap::new() };
+    Some((alias.name.clone(), metadata))
 }
 
 /// With the number of each row among its equals.

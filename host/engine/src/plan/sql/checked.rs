@@ -60,7 +60,10 @@ fn checked(expr: Expr, schema: &dyn ExprSchema) -> Result<(Transformed<Expr>, Op
         steps.push((op, *right));
         first = *left;
     }
-    let first = first.map_children(|child| checked(child, schema).map(|(child, _)| child))?;
+    let first = nulls_as_constants(first, schema).transform_data(|first| {
+        // What follows goes into arguments and operands.
+        first.map_children(|child| checked(child, schema).map(|(child, _)| child))
+    })?;
     if steps.is_empty() {
         return Ok((first, None));
     }
@@ -74,6 +77,19 @@ fn checked(expr: Expr, schema: &dyn ExprSchema) -> Result<(Transformed<Expr>, Op
     let of = chain.of.clone();
     let is_transformed = chain.is_transformed;
     Ok((Transformed::new_transformed(chain.into_expr(), is_transformed), of))
+}
+
+/// A call with the constant null in place of columns that hold nothing else: DataFusion makes one list of all of their rows.
+fn nulls_as_constants(expr: Expr, schema: &dyn ExprSchema) -> Transformed<Expr> {
+    let Expr::ScalarFunction(mut call) = expr else { return Transformed::no(expr) };
+    let mut is_transformed = false;
+    for arg in &mut call.args {
+        if matches!(&*arg, Expr::Column(column) if schema.data_type(column).is_ok_and(DataType::is_null)) {
+            *arg = lit(ScalarValue::Null);
+            is_transformed = true;
+        }
+    }
+    Transformed::new_transformed(Expr::ScalarFunction(call), is_transformed)
 }
 
 /// Operators of one chain, from the left.

@@ -53,7 +53,7 @@ static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| {
     let mut aggregate: HashMap<String, Arc<AggregateUDF>> = by_name!(SessionStateDefaults::default_aggregate_functions());
     aggregate.insert("sum".to_owned(), Arc::new(super::sum::checked_sum()));
     let steady = [moments::avg(), moments::variance(), moments::variance_of_all(), moments::deviation(), moments::deviation_of_all()];
-    let steady: HashMap<String, Arc<AggregateUDF>> = by_name!(steady.map(Arc::new));
+    let steady: HashMap<String, Arc<AggregateUDF>> = by_name!(steady.into_iter().chain(moments::of_pairs()).map(Arc::new));
     aggregate.extend(steady);
     BuiltIn {
         scalar: by_name!(SessionStateDefaults::default_scalar_functions().into_iter().map(bounded)),

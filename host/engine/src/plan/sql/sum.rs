@@ -14,19 +14,22 @@ use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, Signature};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, Signature, Volatility,
+};
 use std::sync::Arc;
 
 const STATE: DataType = DataType::Decimal128(38, 0);
 
 /// The aggregate, by the name `sum`.
 pub(in crate::plan) fn checked_sum() -> AggregateUDF {
-    AggregateUDF::new_from_impl(CheckedSum { inner: sum_udaf() })
+    AggregateUDF::new_from_impl(CheckedSum { inner: sum_udaf(), signature: Signature::user_defined(Volatility::Immutable) })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct CheckedSum {
     inner: Arc<AggregateUDF>,
+    signature: Signature,
 }
 
 fn is_whole(of: &DataType) -> bool {
@@ -39,11 +42,11 @@ impl AggregateUDFImpl for CheckedSum {
     }
 
     fn signature(&self) -> &Signature {
-        self.inner.signature()
+        &self.signature
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.coerce_types(types)
+        moments::coerced(&self.inner, types, DataType::Int64)
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {

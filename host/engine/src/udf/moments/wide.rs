@@ -28,14 +28,14 @@ pub(crate) trait Words: Copy + Debug + Send + Sync + 'static {
 }
 
 /// A sum, and the error of adding it.
-fn two_sum(a: f64, b: f64) -> (f64, f64) {
+pub(super) fn two_sum(a: f64, b: f64) -> (f64, f64) {
     let sum = a + b;
     let part = sum - a;
     (sum, (a - (sum - part)) + (b - part))
 }
 
 /// A product, and the error of it.
-fn two_product(a: f64, b: f64) -> (f64, f64) {
+pub(super) fn two_product(a: f64, b: f64) -> (f64, f64) {
     /// 2^27 + 1 parts a fraction into halves.
     const SPLITTER: f64 = 134_217_729.0;
     let halves = |x: f64| {
@@ -49,20 +49,20 @@ fn two_product(a: f64, b: f64) -> (f64, f64) {
 }
 
 /// Adds to a sum of two words.
-fn add_two(words: &mut [f64; 2], value: f64) {
+pub(super) fn add_two(words: &mut [f64; 2], value: f64) {
     let (high, error) = two_sum(words[0], value);
     *words = [high, words[1] + error];
 }
 
 /// Adds to a sum of three words.
-fn add_three(words: &mut [f64; 3], value: f64) {
+pub(super) fn add_three(words: &mut [f64; 3], value: f64) {
     let (high, error) = two_sum(words[0], value);
     let (middle, error) = two_sum(words[1], error);
     *words = [high, middle, words[2] + error];
 }
 
 /// The value of words. Where the first is no finite number, the others are none at all.
-fn value(words: &[f64]) -> f64 {
+pub(super) fn value(words: &[f64]) -> f64 {
     match words.split_first() {
         Some((high, rest)) if high.is_finite() => high + rest.iter().rev().sum::<f64>(),
         Some((high, _)) => *high,
