@@ -1,10 +1,11 @@
 //! Comparisons of a column with a constant, which a reader may use to leave rows out before they travel. What is a
 //! condition and what is none is decided by the engine; what a server makes of it by its connector.
 
+use arrow::datatypes::TimeUnit;
 use std::fmt;
 
 /// A comparison of a column with a constant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
     /// Index of the column in the source's schema, before any projection.
     pub column: usize,
@@ -57,7 +58,7 @@ impl Compare {
 
 /// What a column is compared with. Its kind is the column's; texts are compared for equality only, since servers order
 /// them by rules of their own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Constant {
     /// A whole number.
     Integer(i64),
@@ -67,6 +68,18 @@ pub enum Constant {
     Boolean(bool),
     /// A day, counted from 1970-01-01.
     Day(i32),
+    /// A fraction, never NaN, of a column of 64 or of 32 bits, which then holds it exactly. Who filters again orders by IEEE
+    /// 754's total order: -0 comes before 0, NaN behind everything, and a NaN with a sign before everything.
+    Float(f64),
+    /// A moment in the unit of its column.
+    Moment {
+        /// Counted from 1970-01-01 at midnight.
+        at: i64,
+        /// What is counted.
+        unit: TimeUnit,
+        /// Whether it is one instant (UTC), and not what a clock somewhere shows.
+        is_instant: bool,
+    },
 }
 
 impl fmt::Display for Constant {
@@ -76,6 +89,8 @@ impl fmt::Display for Constant {
             Self::Text(text) => write!(f, "'{}'", text.escape_debug()),
             Self::Boolean(flag) => flag.fmt(f),
             Self::Day(day) => write!(f, "day {day}"),
+            Self::Float(number) => number.fmt(f),
+            Self::Moment { at, unit, .. } => write!(f, "{at} {unit:?}"),
         }
     }
 }

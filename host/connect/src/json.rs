@@ -41,12 +41,24 @@ pub enum MixedTypes {
 /// # Errors
 /// [`Code::DataMixed`] where values have no one type and that is not allowed; it names row and property.
 pub fn infer<'a>(values: impl IntoIterator<Item = &'a Value>, mixed: MixedTypes) -> Result<SchemaRef, Failure> {
+    infer_of(values, mixed, |row, mixed| mixed.failure(row as u64))
+}
+
+/// The same, with a failure of the caller's for the number of the value that does not fit.
+///
+/// # Errors
+/// What `failure` makes of it.
+pub fn infer_of<'a>(
+    values: impl IntoIterator<Item = &'a Value>,
+    mixed: MixedTypes,
+    failure: impl Fn(usize, &Mixed) -> Failure,
+) -> Result<SchemaRef, Failure> {
     let mut of = JsonType::Null;
     let mut has_null = false;
     for (row, value) in values.into_iter().enumerate() {
         has_null |= value.is_null();
         of = match mixed {
-            MixedTypes::Refuse => JsonType::of(value).and_then(|next| of.merge(next)).map_err(|mixed| mixed.failure(row as u64))?,
+            MixedTypes::Refuse => JsonType::of(value).and_then(|next| of.merge(next)).map_err(|mixed| failure(row, &mixed))?,
             MixedTypes::Json => of.merge_or_json(JsonType::of_or_json(value)),
         };
     }

@@ -221,17 +221,14 @@ impl Engine {
         planned.sink().abort(job, 0, own).await
     }
 
-    /// Tells the connectors that the job reads from how it ended. Only after that is durable; may be called again.
-    ///
-    /// # Errors
-    /// What kept the first of them from noting it; the others are told all the same.
-    pub async fn finish(&self, planned: &Planned, finish: Finish) -> Result<(), Failure> {
-        let mut told = Ok(());
+    /// Tells the connectors that the job reads from how it ended. Only after that is durable; may be called again. Gives what
+    /// kept some of them from noting it; the others are told all the same.
+    pub async fn finish(&self, planned: &Planned, finish: Finish) -> Vec<Failure> {
+        let mut failed = Vec::new();
         for read in planned.reads() {
-            let of_source = read.source.finished(&read.splits, finish).await;
-            told = told.and(of_source);
+            failed.extend(read.source.finished(&read.splits, finish).await.err());
         }
-        told
+        failed
     }
 
     /// The dataset version that a committed job made, if its sink is a dataset.

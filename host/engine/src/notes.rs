@@ -85,25 +85,29 @@ pub struct LambdaUse {
     pub reason: Option<String>,
 }
 
-/// What a valid lambda means, and was probably not meant to: it runs all the same.
+/// What was probably not meant, or went wrong without changing how a job ended: a valid lambda that means something else, a
+/// source that did not note what was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
     /// A stable code, of the same list as those of failures.
     pub code: String,
     /// What it means.
     pub message: String,
-    /// What was probably meant.
+    /// What was probably meant, or what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Where in the request the lambda stands.
+    /// Where in the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// Line in the lambda's text, counted from 1.
-    pub line: u32,
-    /// Column in that line in characters, counted from 1.
-    pub column: u32,
-    /// The line and, below it, a line with a caret under the place.
-    pub excerpt: String,
+    /// Of a lambda: the line in its text, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Of a lambda: the column in that line in characters, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// Of a lambda: the line and, below it, a line with a caret under the place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
 }
 
 impl Notes {

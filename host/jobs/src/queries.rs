@@ -9,7 +9,7 @@ use crate::shared::{Shared, blocking};
 use crate::views::{JobEvent, JobView, ListQuery, OutputView, Page};
 use azora_engine::{JobResult, LambdaUse, Pins, Refused, Warning};
 use azora_spec::{Code, Failure, JobId, JobState, limits};
-use azora_store::{Event, JobRow, RefusedRecord};
+use azora_store::{Event, JobRow, RefusedRecord, WarningRecord};
 use futures::stream::{self, BoxStream, StreamExt as _};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -17,13 +17,15 @@ use std::sync::Arc;
 impl Shared {
     pub(crate) fn get(&self, id: JobId) -> Result<JobView, Failure> {
         let row = self.store.job(id);
-        let (lambdas, warnings) = row.as_ref().map(|row| self.lambdas(row)).unwrap_or_default();
+        let (lambdas, mut warnings) = row.as_ref().map(|row| self.lambdas(row)).unwrap_or_default();
+        let ending = row.as_ref().map(|row| self.store.ending(row)).transpose()?.flatten();
+        warnings.extend(ending.iter().flat_map(|ending| ending.warnings.iter().cloned()).map(warning));
         if let Some(live) = self.find(id) {
             return Ok(JobView { lambdas, warnings, ..live.view() });
         }
         let row = row.ok_or(Error::JobUnknown(id))?;
         let mut view = JobView { lambdas, warnings, ..self.view_of_row(id, &row) };
-        if let Some(ending) = self.store.ending(&row)? {
+        if let Some(ending) = ending {
             view.failure = ending.failure;
             view.output = (view.state == JobState::Succeeded).then_some(OutputView {
                 rows: ending.rows,
@@ -172,6 +174,11 @@ impl Shared {
 
 fn refused(record: RefusedRecord) -> Refused {
     Refused { code: Code::parse(&record.code).unwrap_or(Code::Internal), reason: record.reason, rows: record.rows }
+}
+
+fn warning(record: WarningRecord) -> Warning {
+    let WarningRecord { code, message, hint, pointer } = record;
+    Warning { code, message, hint, pointer, line: None, column: None, excerpt: None }
 }
 
 /// The events of a job whose own list is gone.

@@ -9,7 +9,7 @@ use crate::views::OutputView;
 use azora_connect::{Finish, Receipt, Token};
 use azora_engine::{Planned, RunContext};
 use azora_spec::{Blame, Code, DatasetName, Failure, JobSpec, JobState, Sink, WriteMode, milestone};
-use azora_store::{DatasetCommitted, Ending, Event};
+use azora_store::{DatasetCommitted, Ending, Event, WarningRecord};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ const FULL_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long the sources of an ended job may take to note what was read.
 const FINISH_TIME: Duration = Duration::from_secs(30);
+/// Warnings that are kept with an ended job.
+const WARNINGS_MAX: usize = 16;
 
 /// What is left to do.
 #[derive(Debug)]
@@ -109,19 +111,23 @@ impl Job {
         outcome
     }
 
-    /// Lets the sources note what was read. Where that does not work the job has ended as it has, and the next one that
-    /// asks for what was not read yet reads it again.
+    /// Lets the sources note what was read. Where that does not work the job has ended as it has, with a warning, and the
+    /// next one that asks for what was not read yet reads it again.
     async fn finish(&self, finish: Finish) {
         let told = tokio::select! {
             biased;
             () = self.shared.halt.cancelled() => return,
             told = timeout(FINISH_TIME, self.shared.engine.finish(&self.planned, finish)) => told,
         };
-        match told {
-            Ok(Ok(())) => {}
-            Ok(Err(failure)) => tracing::warn!(job = %self.live.id, %failure, "a source did not note what was read"),
-            Err(_) => tracing::warn!(job = %self.live.id, "a source did not note in time what was read"),
+        let failed = told
+            .unwrap_or_else(|_| vec![Failure::new(Code::ConnectorUnavailable, format!("no answer within {} s", FINISH_TIME.as_secs()))]);
+        if failed.is_empty() {
+            return;
         }
+        for failure in &failed {
+            tracing::warn!(job = %self.live.id, %failure, "a source did not note what was read");
+        }
+        self.shared.warn(&self.live, failed.into_iter().map(not_noted).take(WARNINGS_MAX).collect()).await;
     }
 
     async fn try_run(
@@ -371,6 +377,7 @@ impl Job {
             stages,
             refused,
             dead_letters: self.planned.dead_letters().map(ToString::to_string),
+            warnings: Vec::new(),
             last_seq: live.events.last_seq() + 1,
         };
         let events: Vec<Event> = datasets.into_iter().map(Event::DatasetCommitted).chain([Event::Ended(ending)]).collect();
@@ -386,7 +393,28 @@ impl Job {
     }
 }
 
+/// What callers are told of a source that did not note how the job ended.
+fn not_noted(failure: Failure) -> WarningRecord {
+    WarningRecord {
+        code: failure.code.as_str().to_owned(),
+        message: format!("a source did not note what was read: {}", failure.message),
+        hint: Some("the job ended as it says; a later job that asks for what was not read yet may read the same again".to_owned()),
+        pointer: failure.pointer,
+    }
+}
+
 impl Shared {
+    /// Adds warnings to the record of a job that has ended: it is written again with them. Where that is not possible the log
+    /// has them.
+    async fn warn(&self, live: &Live, warnings: Vec<WarningRecord>) {
+        let Some(row) = self.store.job(live.id) else { return };
+        match self.store.ending(&row) {
+            Ok(Some(ending)) => drop(self.record(&[Event::Ended(Ending { warnings, ..ending })], live).await),
+            Ok(None) => {}
+            Err(error) => tracing::error!(job = %live.id, %error, "the record of an ended job cannot be read"),
+        }
+    }
+
     /// Records events of a job durably, however long the disk is full. `None` where the server goes down before.
     pub(crate) async fn record(&self, events: &[Event], live: &Live) -> Option<()> {
         let mut appended = None;
@@ -433,6 +461,7 @@ impl Shared {
             refused,
             // What a job that fails had left out is not kept.
             dead_letters: None,
+            warnings: Vec::new(),
             last_seq: live.events.last_seq() + 1,
         };
         if self.record(&[Event::Ended(ending)], live).await.is_none() {

@@ -71,7 +71,8 @@ pub struct JobView {
     pub partitions_prepared: usize,
     /// How its lambdas run, where its plan is known; not in lists.
     pub lambdas: Vec<azora_engine::LambdaUse>,
-    /// What they mean, and were probably not meant to, where its plan is known; not in lists.
+    /// What lambdas mean and were probably not meant to, where its plan is known, and once it has ended what went wrong
+    /// beside it; not in lists.
     pub warnings: Vec<azora_engine::Warning>,
     /// Progress by stage; of an ended job, the last state of it.
     pub stages: Vec<StageView>,

@@ -169,6 +169,9 @@ pub struct Ending {
     /// The dataset that keeps them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letters: Option<String>,
+    /// What went wrong without changing how it ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<WarningRecord>,
     /// Number of the job's last event.
     pub last_seq: u64,
 }
@@ -182,6 +185,21 @@ pub struct RefusedRecord {
     pub reason: String,
     /// How many rows or records.
     pub rows: u64,
+}
+
+/// What went wrong beside an ended job, as a failure says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WarningRecord {
+    /// A failure's code.
+    pub code: String,
+    /// What, for people.
+    pub message: String,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Where in the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
 }
 
 /// One stage of an ended job.

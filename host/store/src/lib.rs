@@ -22,6 +22,7 @@ pub use blob::Blob;
 pub use error::{Error, Result};
 pub use event::{
     Accepted, ContextRecord, DatasetCommitted, Ending, Event, Keyed, PartitionRecord, PluginAdded, RefusedRecord, StageRecord,
+    WarningRecord,
 };
 pub use journal::Lsn;
 pub use record::{DatasetRow, EndedRow, JobRow, KeyRow, PluginRow};

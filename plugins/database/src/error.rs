@@ -64,8 +64,8 @@ pub(crate) enum Error {
     #[error("{site} refused rows for '{table}': {reason}")]
     Constraint { site: Site, table: String, reason: String },
     /// The rows of the sink have columns that the target lacks or cannot take.
-    #[error("{message}")]
-    Columns { message: String },
+    #[error("{site}: {reason}")]
+    Columns { site: Site, reason: String },
     /// A stored split, position or token is not one that this connector made.
     #[error("a stored {0} is not one that this connector made")]
     Foreign(&'static str),

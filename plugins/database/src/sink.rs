@@ -1,8 +1,10 @@
 //! What writing has in common for all engines: names of staging tables, tokens, and the table that says which commits are
 //! done.
 
-use crate::error::Error;
+use crate::error::{Error, Site};
+use crate::sql::Table;
 use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::Schema;
 use azora_connect::{Token, WriterId};
 use azora_spec::JobId;
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,20 @@ use serde::{Deserialize, Serialize};
 pub(crate) const COMMITS: &str = "azora_commits";
 /// What names of staging tables begin with.
 const STAGE: &str = "azs_";
+
+/// That rows have columns at all.
+pub(crate) fn check_any(site: &Site, schema: &Schema) -> Result<(), Error> {
+    if schema.fields().is_empty() {
+        return Err(Error::Columns { site: site.clone(), reason: "rows without columns cannot be written".to_owned() });
+    }
+    Ok(())
+}
+
+/// The failure for a column of the rows that the target lacks.
+pub(crate) fn no_column(site: &Site, table: &Table, column: &str) -> Error {
+    let reason = format!("'{}' has no column '{}' for the rows' one", table.shown(), column.escape_debug());
+    Error::Columns { site: site.clone(), reason }
+}
 
 /// What one writer staged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

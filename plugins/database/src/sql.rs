@@ -3,10 +3,15 @@
 
 use crate::error::Error;
 use crate::source::{Bound, Part};
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Schema, TimeUnit};
 use arrow::temporal_conversions::date32_to_datetime;
-use azora_connect::{Condition, Constant};
-use chrono::Datelike;
+use azora_connect::{Compare, Condition, Constant};
+use chrono::{DateTime, Datelike};
+
+/// Sizes between which fractions are compared by SQLite: below 2^53 whole numbers are what their fractions are, and smaller
+/// ones have fewer digits than they show.
+const FLOAT_MAX: f64 = 9_007_199_254_740_992.0;
+const FLOAT_MIN: f64 = 1e-290;
 
 /// Whose SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +50,16 @@ impl Dialect {
         let mut made = Vec::new();
         for condition in conditions.iter().filter(|condition| is_fit(condition)) {
             let Some(field) = schema.fields().get(condition.column) else { continue };
+            let name = self.name(field.name());
             let value = match &condition.value {
+                Constant::Float(number) => {
+                    made.extend(self.compare_float(&name, condition.compare, *number));
+                    continue;
+                }
+                Constant::Moment { at, unit: TimeUnit::Microsecond, is_instant } => match self.moment(*at, *is_instant) {
+                    Some(moment) => moment,
+                    None => continue,
+                },
                 Constant::Integer(number) => number.to_string(),
                 Constant::Text(text) if !text.contains('\0') => self.text(text),
                 Constant::Boolean(true) => "TRUE".to_owned(),
@@ -55,11 +69,59 @@ impl Dialect {
                     Some(at) if (1000..=9999).contains(&at.year()) => format!("DATE '{}'", at.date()),
                     _ => continue,
                 },
-                Constant::Text(_) => continue,
+                Constant::Text(_) | Constant::Moment { .. } => continue,
             };
-            made.push(format!("{} {} {value}", self.name(field.name()), condition.compare.sql()));
+            made.push(format!("{name} {} {value}", condition.compare.sql()));
         }
         made
+    }
+
+    /// A comparison with a fraction that is true at least where the total order says so: servers know one zero, and have
+    /// places of their own for NaN.
+    fn compare_float(self, name: &str, compare: Compare, number: f64) -> Option<String> {
+        let compare = match compare {
+            Compare::Less if number == 0.0 => Compare::AtMost,
+            Compare::More if number == 0.0 => Compare::AtLeast,
+            other => other,
+        };
+        let operator = compare.sql();
+        match self {
+            Self::Postgres => {
+                let text = match number {
+                    f64::INFINITY => "Infinity".to_owned(),
+                    f64::NEG_INFINITY => "-Infinity".to_owned(),
+                    number => format!("{number:e}"),
+                };
+                let plain = format!("{name} {operator} '{text}'::float8");
+                // A NaN with a sign is less than everything to us, and more than everything to the server.
+                Some(if matches!(compare, Compare::Less | Compare::AtMost) { format!("({plain} OR {name} = 'NaN')") } else { plain })
+            }
+            // There is no NaN, and no infinity.
+            Self::MySql => number.is_finite().then(|| format!("{name} {operator} {number:e}")),
+            // Whole numbers stay such there, and compare exactly where we round them; and texts of fractions are read by
+            // versions of their own, which may miss the last digits.
+            Self::Sqlite if number == 0.0 || (FLOAT_MIN..FLOAT_MAX).contains(&number.abs()) => {
+                let reach = number.abs() * 8.0 * f64::EPSILON;
+                let (low, high) = (number - reach, number + reach);
+                Some(match compare {
+                    Compare::Equal => format!("{name} BETWEEN {low:e} AND {high:e}"),
+                    Compare::Less | Compare::AtMost => format!("{name} <= {high:e}"),
+                    Compare::More | Compare::AtLeast => format!("{name} >= {low:e}"),
+                })
+            }
+            Self::Sqlite => None,
+        }
+    }
+
+    /// A moment in microseconds as a literal. Years of four digits are written the same everywhere; sessions are in UTC.
+    fn moment(self, at: i64, is_instant: bool) -> Option<String> {
+        let at = DateTime::from_timestamp_micros(at).filter(|at| (1000..=9999).contains(&at.year()))?;
+        let text = at.format("%Y-%m-%d %H:%M:%S%.6f");
+        match self {
+            Self::Postgres if is_instant => Some(format!("TIMESTAMPTZ '{text}+00'")),
+            Self::Postgres | Self::MySql => Some(format!("TIMESTAMP '{text}'")),
+            Self::Sqlite => None,
+        }
     }
 
     /// A bound as a literal: numbers plain, so that the server compares numbers.

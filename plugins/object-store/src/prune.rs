@@ -1,10 +1,12 @@
 //! What conditions leave out before it is fetched: objects in whose folder no row can match, groups of rows whose extremes say
 //! so, and the other columns of groups in which none does. Rows are filtered again by who asked, so nothing is left out that may match.
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, RecordBatch, Scalar, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, Scalar, StringArray, make_array,
+};
 use arrow::compute::cast;
 use arrow::compute::kernels::cmp;
-use arrow::datatypes::{DataType, Date32Type, Field, Int64Type, Schema};
+use arrow::datatypes::{DataType, Date32Type, Field, Float64Type, Int64Type, Schema};
 use azora_connect::{Compare, Condition, Constant};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
@@ -48,12 +50,12 @@ pub(crate) fn filter(
     }
     let predicate = |condition: &Condition| -> Option<Box<dyn ArrowPredicate>> {
         let (at, field) = schema.column_with_name(columns.fields().get(condition.column)?.name())?;
-        let of = kind(&condition.value);
+        let of = kind(&condition.value, field.data_type());
         // Those that are beyond 64 bits with a sign would not compare.
         if !is_exact(field.data_type(), &of) || *field.data_type() == DataType::UInt64 {
             return None;
         }
-        let (compare, value) = (condition.compare, scalar(&condition.value));
+        let (compare, value) = (condition.compare, scalar(&condition.value, &of)?);
         let holds = move |batch: RecordBatch| {
             let column = cast(batch.column(0), &of)?;
             match compare {
@@ -71,13 +73,19 @@ pub(crate) fn filter(
     (!predicates.is_empty()).then(|| RowFilter::new(predicates))
 }
 
-fn scalar(value: &Constant) -> Scalar<ArrayRef> {
-    Scalar::new(match value {
+/// A constant as a column of the type that it is compared in.
+fn scalar(value: &Constant, of: &DataType) -> Option<Scalar<ArrayRef>> {
+    Some(Scalar::new(match value {
         Constant::Integer(number) => Arc::new(Int64Array::from(vec![*number])) as ArrayRef,
         Constant::Text(text) => Arc::new(StringArray::from(vec![text.as_str()])),
         Constant::Boolean(flag) => Arc::new(BooleanArray::from(vec![*flag])),
         Constant::Day(day) => Arc::new(Date32Array::from(vec![*day])),
-    })
+        Constant::Float(number) => Arc::new(Float64Array::from(vec![*number])),
+        // The same bits, so that no zone moves them.
+        Constant::Moment { at, .. } => {
+            make_array(Int64Array::from(vec![*at]).into_data().into_builder().data_type(of.clone()).build().ok()?)
+        }
+    }))
 }
 
 /// Whether each group may have rows for which a condition is true; nothing where that cannot be said of this column.
@@ -88,7 +96,12 @@ fn may(
     field: &Field,
     condition: &Condition,
 ) -> Option<Vec<bool>> {
-    let of = kind(&condition.value);
+    // Extremes of fractions leave out NaN, which is less or more than everything, but equals no constant.
+    if matches!(condition.value, Constant::Float(_)) && condition.compare != Compare::Equal {
+        return None;
+    }
+    let own = schema.column_with_name(field.name())?.1.data_type();
+    let of = kind(&condition.value, own);
     let parquet = metadata.file_metadata().schema_descr();
     let converter = StatisticsConverter::try_new(field.name(), schema, parquet).ok()?;
     let column = converter.parquet_column_index()?;
@@ -122,13 +135,19 @@ pub(crate) fn folder(field: &Field, value: Option<&str>, condition: &Condition) 
     can(condition.compare, order, order)
 }
 
-/// How extremes are compared with a constant.
-const fn kind(value: &Constant) -> DataType {
+/// How values of a column are compared with a constant.
+fn kind(value: &Constant, own: &DataType) -> DataType {
     match value {
         Constant::Integer(_) => DataType::Int64,
         Constant::Text(_) => DataType::Utf8,
         Constant::Boolean(_) => DataType::Boolean,
         Constant::Day(_) => DataType::Date32,
+        Constant::Float(_) => DataType::Float64,
+        // Instants are the same whatever zone they are shown in; other units are another column's.
+        Constant::Moment { unit, is_instant, .. } => match own {
+            DataType::Timestamp(of, zone) if of == unit && zone.is_some() == *is_instant => own.clone(),
+            _ => DataType::Timestamp(*unit, None),
+        },
     }
 }
 
@@ -138,6 +157,7 @@ fn is_exact(from: &DataType, to: &DataType) -> bool {
         DataType::Dictionary(_, from) => is_exact(from, to),
         DataType::LargeUtf8 | DataType::Utf8View => *to == DataType::Utf8,
         from if from.is_integer() => *to == DataType::Int64,
+        DataType::Float32 => *to == DataType::Float64,
         from => from == to,
     }
 }
@@ -151,6 +171,12 @@ fn constant(values: &ArrayRef, at: usize) -> Option<Constant> {
         DataType::Utf8 => Some(Constant::Text(values.as_string::<i32>().value(at).to_owned())),
         DataType::Boolean => Some(Constant::Boolean(values.as_boolean().value(at))),
         DataType::Date32 => Some(Constant::Day(values.as_primitive::<Date32Type>().value(at))),
+        DataType::Float64 => Some(Constant::Float(values.as_primitive::<Float64Type>().value(at))),
+        DataType::Timestamp(unit, zone) => {
+            let data = values.to_data().into_builder().data_type(DataType::Int64).build().ok()?;
+            let at = Int64Array::from(data).value(at);
+            Some(Constant::Moment { at, unit: *unit, is_instant: zone.is_some() })
+        }
         _ => None,
     }
 }
@@ -161,6 +187,8 @@ fn order(a: &Constant, b: &Constant) -> Option<Ordering> {
         (Constant::Text(a), Constant::Text(b)) => Some(a.cmp(b)),
         (Constant::Boolean(a), Constant::Boolean(b)) => Some(a.cmp(b)),
         (Constant::Day(a), Constant::Day(b)) => Some(a.cmp(b)),
+        (Constant::Float(a), Constant::Float(b)) => a.partial_cmp(b),
+        (Constant::Moment { at: a, unit: of, .. }, Constant::Moment { at: b, unit, .. }) if of == unit => Some(a.cmp(b)),
         _ => None,
     }
 }
@@ -177,78 +205,4 @@ fn can(compare: Compare, least: Option<Ordering>, most: Option<Ordering>) -> boo
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{folder, groups};
-    use arrow::array::{ArrayRef, BooleanArray, Date32Array, Int32Array, RecordBatch, StringArray, UInt64Array};
-    use arrow::datatypes::{DataType, Field};
-    use azora_connect::{Compare, Condition, Constant};
-    use bytes::Bytes;
-    use parquet::arrow::ArrowWriter;
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-    use parquet::file::properties::WriterProperties;
-    use std::sync::Arc;
-
-    /// Four groups of two rows; the third has nulls alone.
-    fn file() -> (RecordBatch, Bytes) {
-        let columns: [(&str, ArrayRef); 5] = [
-            ("i", Arc::new(Int32Array::from(vec![Some(-5), Some(0), Some(1), None, None, None, Some(7), Some(9)]))),
-            ("u", Arc::new(UInt64Array::from(vec![Some(1), Some(2), Some(3), Some(u64::MAX), None, None, Some(5), Some(6)]))),
-            ("t", Arc::new(StringArray::from(vec![Some("a"), Some("c"), Some("d"), Some("é"), None, None, Some("x"), Some("y")]))),
-            (
-                "b",
-                Arc::new(BooleanArray::from(vec![Some(false), Some(false), Some(true), Some(false), None, None, Some(true), Some(true)])),
-            ),
-            ("d", Arc::new(Date32Array::from(vec![Some(1), Some(2), Some(3), Some(4), None, None, Some(-7), Some(-6)]))),
-        ];
-        let batch = RecordBatch::try_from_iter(columns).unwrap();
-        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(2)).build();
-        let mut bytes = Vec::new();
-        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
-        (batch, bytes.into())
-    }
-
-    #[test]
-    fn groups_that_cannot_match_are_left_out() {
-        use Compare::{AtLeast, AtMost, Equal, Less, More};
-        let (batch, bytes) = file();
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
-        let check = |column: usize, compare, value: Constant, expect: &[usize]| {
-            let condition = Condition { column, compare, value };
-            let got = groups(reader.metadata(), reader.schema(), &batch.schema(), std::slice::from_ref(&condition), 0..9);
-            assert_eq!(got, expect, "{condition:?}");
-        };
-        check(0, Equal, Constant::Integer(0), &[0]);
-        check(0, Equal, Constant::Integer(8), &[3]);
-        check(0, Less, Constant::Integer(-5), &[]);
-        check(0, AtMost, Constant::Integer(-5), &[0]);
-        check(0, More, Constant::Integer(1), &[3]);
-        check(0, AtLeast, Constant::Integer(1), &[1, 3]);
-        // What is no 64-bit integer with a sign says nothing.
-        check(1, More, Constant::Integer(4), &[1, 3]);
-        check(2, Equal, Constant::Text("b".to_owned()), &[0]);
-        check(2, Equal, Constant::Text("z".to_owned()), &[1]);
-        check(3, Equal, Constant::Boolean(true), &[1, 3]);
-        check(4, Less, Constant::Day(0), &[3]);
-        let both = [
-            Condition { column: 0, compare: AtLeast, value: Constant::Integer(0) },
-            Condition { column: 3, compare: Equal, value: Constant::Boolean(false) },
-        ];
-        assert_eq!(groups(reader.metadata(), reader.schema(), &batch.schema(), &both, 0..9), [0, 1]);
-        assert_eq!(groups(reader.metadata(), reader.schema(), &batch.schema(), &both, 1..4), [1]);
-        assert_eq!(groups(reader.metadata(), reader.schema(), &batch.schema(), &[], 2..9), [2, 3]);
-    }
-
-    #[test]
-    fn a_folder_has_one_value() {
-        let check = |of: DataType, value: Option<&str>, compare, constant: Constant| {
-            folder(&Field::new("f", of, true), value, &Condition { column: 0, compare, value: constant })
-        };
-        assert!(check(DataType::Int64, Some("7"), Compare::AtLeast, Constant::Integer(7)));
-        assert!(!check(DataType::Int64, Some("7"), Compare::More, Constant::Integer(7)));
-        assert!(check(DataType::Utf8, Some("a"), Compare::Equal, Constant::Text("a".to_owned())));
-        assert!(!check(DataType::Utf8, Some("a"), Compare::Equal, Constant::Text("b".to_owned())));
-        assert!(!check(DataType::Utf8, None, Compare::Equal, Constant::Text("b".to_owned())));
-    }
-}
+mod tests;

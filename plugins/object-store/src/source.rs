@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use azora_connect::compress::Inflate;
 use azora_connect::element::{ELEMENT_KEY, Element};
-use azora_connect::json::{self, SAMPLE_BYTES_MAX};
+use azora_connect::json::{self, Mixed, SAMPLE_BYTES_MAX};
 use azora_connect::{Position, ReadRequest, Reader, Source, Split};
 use azora_connect::{avro, hive};
 use azora_spec::{Code, Failure};
@@ -47,6 +47,14 @@ pub(crate) struct Shared {
     /// Columns that are in the names of folders, behind the others.
     pub(crate) folders: Vec<Field>,
     pub(crate) schema: SchemaRef,
+}
+
+/// A value of the sample, and where it stands.
+#[derive(Debug)]
+struct Sampled {
+    key: String,
+    record: u64,
+    value: Value,
 }
 
 /// A part of an object. Without groups: all of it.
@@ -148,7 +156,11 @@ impl Shared {
             Format::Json | Format::Ndjson if !self.reading.told.is_empty() => Ok(Element::Object.schema(self.reading.told.clone())),
             Format::Json | Format::Ndjson => {
                 let sample = self.sample().await?;
-                json::infer(&sample, self.reading.mixed).map_err(|failure| failure.at("/key"))
+                let failure = |at: usize, mixed: &Mixed| match sample.get(at) {
+                    Some(of) => mixed.failure_in(&self.bucket.named(&of.key), of.record),
+                    None => mixed.failure(at as u64),
+                };
+                json::infer_of(sample.iter().map(|of| &of.value), self.reading.mixed, failure).map_err(|failure| failure.at("/key"))
             }
         }
     }
@@ -175,20 +187,26 @@ impl Shared {
     }
 
     /// The first values of the first objects.
-    async fn sample(&self) -> Result<Vec<Value>, Failure> {
-        let mut sample: Vec<Value> = Vec::new();
+    async fn sample(&self) -> Result<Vec<Sampled>, Failure> {
+        let mut sample: Vec<Sampled> = Vec::new();
         let mut bytes = 0;
         for object in self.objects.iter().take(SAMPLE_OBJECTS_MAX) {
             if self.format == Format::Json {
                 let left = self.reading.sample_rows - sample.len();
-                sample.extend(values(&self.document(object).await?, &self.bucket.named(&object.key))?.into_iter().take(left));
+                let values = values(&self.document(object).await?, &self.bucket.named(&object.key))?;
+                let sampled = |(record, value): (u64, Value)| Sampled { key: object.key.clone(), record, value };
+                sample.extend((0..).zip(values).take(left).map(sampled));
             } else {
                 let mut records = self.records(object).await?;
+                let mut number = 0;
                 while sample.len() < self.reading.sample_rows && bytes < SAMPLE_BYTES_MAX {
                     let Some(record) = records.next().await? else { break };
                     bytes += record.len();
                     // What is not JSON is the business of reading, where it may be allowed.
-                    sample.extend(serde_json::from_slice::<Value>(record).ok());
+                    if let Ok(value) = serde_json::from_slice(record) {
+                        sample.push(Sampled { key: object.key.clone(), record: number, value });
+                    }
+                    number += 1;
                 }
             }
             if sample.len() >= self.reading.sample_rows || bytes >= SAMPLE_BYTES_MAX {

@@ -68,6 +68,13 @@ impl Mixed {
             .hint("all rows must have one type; integers and decimals mix, and null fits everything")
             .row(row)
     }
+
+    /// The same of a row of a file or an object, which it names.
+    #[must_use]
+    pub fn failure_in(&self, place: &impl std::fmt::Display, row: u64) -> Failure {
+        let failure = self.failure(row);
+        Failure { message: format!("{place}: {}", failure.message), ..failure }
+    }
 }
 
 impl JsonType {

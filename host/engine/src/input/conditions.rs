@@ -35,6 +35,11 @@ fn constant(value: &ScalarValue, of: &DataType) -> Option<Constant> {
         }
         (ScalarValue::Boolean(Some(flag)), DataType::Boolean) => Some(Constant::Boolean(*flag)),
         (ScalarValue::Date32(Some(day)), DataType::Date32) => Some(Constant::Day(*day)),
+        (ScalarValue::Float64(Some(number)), DataType::Float64) if !number.is_nan() => Some(Constant::Float(*number)),
+        (ScalarValue::Float32(Some(number)), DataType::Float32) if !number.is_nan() => Some(Constant::Float(f64::from(*number))),
+        (value, DataType::Timestamp(unit, zone)) if value.data_type() == *of => {
+            moment(value).map(|at| Constant::Moment { at, unit: *unit, is_instant: zone.is_some() })
+        }
         (value, of) if of.is_integer() && value.data_type().is_integer() => match value.cast_to(&DataType::Int64) {
             Ok(ScalarValue::Int64(Some(number))) => Some(Constant::Integer(number)),
             _ => None,
@@ -43,16 +48,30 @@ fn constant(value: &ScalarValue, of: &DataType) -> Option<Constant> {
     }
 }
 
+const fn moment(value: &ScalarValue) -> Option<i64> {
+    match value {
+        ScalarValue::TimestampSecond(at, _)
+        | ScalarValue::TimestampMillisecond(at, _)
+        | ScalarValue::TimestampMicrosecond(at, _)
+        | ScalarValue::TimestampNanosecond(at, _) => *at,
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Condition, Constant, condition};
     use azora_connect::Compare;
-    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+    use datafusion::common::ScalarValue;
     use datafusion::logical_expr::{Expr, ident, lit};
 
     #[test]
     fn only_plain_comparisons_are_conditions() {
-        let schema = Schema::new(vec![Field::new("n", DataType::Int32, true), Field::new("Text", DataType::Utf8, true)]);
+        let micros = |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+        let of = [("n", DataType::Int32), ("Text", DataType::Utf8), ("f", DataType::Float64), ("s", DataType::Float32)];
+        let of = of.into_iter().chain([("t", micros(None)), ("z", micros(Some("UTC")))]);
+        let schema = Schema::new(of.map(|(name, of)| Field::new(name, of, true)).collect::<Vec<_>>());
         let check = |filter: Expr, expect: Option<Condition>| assert_eq!(condition(&filter, &schema), expect, "{filter}");
         let some = |column, compare, value| Some(Condition { column, compare, value });
         check(ident("n").gt(lit(5_i32)), some(0, Compare::More, Constant::Integer(5)));
@@ -60,6 +79,17 @@ mod tests {
         check(ident("Text").eq(lit("a")), some(1, Compare::Equal, Constant::Text("a".to_owned())));
         check(ident("Text").lt(lit("a")), None);
         check(ident("n").eq(lit(0.5)), None);
+        check(ident("f").lt(lit(0.5)), some(2, Compare::Less, Constant::Float(0.5)));
+        check(ident("f").lt(lit(f64::NAN)), None);
+        check(ident("s").eq(lit(0.1_f32)), some(3, Compare::Equal, Constant::Float(f64::from(0.1_f32))));
+        // The column would be widened first.
+        check(ident("s").eq(lit(0.1)), None);
+        let at = |zone: Option<&str>| lit(ScalarValue::TimestampMicrosecond(Some(7), zone.map(Into::into)));
+        let moment = |is_instant| Constant::Moment { at: 7, unit: TimeUnit::Microsecond, is_instant };
+        check(ident("t").gt_eq(at(None)), some(4, Compare::AtLeast, moment(false)));
+        check(ident("z").gt_eq(at(Some("UTC"))), some(5, Compare::AtLeast, moment(true)));
+        check(ident("z").gt_eq(at(None)), None);
+        check(ident("t").gt_eq(lit(ScalarValue::TimestampNanosecond(Some(7), None))), None);
         check(ident("n").eq(lit(u64::MAX)), None);
         check(ident("n").not_eq(lit(5_i32)), None);
         check(ident("n").eq(ident("n")), None);

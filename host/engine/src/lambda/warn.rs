@@ -43,9 +43,9 @@ fn of(diagnostic: Diagnostic, pointers: &[String]) -> Warning {
         message: format!("{}, so it is undefined", diagnostic.message),
         hint: diagnostic.hint,
         pointer: pointers.get(diagnostic.operation).cloned(),
-        line: diagnostic.line,
-        column: diagnostic.column,
-        excerpt: diagnostic.excerpt,
+        line: Some(diagnostic.line),
+        column: Some(diagnostic.column),
+        excerpt: Some(diagnostic.excerpt),
     }
 }
 
@@ -73,7 +73,10 @@ mod tests {
         let schema = Schema::new(vec![json_field("mixed"), Field::new("raw", DataType::Binary, true)]);
         let warned = |kind, message: &str| warning(&of(kind, message), &pointers, &schema);
         let made = warned(DiagnosticKind::UnknownName, "there is no property `nmae`").unwrap();
-        assert_eq!((made.code.as_str(), made.pointer.as_deref(), made.line, made.column), ("lambda.unknown_name", Some("/b"), 2, 7));
+        assert_eq!(
+            (made.code.as_str(), made.pointer.as_deref(), made.line, made.column),
+            ("lambda.unknown_name", Some("/b"), Some(2), Some(7))
+        );
         assert_eq!(made.message, "there is no property `nmae`, so it is undefined");
         assert_eq!(made.hint.as_deref(), Some("did you mean `name`?"));
         assert_eq!(warned(DiagnosticKind::UnknownName, "`x` is not defined"), None);

@@ -48,7 +48,8 @@ fn a_job_goes_from_accepted_to_succeeded_and_stays_so() {
 fn sources_hear_how_a_job_ended() {
     let (dir, outside) = (tempfile::tempdir().unwrap(), Outside::new());
     let world = World::start(dir.path(), &outside);
-    assert_eq!(world.wait(world.submit(3)).state, JobState::Succeeded);
+    let noted = world.submit(3);
+    assert_eq!(world.wait(noted).state, JobState::Succeeded);
     outside.ledger.lock().open_failures = vec![Code::ConnectorConfig];
     assert_eq!(world.wait(world.submit(2)).state, JobState::Failed);
     world.run(outside.until("the failed one is told", |ledger| ledger.finished.len() == 2));
@@ -65,6 +66,11 @@ fn sources_hear_how_a_job_ended() {
     world.kill();
     let world = World::start(dir.path(), &outside);
     assert_eq!(world.wait(id).state, JobState::Succeeded);
+    // What a source refused stands with the job, and outlives the server.
+    let warnings = world.run(world.handle.get(noted)).unwrap().warnings;
+    let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+    assert_eq!((warning.code.as_str(), warning.line), ("connector.unavailable", None));
+    assert!(warning.message.ends_with("did not note what was read: as ordered"), "{warning:?}");
     let ledger = outside.ledger.lock();
     assert_eq!(ledger.finished, [(3, Finish::Succeeded), (2, Finish::Dropped), (1, Finish::Dropped), (4, Finish::Succeeded)]);
     assert_eq!(ledger.n_commits, 2);

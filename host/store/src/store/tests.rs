@@ -54,6 +54,7 @@ fn ended(job: JobId, state: JobState, at_ms: u64) -> Event {
         stages: Vec::new(),
         refused: Vec::new(),
         dead_letters: None,
+        warnings: Vec::new(),
         last_seq: 9,
     })
 }

@@ -10,8 +10,8 @@ use super::session::Session;
 use crate::config::Mode;
 use crate::config::document::Writing;
 use crate::dial::Server;
-use crate::error::Error;
-use crate::sink::{COMMITS, Staged, check_keys, prefix, stage};
+use crate::error::{Error, Site};
+use crate::sink::{COMMITS, Staged, check_any, check_keys, prefix, stage};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
@@ -99,7 +99,8 @@ impl Sink for MongoSink {
     }
 
     async fn open(&self, id: WriterId, schema: SchemaRef) -> Result<Box<dyn Writer>, Failure> {
-        check_names(&schema)?;
+        check_any(&self.server.site, &schema)?;
+        check_names(&self.server.site, &schema)?;
         let session = Arc::clone(self.session().await?);
         find(&session, &self.writing).await?;
         let name = stage(id);
@@ -124,15 +125,12 @@ impl Sink for MongoSink {
 }
 
 /// Refuses names that the server takes for a path or an operator.
-fn check_names(schema: &Schema) -> Result<(), Error> {
+fn check_names(site: &Site, schema: &Schema) -> Result<(), Error> {
     let is_odd = |name: &str| name.is_empty() || name.starts_with('$') || name.contains(['.', '\0']);
     match schema.fields().iter().find(|field| is_odd(field.name())) {
         Some(field) => {
-            let message = format!("a document's member cannot be called '{}'", field.name().escape_debug());
-            Err(Error::Columns { message })
-        }
-        None if schema.fields().is_empty() => {
-            Err(Error::Columns { message: "rows without columns cannot be written to a collection".to_owned() })
+            let reason = format!("a document's member cannot be called '{}'", field.name().escape_debug());
+            Err(Error::Columns { site: site.clone(), reason })
         }
         None => Ok(()),
     }

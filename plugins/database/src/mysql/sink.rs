@@ -7,7 +7,7 @@ use crate::cells::{Cell, Cells};
 use crate::config::{Mode, Writing};
 use crate::dial::Server;
 use crate::error::Error;
-use crate::sink::{COMMITS, Staged, check_keys, prefix, stage};
+use crate::sink::{COMMITS, Staged, check_any, check_keys, no_column, prefix, stage};
 use crate::sql::Dialect;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -144,9 +144,7 @@ impl Sink for MySqlSink {
     async fn open(&self, id: WriterId, schema: SchemaRef) -> Result<Box<dyn Writer>, Failure> {
         let mut session = Session::open(&self.server).await?;
         let columns = self.find(&mut session).await?;
-        if schema.fields().is_empty() {
-            return Err(Error::Columns { message: "rows without columns cannot be written to a table".to_owned() }.into());
-        }
+        check_any(&session.site, &schema)?;
         let table = &self.writing.table;
         let name = stage(id);
         let staging = table.beside(&name).sql(DIALECT);
@@ -155,8 +153,7 @@ impl Sink for MySqlSink {
             Some(columns) => {
                 let is_known = |name: &String| columns.iter().any(|column| column.to_lowercase() == name.to_lowercase());
                 if let Some(field) = schema.fields().iter().find(|field| !is_known(field.name())) {
-                    let message = format!("'{}' has no column '{}' for the rows' one", table.shown(), field.name().escape_debug());
-                    return Err(Error::Columns { message }.into());
+                    return Err(no_column(&session.site, table, field.name()).into());
                 }
                 format!(
                     "CREATE TABLE {staging} ({ORDER} BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY) ENGINE=InnoDB \

@@ -226,7 +226,7 @@ impl MySqlSource {
         let mut select = Select { from: from(&self.reading.what), ..Select::default() };
         select.conditions.extend(self.reading.filter.clone());
         // What is read as text may be JSON, which the server compares as values.
-        let is_fit = |condition: &Condition| matches!(condition.value, Constant::Integer(_) | Constant::Day(_));
+        let is_fit = |condition: &Condition| !matches!(condition.value, Constant::Text(_) | Constant::Boolean(_));
         select.conditions.extend(DIALECT.conditions(&self.schema, conditions, is_fit));
         let partition = self.partition.as_ref();
         select.conditions.extend(condition(DIALECT, part, partition.map(|partition| partition.name.as_str()))?);

@@ -9,7 +9,7 @@ use super::text::encode;
 use crate::config::{Mode, Writing};
 use crate::dial::Server;
 use crate::error::Error;
-use crate::sink::{COMMITS, Staged, check_keys, prefix, stage};
+use crate::sink::{COMMITS, Staged, check_any, check_keys, prefix, stage};
 use crate::sql::{Dialect, Table};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -51,10 +51,8 @@ impl Sink for PostgresSink {
 
     async fn open(&self, id: WriterId, schema: SchemaRef) -> Result<Box<dyn Writer>, Failure> {
         let (session, target) = self.target().await?;
-        if schema.fields().is_empty() {
-            return Err(Error::Columns { message: "rows without columns cannot be written to a table".to_owned() }.into());
-        }
-        let arrays = target.arrays(&schema)?;
+        check_any(&session.site, &schema)?;
+        let arrays = target.arrays(&session.site, &schema)?;
         let stage = target.table.beside(&stage(id));
         let make = format!(
             "BEGIN; SET LOCAL synchronous_commit = on; DROP TABLE IF EXISTS {}; {}",

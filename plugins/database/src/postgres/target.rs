@@ -3,7 +3,8 @@
 
 use super::session::Session;
 use crate::config::{Mode, Writing};
-use crate::error::Error;
+use crate::error::{Error, Site};
+use crate::sink::no_column;
 use crate::sql::{Dialect, Table};
 use arrow::datatypes::{DataType, Field, Schema};
 use std::collections::BTreeMap;
@@ -63,16 +64,12 @@ impl Target {
     }
 
     /// Whether each of the rows' columns is an array in the target.
-    pub(super) fn arrays(&self, schema: &Schema) -> Result<Vec<bool>, Error> {
+    pub(super) fn arrays(&self, site: &Site, schema: &Schema) -> Result<Vec<bool>, Error> {
         let Some(columns) = &self.columns else {
             return Ok(schema.fields().iter().map(|field| is_array(field.data_type())).collect());
         };
-        let known = |field: &std::sync::Arc<Field>| {
-            columns.get(field.name()).copied().ok_or_else(|| {
-                let message = format!("'{}' has no column '{}' for the rows' one", self.table.shown(), field.name().escape_debug());
-                Error::Columns { message }
-            })
-        };
+        let known =
+            |field: &std::sync::Arc<Field>| columns.get(field.name()).copied().ok_or_else(|| no_column(site, &self.table, field.name()));
         schema.fields().iter().map(known).collect()
     }
 

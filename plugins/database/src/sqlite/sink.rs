@@ -6,7 +6,7 @@ use super::staging::{Stage, Staging};
 use crate::cells::{Cell, Cells};
 use crate::config::{Mode, Writing};
 use crate::error::Error;
-use crate::sink::{COMMITS, Staged, check_keys, prefix, stage};
+use crate::sink::{COMMITS, Staged, check_any, check_keys, no_column, prefix, stage};
 use crate::sql::{Dialect, Table};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::max;
@@ -141,15 +141,14 @@ impl SqliteSink {
 
     /// That the target has a column for each of the rows', of a type that takes it.
     fn check_columns(&self, target: &[(String, String)], schema: &Schema) -> Result<(), Error> {
-        let table = self.writing.table.shown();
         for field in schema.fields() {
-            let shown = field.name().escape_debug();
             let Some((_, declared)) = target.iter().find(|(name, _)| name.eq_ignore_ascii_case(field.name())) else {
-                return Err(Error::Columns { message: format!("'{table}' has no column '{shown}' for the rows' one") });
+                return Err(no_column(&self.server.site, &self.writing.table, field.name()));
             };
             if !takes(declared, field.data_type()) {
-                let message = format!("'{table}' has a column '{shown}' of type {declared}, which does not take {}", field.data_type());
-                return Err(Error::Columns { message });
+                let (table, shown) = (self.writing.table.shown(), field.name().escape_debug());
+                let reason = format!("'{table}' has a column '{shown}' of type {declared}, which does not take {}", field.data_type());
+                return Err(Error::Columns { site: self.server.site.clone(), reason });
             }
         }
         Ok(())
@@ -201,9 +200,7 @@ impl Sink for SqliteSink {
     async fn open(&self, id: WriterId, schema: SchemaRef) -> Result<Box<dyn Writer>, Failure> {
         let sink = self.clone();
         blocking(move || {
-            if schema.fields().is_empty() {
-                return Err(Error::Columns { message: "rows without columns cannot be written to a table".to_owned() }.into());
-            }
+            check_any(&sink.server.site, &schema)?;
             if let Some(columns) = sink.look()? {
                 sink.check_columns(&columns, &schema)?;
             }

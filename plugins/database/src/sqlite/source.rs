@@ -126,8 +126,8 @@ impl Shared {
         let mut list: Vec<String> = names.iter().map(|name| DIALECT.name(name)).collect();
         let mut select = Select { from: from(&self.reading.what), ..Select::default() };
         select.conditions.extend(self.reading.filter.clone());
-        // Dates and truth are whatever the writer made of them; whole numbers are compared as such.
-        let is_fit = |condition: &Condition| matches!(condition.value, Constant::Integer(_));
+        // Dates, times and truth are whatever the writer made of them; numbers are compared as such.
+        let is_fit = |condition: &Condition| matches!(condition.value, Constant::Integer(_) | Constant::Float(_));
         select.conditions.extend(DIALECT.conditions(&self.schema, conditions, is_fit));
         let partition = self.partition.as_ref();
         select.conditions.extend(condition(DIALECT, part, partition.map(|partition| partition.name.as_str()))?);

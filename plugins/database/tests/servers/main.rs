@@ -5,5 +5,6 @@ mod lab;
 mod mongodb;
 mod mysql;
 mod postgres;
+mod pushed;
 mod restart;
 mod sqlite;

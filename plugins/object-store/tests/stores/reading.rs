@@ -99,6 +99,9 @@ async fn bad_records_fail_or_are_told(kind: Kind) {
     assert_eq!((conformance::texts(&batches).len(), rejects.count()), (2, 2));
     let kept = rejects.take();
     assert_eq!((kept[1].payload.as_slice(), kept[1].place.as_str()), (b"nonsense".as_slice(), place(2).as_str()));
+    let mixed = server.source(json!({"key": "bad.ndjson"})).await.expect_err("two types");
+    let named = format!("'{}://rows/bad.ndjson' at {}: row 1 has ", server.name(), server.address());
+    assert!(mixed.code == Code::DataMixed && mixed.message.starts_with(&named), "{mixed}");
     server.put("bad.csv", b"id,ok\n1,true\nx,true\n2\n3,false\n");
     let read = server.source(json!({"key": "bad.csv", "schema": {"id": "int64", "ok": "boolean"}})).await.expect("a source");
     let (batches, rejects) = all(&read, OnError::Skip).await.expect("rows");

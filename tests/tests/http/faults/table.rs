@@ -195,7 +195,8 @@ fn databases(servers: &Servers, dead: &str) -> Vec<Fault> {
             fault(kind, "a wrong password of a sink", table("numbers", secret()), DENIED, &[&place]).of_sink(many()),
             fault(kind, "a missing table of a sink", table("nowhere", json!({})), MISSING, &[&place, "nowhere"]).of_sink(many()),
             fault(kind, "another type", table("numbers", json!({})), INVALID, &[&place, "id"]).of_sink(many()),
-            fault(kind, "another column", table("numbers", json!({})), INVALID, &["numbers", "'more'"]).of_sink(json!([{"more": 1}])),
+            fault(kind, "another column", table("numbers", json!({})), INVALID, &[&place, "numbers", "'more'"])
+                .of_sink(json!([{"more": 1}])),
         ]);
     }
     faults
@@ -226,7 +227,7 @@ fn files() -> Vec<Fault> {
     let table = |path: &str, table: &str| json!({"path": path, "table": table});
     vec![
         fault("file", "a missing file", file("nowhere.csv"), (400, "path.missing"), &["nowhere.csv"]),
-        fault("file", "another type", told("other.ndjson"), (400, "data.mixed_types"), &["row 1", "'id'"]),
+        fault("file", "another type", told("other.ndjson"), (400, "data.mixed_types"), &["'other.ndjson'", "row 1", "'id'"]),
         fault("file", "no record", told("broken.ndjson"), (422, "file.format"), &["'broken.ndjson'", "row 1"]),
         fault("file", "another format", file("none.parquet"), (422, "file.format"), &["none.parquet"]),
         fault("sqlite", "a missing file", table("nowhere.db", "t"), (400, "path.missing"), &["nowhere.db"]),
@@ -235,7 +236,8 @@ fn files() -> Vec<Fault> {
         fault("sqlite", "another format", table("none.db", "t"), (400, "path.unusable"), &["none.db"]),
         fault("sqlite", "a missing table of a sink", table("some.db", "nowhere"), MISSING, &["some.db", "'nowhere'"])
             .of_sink(json!([{"id": 1}])),
-        fault("sqlite", "another column", table("some.db", "texts"), INVALID, &["'texts'", "'more'"]).of_sink(json!([{"more": 1}])),
+        fault("sqlite", "another column", table("some.db", "texts"), INVALID, &["some.db", "'texts'", "'more'"])
+            .of_sink(json!([{"more": 1}])),
     ]
 }
 

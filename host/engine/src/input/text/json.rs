@@ -50,7 +50,7 @@ pub(super) fn schema(inner: &Inner) -> Result<SchemaRef, Failure> {
             rows_left -= 1;
             has_null |= value.is_null();
             let next = JsonType::of(&value).and_then(|next| of.clone().merge(next));
-            of = next.map_err(|mixed| mixed.failure(row as u64).at("/path"))?;
+            of = next.map_err(|mixed| mixed.failure_in(&format_args!("'{}'", inner.path(file).escape_debug()), row as u64).at("/path"))?;
         }
     }
     Ok(match of.settle(false) {

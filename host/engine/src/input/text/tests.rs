@@ -115,6 +115,7 @@ async fn broken_json_is_refused() {
     assert!(failure.message.contains("'a'"), "{failure}");
     let failure = refused("a.ndjson", b"{\"a\":1}\n{\"a\":\"x\"}\n", json!({})).await;
     assert_eq!((failure.code, failure.row), (Code::DataMixed, Some(1)), "{failure}");
+    assert!(failure.message.starts_with("'a.ndjson': row 1 has "), "{failure}");
 }
 
 /// Arrow's decoder would cut it without a word.
