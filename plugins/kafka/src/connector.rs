@@ -92,6 +92,7 @@ impl Connector for KafkaConnector {
                 "valueColumn": {"type": "string"},
                 "partitionColumn": {"type": "string"},
                 "timestampColumn": {"type": "string"},
+                "headersColumn": {"type": "string", "description": "of a sink: a column of objects, or of lists of {key, value} as sources have them"},
                 "recordIds": {"type": "boolean", "default": true}
             }
         })
