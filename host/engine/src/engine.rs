@@ -132,6 +132,7 @@ impl Engine {
         }
         let applied = plan::apply(&plan_context, relation, others, &spec.operations).await?;
         let sinks = Sinks { files: &inner.files, registry: &inner.registry, catalog: &inner.catalog, guests: &plan_context };
+        let applied = sinks.fitted(&spec.sink, applied)?;
         let target = sinks.target(&spec.sink, &applied).await?;
         let mut decided = Pins::new(parallelism, input_pins, other_pins);
         decided.is_left = match pins {

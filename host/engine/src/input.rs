@@ -292,8 +292,17 @@ fn pin_dataset(files: &Arc<Files>, entry: &DatasetEntry) -> Result<DatasetPin, F
 /// The columns of a dataset, with what an element is; none where it has no file.
 pub(crate) fn dataset_schema(files: &Arc<Files>, entry: &DatasetEntry) -> Result<SchemaRef, Failure> {
     let pin = pin_dataset(files, entry)?;
-    let footer = pin.files.first().map(|pin| parquet::footer(files, pin)).transpose()?;
-    Ok(Arc::new(footer.unwrap_or_else(Schema::empty)))
+    let mut all = Schema::empty();
+    for pin in &pin.files {
+        let footer = parquet::footer(files, pin)?;
+        // Where one does not fit, reading the dataset says so; the columns before it are those that it has.
+        all = match Schema::try_merge([all.clone(), footer.clone()]) {
+            Ok(both) => both,
+            Err(_) if all.fields().is_empty() => footer,
+            Err(_) => break,
+        };
+    }
+    Ok(Arc::new(all))
 }
 
 /// Runs work that reads files where it may wait. A panic of a reader over broken input becomes a failure.

@@ -12,10 +12,10 @@ pub(crate) use types::element;
 pub(crate) use warn::{missing, reason, warning};
 
 use crate::node::{Kernel, KernelSource};
-use azora_expression::{Compiled, Diagnostic, DiagnosticKind, End, Lambda, Pipeline, Step};
+use azora_expression::{Compiled, Diagnostic, DiagnosticKind, Element, End, Lambda, Pipeline, Step, Type};
 use azora_sandbox::{Component, Haste, Origin, Sandbox, Shipped};
 use azora_spec::limits::GuestLimits;
-use azora_spec::{Code, Digest, Failure, Position};
+use azora_spec::{Code, Digest, Failure, Function, Position};
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use lru::LruCache;
 use parking_lot::Mutex;
@@ -178,6 +178,26 @@ impl From<azora_sandbox::Error> for Refused {
     fn from(error: azora_sandbox::Error) -> Self {
         Self::Failure(error.into())
     }
+}
+
+/// Whether a function that is named for later is JavaScript at all. What it makes of values is seen when it is called.
+///
+/// # Errors
+/// Of its syntax and size.
+pub fn check_function(name: &str, function: &Function) -> Result<(), Failure> {
+    let (Function::Lambda(text) | Function::Declared { text, .. }) = function else { return Ok(()) };
+    // Syntax does not depend on what the elements are.
+    let input = Element::scalar(Type::Float64, true);
+    let pipeline = Pipeline { input, steps: vec![Step::Map(Lambda::new(text, 0))], end: End::Rows };
+    let Err(diagnostic) = azora_expression::compile(&pipeline) else { return Ok(()) };
+    if !matches!(diagnostic.kind, DiagnosticKind::Syntax | DiagnosticKind::TooLarge) {
+        return Ok(());
+    }
+    let (line, column) = (diagnostic.line, diagnostic.column);
+    let failure = Refused::Diagnostic(diagnostic).at(&[]);
+    let message = format!("{}, in line {line}, column {column} of '{}'", failure.message, name.escape_debug());
+    // The place is one of the function's text, and not of the statement around it.
+    Err(Failure { message, position: None, ..failure })
 }
 
 impl Refused {

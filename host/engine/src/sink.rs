@@ -1,5 +1,6 @@
 //! Where a job's rows go: kept as its result, a dataset, files below a root, or a connector. All are two-phase.
 
+mod append;
 pub(crate) mod collect;
 pub(crate) mod dataset;
 pub(crate) mod description;
@@ -15,7 +16,7 @@ use crate::files::Files;
 use crate::guests;
 use crate::relation::{Applied, PlanContext};
 use azora_connect::{Connector as _, Half, Registry, Sink};
-use azora_spec::{DatasetName, Failure, FileFormat, WriteMode};
+use azora_spec::{Code, DatasetName, Failure, FileFormat, WriteMode};
 use std::sync::Arc;
 
 /// What sinks need of the engine.
@@ -66,6 +67,16 @@ pub(crate) enum Kind {
 }
 
 impl Sinks<'_> {
+    /// The rows with the columns of what they are appended to.
+    pub(crate) fn fitted(&self, sink: &azora_spec::Sink, applied: Applied) -> Result<Applied, Failure> {
+        let azora_spec::Sink::Dataset { name, mode: WriteMode::Append, .. } = sink else { return Ok(applied) };
+        match self.catalog.dataset(name) {
+            Ok(entry) => append::fitted(applied, name, &*crate::input::dataset_schema(self.files, &entry)?),
+            Err(failure) if failure.code == Code::DatasetUnknown => Ok(applied),
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// The sink that a job names.
     pub(crate) async fn target(&self, sink: &azora_spec::Sink, applied: &Applied) -> Result<Target, Failure> {
         match sink {

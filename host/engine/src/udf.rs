@@ -4,6 +4,7 @@
 pub(crate) mod aggregate;
 pub(crate) mod bounded;
 pub(crate) mod distinct;
+pub(crate) mod json;
 pub(crate) mod moments;
 pub(crate) mod scalar;
 pub(crate) mod survey;

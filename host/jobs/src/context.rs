@@ -48,6 +48,9 @@ impl Shared {
 
     /// Names functions for the queries to come.
     pub(crate) fn add_functions(&self, functions: BTreeMap<String, Function>) -> Result<(), Failure> {
+        for (name, function) in &functions {
+            azora_engine::check_function(name, function).map_err(|failure| failure.at("/query"))?;
+        }
         let mut known = self.context.functions.lock();
         let added = functions.keys().filter(|name| !known.contains_key(*name)).count();
         if known.len() + added > limits::SQL_NAMES_MAX {

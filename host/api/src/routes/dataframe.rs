@@ -27,6 +27,8 @@ pub(crate) async fn create(State(app): State<App>, body: Json) -> Result {
         return Err(wire::job_spec(&value, Unknown::Ignore).err().unwrap_or_else(|| wrong_shape()).into());
     };
     let shown = outline(&Value::Object(members.clone()));
+    let place = Place::of(&members);
+    let located = |failure| place.located(failure);
     let request = job(&app, &mut members).map_err(located)?;
     let spec = wire::job_spec(&request.value, Unknown::Ignore).map_err(located)?;
     let ended = app.handle.run(spec, request.value).await.map_err(|failure| locate(&shown, located(failure)))?;
@@ -104,11 +106,37 @@ pub(crate) fn add_functions(app: &App, job: &mut Value) {
     }
 }
 
-/// Operations stand in `operations` here and in `frame` of a job.
-fn located(failure: Failure) -> Failure {
-    match failure.pointer.as_deref().and_then(|pointer| pointer.strip_prefix("/frame")).map(|rest| format!("/operations{rest}")) {
-        Some(pointer) => failure.at(pointer),
-        None => failure,
+/// Where the parts of the job stand in the request.
+struct Place {
+    /// Of what becomes the job's sink: an operation that writes, or the request's own members; nothing where it is `sink`.
+    sink: Option<String>,
+    /// The member that names a dataset.
+    name: &'static str,
+}
+
+impl Place {
+    fn of(members: &Map<String, Value>) -> Self {
+        let last = members.get("operations").and_then(Value::as_array).and_then(|all| all.len().checked_sub(1).zip(all.last()));
+        let writes = |operation: &Value| matches!(operation.get("type").and_then(Value::as_str), Some("write" | "saveAsTable"));
+        let name = |has: &dyn Fn(&str) -> bool| if has("dataset") { "dataset" } else { "name" };
+        match last {
+            Some((at, operation)) if writes(operation) => {
+                Self { sink: Some(format!("/operations/{at}")), name: name(&|member| operation.get(member).is_some()) }
+            }
+            _ if members.contains_key("sink") => Self { sink: None, name: "name" },
+            _ => Self { sink: Some(String::new()), name: name(&|member| members.contains_key(member) && !members.contains_key("name")) },
+        }
+    }
+
+    /// Operations stand in `operations` here and in `frame` of a job.
+    fn located(&self, failure: Failure) -> Failure {
+        let Some(pointer) = failure.pointer.clone() else { return failure };
+        match (pointer.strip_prefix("/frame"), pointer.strip_prefix("/sink"), &self.sink) {
+            (Some(rest), _, _) => failure.at(format!("/operations{rest}")),
+            (_, Some("/name"), Some(sink)) => failure.at(format!("{sink}/{}", self.name)),
+            (_, Some(rest), Some(sink)) => failure.at(format!("{sink}{rest}")),
+            _ => failure,
+        }
     }
 }
 

@@ -43,7 +43,8 @@ pub(crate) async fn run(State(app): State<App>, query: Query, body: Json) -> Res
     }
 }
 
-/// The text stands in `query` here and in `sql` of a job.
+/// The text stands in `query` here and in `sql` of a job, and a table that it makes in `sink`.
 fn located(failure: Failure) -> Failure {
-    if failure.pointer.as_deref() == Some("/sql") { failure.at("/query") } else { failure }
+    let is_of_text = failure.pointer.as_deref().is_some_and(|pointer| pointer == "/sql" || pointer.starts_with("/sink"));
+    if is_of_text { failure.at("/query") } else { failure }
 }

@@ -15,10 +15,10 @@ use super::{Answer, Builder, HIDDEN, ORDINAL, OperationAt};
 use crate::input;
 use crate::node::{Exchange, Gather, IndexMode, SortKey};
 use crate::udf::survey;
-use azora_connect::element::Element;
+use azora_connect::element::{Element, VALUE};
 use azora_spec::{Code, ColumnType, Expression, Failure, Frame, FrameStep, Function, NamedExpression, Operation, SortBy, SortOrder};
 use datafusion::arrow::compute::can_cast_types;
-use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Column, DFSchema};
 use datafusion::dataframe::DataFrame;
@@ -69,7 +69,8 @@ impl Builder<'_> {
             }
             let before = at.checked_sub(1).and_then(|before| frame.steps.get(before));
             let at = At { frame, place: at, pointer: frame.pointer(at), is_sorted: matches!(before, Some(FrameStep::Sort(_))) };
-            let done = self.frame_step(&at, step);
+            let before = Arc::clone(&self.rows.schema);
+            let done = self.frame_step(&at, step).map_err(|failure| told(failure, &before));
             if let Some(given) = at.located(done)? {
                 answer = given;
             }
@@ -466,6 +467,15 @@ impl Builder<'_> {
         }
         self.put_column(name, expr)
     }
+}
+
+/// Of a column that is not there: where there was no row, nobody knows which there are.
+fn told(failure: Failure, schema: &Schema) -> Failure {
+    let is_untyped = matches!(schema.fields().as_ref(), [field] if field.name() == VALUE && field.data_type() == &DataType::Null);
+    if failure.code != Code::ColumnUnknown || !is_untyped {
+        return failure;
+    }
+    failure.hint(r#"there is no row that would show columns: name them by "schema", such as {"id": "integer"}"#)
 }
 
 /// Whether an expression's types fit together, looked at alone: once it is among others, nobody knows which text is wrong.

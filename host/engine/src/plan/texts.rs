@@ -55,7 +55,11 @@ const READING: &[&str] = &[
 
 /// The texts of a job.
 #[derive(Debug, Default)]
-pub(crate) struct Texts(Vec<Text>);
+pub(crate) struct Texts {
+    all: Vec<Text>,
+    /// Whether there is a frame, with texts or without.
+    has_frame: bool,
+}
 
 #[derive(Debug)]
 struct Text {
@@ -75,20 +79,23 @@ impl Text {
 impl Texts {
     /// The texts of a job's operations.
     pub(crate) fn of(operations: &[Operation]) -> Self {
-        let mut texts = Vec::new();
+        let mut texts = Self::default();
         for operation in operations {
             match operation {
-                Operation::Sql(query) => texts.push(Text::literal(QUERY, &query.text)),
-                Operation::Frame(frame) => of_frame(frame, &mut texts),
+                Operation::Sql(query) => texts.all.push(Text::literal(QUERY, &query.text)),
+                Operation::Frame(frame) => {
+                    texts.has_frame = true;
+                    of_frame(frame, &mut texts.all);
+                }
                 _ => {}
             }
         }
-        Self(texts)
+        texts
     }
 
     /// The query of the job, if it is one.
     pub(crate) fn query(&self) -> Option<&str> {
-        self.0.iter().find(|text| text.pointer == QUERY).map(|text| text.text.as_str())
+        self.all.iter().find(|text| text.pointer == QUERY).map(|text| text.text.as_str())
     }
 
     /// A failure without a place at the place that it must be about.
@@ -103,8 +110,8 @@ impl Texts {
         if failure.pointer.is_some() || failure.row.is_some() {
             return failure;
         }
-        let found: Vec<_> = self.0.iter().map(|text| (text, places(&text.text, words))).filter(|(_, all)| !all.is_empty()).collect();
-        match (found.as_slice(), self.0.as_slice()) {
+        let found: Vec<_> = self.all.iter().map(|text| (text, places(&text.text, words))).filter(|(_, all)| !all.is_empty()).collect();
+        match (found.as_slice(), self.all.as_slice()) {
             ([(text, all)], _) => {
                 let failure = failure.at(text.pointer.as_str());
                 match all.as_slice() {
@@ -115,6 +122,7 @@ impl Texts {
             // Several places of one step.
             ([(text, _), rest @ ..], _) if rest.iter().all(|(other, _)| other.pointer == text.pointer) => failure.at(text.pointer.as_str()),
             (_, [text, ..]) => failure.at(if text.pointer == QUERY { QUERY } else { FRAME }),
+            (_, []) if self.has_frame => failure.at(FRAME),
             (_, []) => failure,
         }
     }
@@ -165,7 +173,8 @@ mod tests {
     use super::{Code, Failure, Text, Texts};
 
     fn located(texts: &[(&str, &str)], code: Code) -> (Option<String>, Option<(usize, usize)>) {
-        let texts = Texts(texts.iter().map(|(pointer, text)| Text::literal(pointer, text)).collect());
+        let all = texts.iter().map(|(pointer, text)| Text::literal(pointer, text)).collect();
+        let texts = Texts { all, has_frame: false };
         let failure = texts.locate(Failure::new(code, "wrong"));
         (failure.pointer, failure.position.map(|place| (place.line as usize, place.column as usize)))
     }

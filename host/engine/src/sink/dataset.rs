@@ -1,9 +1,9 @@
 //! Named datasets: every job that writes one makes a new version, a directory of Parquet files that never changes. The
 //! catalog says which version is the current one.
 
-use super::blocking;
 use super::part::{PartToken, PartWriter};
 use super::staging::{self, Staging, failed, write_durable};
+use super::{append, blocking};
 use crate::files::Files;
 use crate::format::{Compression, Encoding};
 use crate::{Catalog, DatasetEntry, Error};
@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use azora_connect::{Receipt, Sink, Token, Writer, WriterId};
 use azora_spec::{Code, DatasetName, Failure, FileFormat, JobId, WriteMode, milestone};
 use cap_std::fs::Dir;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl DatasetSink {
         directory(self.name.as_str(), &job.to_string())
     }
 
-    fn commit_now(&self, job: JobId, parts: Vec<PartToken>) -> Result<Receipt, Failure> {
+    fn commit_now(&self, job: JobId, schema: &Schema, parts: Vec<PartToken>) -> Result<Receipt, Failure> {
         let rows = parts.iter().map(|part| part.rows).sum();
         let bytes = parts.iter().map(|part| part.bytes).sum();
         let receipt = Receipt { rows, bytes, outputs: vec![format!("dataset:{}", self.name)] };
@@ -86,6 +86,10 @@ impl DatasetSink {
                 return Ok(receipt);
             }
             staging.take_back()?;
+        }
+        if let (WriteMode::Append, Some(version)) = (self.mode, &current) {
+            let entry = entry_of(&self.files, &self.name, version)?;
+            append::check(schema, &self.name, &*crate::input::dataset_schema(&self.files, &entry)?)?;
         }
         let staged = staging.prune(&parts)?;
         let mut files = match (self.mode, &current) {
@@ -152,10 +156,10 @@ impl Sink for DatasetSink {
         Ok(Box::new(PartWriter::new(staging, id, schema, encoding)))
     }
 
-    async fn commit(&self, job: JobId, _: u64, _: SchemaRef, tokens: &[Token]) -> Result<Receipt, Failure> {
+    async fn commit(&self, job: JobId, _: u64, schema: SchemaRef, tokens: &[Token]) -> Result<Receipt, Failure> {
         let parts = tokens.iter().map(PartToken::read).collect::<Result<Vec<_>, _>>()?;
         let sink = self.clone();
-        blocking(move || sink.commit_now(job, parts)).await
+        blocking(move || sink.commit_now(job, &schema, parts)).await
     }
 
     async fn abort(&self, job: JobId, _: u64, _: &[Token]) -> Result<(), Failure> {

@@ -78,6 +78,7 @@ impl Builder<'_> {
             let own = by_column.iter().find(|(column, _)| column == name).map(|(_, value)| value);
             if let Some(value) = own
                 && !takes(of, value)
+                && !(value.is_string() && of.is_temporal())
                 && of != &DataType::Null
             {
                 let message = format!("column '{name}' is {of}, which {value} does not fill");

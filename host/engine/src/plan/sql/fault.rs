@@ -14,6 +14,10 @@ pub(crate) fn of_sql(error: DataFusionError, text: &str, functions: &[String]) -
     let span = span_of(&error);
     let reason = error.find_root().strip_backtrace();
     let failure = described(error, text, functions);
+    if text.is_empty() {
+        // Nobody wrote this.
+        return Failure { position: None, ..failure };
+    }
     if failure.position.is_some() {
         return failure;
     }
@@ -107,14 +111,12 @@ pub(super) fn at(text: &str, line: u64, column: u64) -> Position {
 /// A table that is not there.
 pub(super) fn unknown_table(name: &str, text: &str, datasets: &[DatasetName]) -> Failure {
     let failure = Failure::new(Code::DatasetUnknown, format!("no dataset '{}'", name.escape_debug())).at("/sql");
-    let known: Vec<&str> = datasets.iter().map(DatasetName::as_str).collect();
-    const FILES: &str = "files are tables too: FROM 'orders.csv'";
-    let failure = failure.hint(match known.as_slice() {
-        [] => format!("no dataset has been made yet; {FILES}"),
-        known if meant(name, known.iter().copied()).is_none() => {
-            format!("{}; {FILES}", suggestion(name, known.iter().copied(), "datasets are"))
-        }
-        known => suggestion(name, known.iter().copied(), "datasets are"),
+    const FILES: &str = "files are tables too: FROM 'orders.csv', and folders: FROM 'out/'";
+    let known = || datasets.iter().map(DatasetName::as_str);
+    let failure = failure.hint(match meant(name, known().chain([super::OWN_ROWS])) {
+        Some(hint) => hint,
+        None if datasets.is_empty() => format!("no dataset has been made yet; {FILES}"),
+        None => format!("{}; {FILES}", suggestion(name, known(), "datasets are")),
     });
     match word(text, name) {
         Some(position) => failure.position(position),

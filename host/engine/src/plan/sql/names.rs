@@ -55,8 +55,13 @@ static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| {
     let steady = [moments::avg(), moments::variance(), moments::variance_of_all(), moments::deviation(), moments::deviation_of_all()];
     let steady: HashMap<String, Arc<AggregateUDF>> = by_name!(steady.into_iter().chain(moments::of_pairs()).map(Arc::new));
     aggregate.extend(steady);
+    let mut scalar: HashMap<String, Arc<ScalarUDF>> = by_name!(SessionStateDefaults::default_scalar_functions().into_iter().map(bounded));
+    // Standard SQL's name of it.
+    if let Some(signum) = scalar.get("signum").cloned() {
+        scalar.insert("sign".to_owned(), signum);
+    }
     BuiltIn {
-        scalar: by_name!(SessionStateDefaults::default_scalar_functions().into_iter().map(bounded)),
+        scalar,
         higher_order: by_name!(SessionStateDefaults::default_higher_order_functions()),
         aggregate,
         window: by_name!(SessionStateDefaults::default_window_functions()),

@@ -140,6 +140,12 @@ fn bounds(value: &Value, pointer: String) -> Result<String, Failure> {
         },
     };
     let (start, end) = (bound(&mut fields, "start", "UNBOUNDED PRECEDING")?, bound(&mut fields, "end", "CURRENT ROW")?);
+    let offset = |name: &str, default: i64| value.get(name).map_or(Some(default), Value::as_i64);
+    if let (Some(from), Some(to)) = (offset("start", i64::MIN), offset("end", 0))
+        && from > to
+    {
+        return Err(Failure::new(Code::RequestField, "a frame's start lies behind its end").at(fields.pointer("start")));
+    }
     fields.finish(Unknown::Refuse)?;
     Ok(format!("{unit} BETWEEN {start} AND {end}"))
 }
