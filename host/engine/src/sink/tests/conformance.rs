@@ -39,6 +39,11 @@ impl SinkCase for Case {
         Promise::ExactlyOnce
     }
 
+    /// Streams are not written to files yet.
+    fn has_epochs(&self) -> bool {
+        false
+    }
+
     fn batches(&self) -> Vec<RecordBatch> {
         match self.format {
             // CSV knows no difference between no text and an empty one.
