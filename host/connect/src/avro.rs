@@ -59,7 +59,7 @@ impl<R: BufRead> Batches<R> {
 }
 
 fn broken(place: &str, reason: &str) -> Failure {
-    Failure::new(Code::FileFormat, format!("'{}': {reason}", place.escape_debug()))
+    Failure::new(Code::FileFormat, format!("{place}: {reason}"))
 }
 
 /// How blocks are compressed.
@@ -138,7 +138,7 @@ mod tests {
             let mut writer = Writer::new(&schema, codec, Vec::new()).unwrap();
             writer.write(&rows).unwrap();
             let bytes = writer.finish().unwrap();
-            let mut batches = Batches::open(bytes.as_slice(), 2, "x.avro").unwrap();
+            let mut batches = Batches::open(bytes.as_slice(), 2, "'x.avro'").unwrap();
             let mut count = 0;
             while let Some(batch) = batches.next_batch().unwrap() {
                 assert!(batch.num_rows() <= 2 && batch.schema().field(1).name() == "b");
@@ -146,10 +146,10 @@ mod tests {
             }
             assert_eq!(count, 3);
             for cut in 0..bytes.len() {
-                let Ok(mut batches) = Batches::open(&bytes[..cut], 2, "x.avro") else { continue };
+                let Ok(mut batches) = Batches::open(&bytes[..cut], 2, "'x.avro'") else { continue };
                 while let Ok(Some(_)) = batches.next_batch() {}
             }
         }
-        assert_eq!(Batches::open(&b"nonsense"[..], 2, "x.avro").unwrap_err().code, Code::FileFormat);
+        assert_eq!(Batches::open(&b"nonsense"[..], 2, "'x.avro'").unwrap_err().code, Code::FileFormat);
     }
 }

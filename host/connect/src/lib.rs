@@ -16,6 +16,8 @@ pub mod element;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 pub mod hive;
+#[cfg(feature = "ipc")]
+pub mod ipc;
 pub mod json;
 mod memory;
 pub mod network;

@@ -172,7 +172,18 @@ fn branches(members: &Map<String, Value>, value: &Value, at: &str, depth: usize,
     };
     let (any, one) = (of("anyOf"), of("oneOf"));
     let is_right = (any.is_empty() || any.iter().any(|schema| fits(&schema))) && (one.is_empty() || one.iter().filter(fits).count() == 1);
-    if !is_right {
+    if is_right {
+        return;
+    }
+    // Of forms of several types the one of the value's type was meant: what is wrong with that one says more.
+    let is_meant = |schema: &&Value| match schema.get("type") {
+        Some(Value::String(word)) => is_of(value, word),
+        _ => false,
+    };
+    let mut meant = any.iter().chain(one).filter(is_meant);
+    if let (Some(only), None) = (meant.next(), meant.next()) {
+        check(only, value, at, depth + 1, found);
+    } else {
         found.push(Failure::new(Code::ConnectorConfig, "it fits none of the forms that it may have").at(at));
     }
 }
@@ -216,7 +227,7 @@ mod tests {
         let found = faults(&schema, config.as_object().unwrap());
         let mut places: Vec<&str> = found.iter().filter_map(|failure| failure.pointer.as_deref()).collect();
         places.sort_unstable();
-        assert_eq!(places, ["", "/batchSize", "/brokers", "/half", "/inner/mode", "/password", "/topik"]);
+        assert_eq!(places, ["", "/batchSize", "/brokers/0", "/half", "/inner/mode", "/password", "/topik"]);
         for hint in ["did you mean 'topic'?", "did you mean 'fast'?"] {
             assert!(found.iter().any(|failure| failure.hint.as_deref() == Some(hint)), "{found:?}");
         }

@@ -3,7 +3,7 @@
 use crate::relation::PlanContext;
 use crate::{Error, PluginEntry};
 use azora_connect::Half;
-use azora_sandbox::{ConnectorDecl, GuestConnector, PluginConnectorKind};
+use azora_sandbox::{ConnectorDecl, GuestConnector, Manifest, PluginConnectorKind};
 use azora_spec::wire::{self, Fields, Unknown, suggestion};
 use azora_spec::{Code, Failure, Grants, PluginRef};
 use serde_json::{Map, Value};
@@ -24,7 +24,7 @@ impl PlanContext {
         let asked = fields.value("grants").map(|value| wire::grants(value, "/grants")).transpose()?;
         fields.finish(Unknown::Refuse)?;
         let entry = self.plugin(&reference).map_err(|failure| failure.at("/plugin"))?;
-        let decl = chosen(&entry, half, name.as_deref())?;
+        let decl = guest_connector(&entry.manifest, half, name.as_deref())?;
         let grants = self.granted(&entry, decl, half, asked.as_ref())?;
         let (sandbox, catalog, digest) = (self.sandbox.clone(), self.catalog.clone(), entry.digest);
         // Bytes that are not compiled any more are compiled again, which takes seconds.
@@ -59,15 +59,18 @@ const fn word(half: Half) -> &'static str {
     }
 }
 
-/// The connector of a name, or the only one.
-fn chosen<'a>(entry: &'a PluginEntry, half: Half, name: Option<&str>) -> Result<&'a ConnectorDecl, Failure> {
+/// The connector of a name that a plugin offers, or the only one.
+///
+/// # Errors
+/// [`Code::ConnectorUnknown`] where there is none, with those that there are.
+pub fn guest_connector<'a>(manifest: &'a Manifest, half: Half, name: Option<&str>) -> Result<&'a ConnectorDecl, Failure> {
     let kind = match half {
         Half::Source => PluginConnectorKind::Source,
         Half::Sink => PluginConnectorKind::Sink,
     };
-    let offered: Vec<&ConnectorDecl> = entry.manifest.connectors.iter().filter(|decl| decl.kind == kind).collect();
+    let offered: Vec<&ConnectorDecl> = manifest.connectors.iter().filter(|decl| decl.kind == kind).collect();
     let names: Vec<&str> = offered.iter().map(|decl| decl.name.as_str()).collect();
-    let plugin = format!("{}@{}", entry.manifest.name, entry.manifest.version);
+    let plugin = format!("{}@{}", manifest.name, manifest.version);
     let found = match (name, offered.as_slice()) {
         (Some(name), _) => offered.iter().copied().find(|decl| decl.name == name),
         (None, [only]) => Some(*only),
@@ -90,7 +93,8 @@ fn chosen<'a>(entry: &'a PluginEntry, half: Half, name: Option<&str>) -> Result<
 }
 
 /// A connector's own fault, at its place in the configuration around it.
-pub(crate) fn inside(failure: Failure) -> Failure {
+#[must_use]
+pub fn inside_config(failure: Failure) -> Failure {
     match failure.pointer.clone() {
         Some(pointer) => failure.at(format!("{CONFIG}{pointer}")),
         None => failure,

@@ -180,13 +180,15 @@ impl Inputs<'_> {
                 let (config, bad) = self.tolerated(config)?;
                 let (source, from) = if connector == guests::PLUGIN {
                     let (guest, config) = self.guests.guest(Half::Source, &config).await?;
-                    (guest.source(&config).await.map_err(guests::inside)?, guest.label(&config))
+                    (guest.source(&config).await.map_err(guests::inside_config)?, guest.label(&config))
                 } else {
                     let found = self.registry.get(connector)?;
                     (found.source(&config).await?, found.label(&config))
                 };
                 if !source.is_bounded() {
-                    return Err(Failure::new(Code::ConnectorConfig, format!("'{connector}' never ends, so a job cannot read all of it")));
+                    let message = format!("'{connector}' never ends, so a job cannot read all of it");
+                    return Err(Failure::new(Code::ConnectorConfig, message)
+                        .hint("say where it ends: by 'maxRows' or 'maxMs', or without 'follow'"));
                 }
                 let parallelism = state.config().target_partitions();
                 let splits = match pins {

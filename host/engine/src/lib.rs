@@ -42,6 +42,7 @@ pub use catalog::{Catalog, DatasetEntry, PluginEntry};
 pub use engine::Engine;
 pub use error::{Error, failure_of};
 pub use explain::{ChainExplained, ColumnExplained, ElementsExplained, Explained};
+pub use guests::{guest_connector, inside_config};
 pub use lambda::check_function;
 pub use letters::Refused;
 pub use node::{Components, decode_node, encode_node};

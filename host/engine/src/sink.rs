@@ -101,7 +101,7 @@ impl Sinks<'_> {
             azora_spec::Sink::Connector { connector, config } => {
                 let sink = if connector == guests::PLUGIN {
                     let (guest, config) = self.guests.guest(Half::Sink, config).await?;
-                    guest.sink(&config).await.map_err(guests::inside)?
+                    guest.sink(&config).await.map_err(guests::inside_config)?
                 } else {
                     self.registry.get(connector)?.sink(config).await?
                 };

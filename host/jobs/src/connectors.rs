@@ -3,7 +3,8 @@
 use crate::shared::Shared;
 use azora_connect::{Connector, ConnectorKind, Half, schema};
 use azora_engine::Engine;
-use azora_spec::{Code, Failure};
+use azora_spec::wire::{self, Fields, Unknown};
+use azora_spec::{Code, Failure, PluginRef};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -34,6 +35,22 @@ impl ConnectorView {
     fn file() -> Self {
         let (name, aliases) = ("file".to_owned(), vec!["filesystem".to_owned()]);
         Self { name, aliases, kind: "both", is_source: true, is_sink: true, config_schema: with_common(Engine::file_schema()) }
+    }
+
+    /// All connectors of plugins: which one is a part of the configuration.
+    fn guests() -> Self {
+        let text = |about: &str| json!({ "type": "string", "description": about });
+        let schema = json!({
+            "type": "object", "required": ["plugin"], "additionalProperties": false,
+            "properties": {
+                "plugin": text("name@version, or the digest of its bytes"),
+                "connector": text("which of its connectors, where it has several"),
+                "config": { "type": "object", "description": "as the connector's own schema says" },
+                "grants": { "type": "object", "description": "less than was granted" },
+            },
+        });
+        let name = GUEST.to_owned();
+        Self { name, aliases: Vec::new(), kind: "both", is_source: true, is_sink: true, config_schema: with_common(schema) }
     }
 
     fn of(connector: &Arc<dyn Connector>) -> Self {
@@ -78,6 +95,9 @@ impl Shared {
         if Engine::is_file_source(name) {
             return Ok(ConnectorView::file());
         }
+        if name == GUEST {
+            return Ok(ConnectorView::guests());
+        }
         self.engine.registry().get(name).map(|connector| ConnectorView::of(&connector))
     }
 
@@ -102,10 +122,27 @@ impl Shared {
             match Engine::is_file_source(name) {
                 true if half == Half::Source => faults.extend(Engine::file_fault(&config)),
                 true => {}
+                false if name == GUEST => faults.extend(self.guest_faults(half, &config).unwrap_or_else(|failure| vec![failure])),
                 false => faults.extend(self.engine.registry().get(name)?.check(half, &config)),
             }
         }
         Ok(faults)
+    }
+
+    /// What is wrong with what a request says of a plugin's connector, and with the connector's own configuration.
+    fn guest_faults(&self, half: Half, config: &Map<String, Value>) -> Result<Vec<Failure>, Failure> {
+        let mut fields = Fields::config(config);
+        let reference: PluginRef = fields.required_text("plugin")?.parse().map_err(|failure: Failure| failure.at("/plugin"))?;
+        let name = fields.text("connector")?;
+        let own = fields.object("config")?.unwrap_or_default();
+        fields.value("grants").map(|value| wire::grants(value, "/grants")).transpose()?;
+        fields.finish(Unknown::Refuse)?;
+        let row = self.catalog.row(&reference).map_err(|failure| failure.at("/plugin"))?;
+        let manifest = self.catalog.manifest(&row)?.0;
+        let connector = azora_engine::guest_connector(&manifest, half, name)?;
+        let none = json!({ "type": "object", "additionalProperties": false });
+        let faults = schema::faults(connector.config_schema.as_ref().unwrap_or(&none), &own);
+        Ok(faults.into_iter().map(azora_engine::inside_config).collect())
     }
 
     /// Where a source's rows come from, for people.

@@ -81,6 +81,14 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// The same where the table that rows were refused for is known.
+    pub(crate) fn of_table(self, name: &str) -> Self {
+        match self {
+            Self::Constraint { site, reason, .. } => Self::Constraint { site, table: name.escape_debug().to_string(), reason },
+            other => other,
+        }
+    }
+
     /// No answer within a time.
     pub(crate) fn slow(site: &Site, limit: Duration) -> Self {
         Self::Slow { site: site.clone(), seconds: limit.as_secs().max(1) }

@@ -29,11 +29,16 @@ pub(crate) fn read(fields: &mut Fields<'_>, secrets: &Secrets) -> Result<Headers
         let value = match auth.required_text("type")? {
             "bearer" => format!("Bearer {}", required(&mut auth, secrets, "token")?.expose()),
             "basic" => {
-                let user = auth.required_text("user")?.to_owned();
+                let name = auth.name_of(&["user", "username"])?;
+                let user = auth.required_text(name)?.to_owned();
                 let password = required(&mut auth, secrets, "password")?;
                 format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.expose())))
             }
-            other => return Err(auth.wrong("type", format!("'{}' is neither 'bearer' nor 'basic'", shown(other)))),
+            other => {
+                return Err(auth
+                    .wrong("type", format!("'{}' is neither 'bearer' nor 'basic'", shown(other)))
+                    .hint("other proofs are headers: write them into 'headers'"));
+            }
         };
         auth.finish(Unknown::Refuse)?;
         headers.push(("authorization".to_owned(), Secret::new(value)));
@@ -56,7 +61,7 @@ pub(crate) fn schema() -> [(&'static str, Value); 2] {
         (
             "auth",
             json!({"type": "object", "required": ["type"], "additionalProperties": false, "properties": {
-                "type": {"enum": ["bearer", "basic"]}, "token": secret, "user": {"type": "string"}, "password": secret,
+                "type": {"enum": ["bearer", "basic"]}, "token": secret, "user": {"type": "string"}, "username": {"type": "string", "description": "the same as user"}, "password": secret,
             }}),
         ),
     ]

@@ -45,7 +45,10 @@ impl Sink for ApiSink {
     }
 
     async fn commit(&self, _: JobId, _: u64, _: SchemaRef, tokens: &[Token]) -> Result<Receipt, Failure> {
-        let mut receipt = Receipt { outputs: vec![self.inner.config.url.host_str().unwrap_or_default().to_owned()], ..Receipt::default() };
+        let url = &self.inner.config.url;
+        let port = url.port_or_known_default().unwrap_or_default();
+        let output = format!("{}:{port}{}", url.host_str().unwrap_or_default(), url.path());
+        let mut receipt = Receipt { outputs: vec![output], ..Receipt::default() };
         for token in tokens {
             let damaged = || Failure::new(Code::Internal, "the token of an API's partition is damaged");
             let (rows, bytes) = token.0.split_once(' ').ok_or_else(damaged)?;

@@ -123,17 +123,17 @@ impl Connector for StreamConnector {
             properties.extend(auth::schema().map(|(name, schema)| (name.to_owned(), schema)));
         } else {
             properties.insert("host".to_owned(), json!({"type": "string", "default": "localhost"}));
-            properties.insert("port".to_owned(), json!({"type": "integer", "default": 9999}));
+            properties.insert("port".to_owned(), json!({"type": "integer", "minimum": 1, "maximum": 65_535, "default": 9999}));
             properties.insert("delimiter".to_owned(), json!({"type": "string", "default": "\n"}));
         }
         let rest = json!({
             "subscribe": {"description": "said once after connecting: a text, or JSON"},
             "format": {"enum": ["json", "text"], "default": if self.is_web { "json" } else { "text" }},
             "columns": {"type": "object", "description": "columns and their types; inferred from the first records without it"},
-            "maxRows": {"type": "integer", "minimum": 1}, "maxMs": {"type": "integer", "minimum": 1},
-            "connectTimeoutMs": {"type": "integer", "default": 10_000, "description": "longest wait for a connection and its greeting"},
-            "sampleRows": {"type": "integer", "default": SAMPLE_ROWS_DEFAULT},
-            "maxRecordBytes": {"type": "integer", "default": RECORD_BYTES_DEFAULT},
+            "maxRows": {"type": "integer", "minimum": 1}, "maxMs": {"type": "integer", "minimum": 1, "maximum": 86_400_000},
+            "connectTimeoutMs": {"type": "integer", "minimum": 100, "maximum": 120_000, "default": 10_000, "description": "longest wait for a connection and its greeting"},
+            "sampleRows": {"type": "integer", "minimum": 1, "maximum": 100_000, "default": SAMPLE_ROWS_DEFAULT},
+            "maxRecordBytes": {"type": "integer", "minimum": 1, "maximum": 64 << 20, "default": RECORD_BYTES_DEFAULT},
         });
         if let Value::Object(rest) = rest {
             properties.extend(rest);
@@ -148,7 +148,7 @@ impl Connector for StreamConnector {
 
     fn label(&self, config: &Map<String, Value>) -> String {
         match self.read(config).map(|config| config.place) {
-            Ok(Place::Web { url, .. }) => format!("websocket://{}{}", url.host_str().unwrap_or_default(), url.path()),
+            Ok(place @ Place::Web { .. }) => format!("websocket://{}", place.named()),
             Ok(Place::Lines { host, port, .. }) => format!("socket://{host}:{port}"),
             Err(_) => format!("{}://", self.name()),
         }

@@ -4,16 +4,16 @@
 use arrow::array::{Array as _, AsArray as _, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::Int64Type;
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use azora_connect::conformance::{self, Expect};
-use azora_connect::{Connector, Outcome, Policy, Position, ReadRequest, Secrets, Setup, Source, WriterId, json as rows_of};
+use azora_connect::conformance::{self, Expect, Promise, SinkCase};
+use azora_connect::{Connector, Outcome, Policy, Position, ReadRequest, Secrets, Setup, Sink, Source, WriterId, json as rows_of};
 use azora_spec::{Code, Failure, JobId, Secret};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -257,6 +257,50 @@ async fn a_sink_sends_rows_at_least_once_under_keys_that_stay() {
     assert_eq!(text(3).1, r#"[{"id":9,"name":"\"9"}]"#);
     assert_eq!([text(4), text(5), text(6)], [text(0), text(1), text(3)]);
     assert!(received.iter().all(|(headers, _)| headers["x-key"] == "canary-1"));
+}
+
+/// Keeps rows by target, those of a key that it knows already no second time.
+#[derive(Debug, Default)]
+struct Keeper {
+    seen: Mutex<HashSet<String>>,
+    rows: Mutex<HashMap<String, Vec<String>>>,
+}
+
+struct Kept {
+    address: SocketAddr,
+    keeper: Arc<Keeper>,
+}
+
+#[async_trait::async_trait]
+impl SinkCase for Kept {
+    async fn sink(&self, target: &str) -> Arc<dyn Sink> {
+        let config = json!({"url": format!("http://{}/keep/{target}", self.address), "format": "ndjson", "batchRows": 7});
+        connector(&setup(), "api").sink(&object(config)).await.unwrap()
+    }
+
+    async fn rows(&self, target: &str) -> Vec<String> {
+        self.keeper.rows.lock().unwrap().get(target).cloned().unwrap_or_default()
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::AtLeastOnce
+    }
+
+    fn batches(&self) -> Vec<RecordBatch> {
+        conformance::sample::nested()
+    }
+}
+
+#[tokio::test]
+async fn the_sink_does_what_every_sink_must() {
+    let keeper = Arc::new(Keeper::default());
+    let keep = async |State(keeper): State<Arc<Keeper>>, Path(target): Path<String>, headers: HeaderMap, body: String| {
+        if keeper.seen.lock().unwrap().insert(headers["idempotency-key"].to_str().unwrap().to_owned()) {
+            keeper.rows.lock().unwrap().entry(target).or_default().extend(body.lines().map(str::to_owned));
+        }
+    };
+    let address = serve(Router::new().route("/keep/{target}", post(keep)).with_state(Arc::clone(&keeper))).await;
+    conformance::sink(&Kept { address, keeper }).await.unwrap();
 }
 
 /// A WebSocket server that says so many rows to whoever subscribes, and then closes or waits.

@@ -48,7 +48,8 @@ impl Connector for KafkaConnector {
     }
 
     fn config_schema(&self) -> Value {
-        let secret = || json!({"writeOnly": true, "description": "a text or {\"secret\": NAME}"});
+        let secret = || json!({"type": ["string", "object"], "writeOnly": true, "description": "a text or {\"secret\": NAME}"});
+        let texts = |about: &str| json!({"type": ["string", "array"], "items": {"type": "string"}, "description": about});
         let security = json!({
             "type": "object", "required": ["protocol"], "additionalProperties": false,
             "properties": {
@@ -60,38 +61,38 @@ impl Connector for KafkaConnector {
         });
         json!({
             "type": "object",
-            "required": ["topic"],
             "additionalProperties": false,
             "properties": {
-                "topic": {"description": "one topic; a source takes a list too"},
-                "topics": {"type": "array", "items": {"type": "string"}},
-                "brokers": {"description": "HOST:PORT, or a list of them; default KAFKA_BROKERS of the server"},
-                "bootstrapServers": {"description": "the same as brokers"},
+                "topic": texts("one topic; a source takes a list too"),
+                "topics": texts("the same as topic; one of both is there"),
+                "brokers": texts("HOST:PORT, or a list of them; default KAFKA_BROKERS of the server"),
+                "bootstrapServers": texts("the same as brokers"),
                 "security": security,
                 "options": {"type": "object", "description": "a few options of librdkafka"},
-                "connectTimeoutMs": {"type": "integer", "default": 10000},
-                "outageTimeoutMs": {"type": "integer", "default": 30000},
+                "connectTimeoutMs": {"type": "integer", "minimum": 100, "maximum": 120_000, "default": 10_000},
+                "outageTimeoutMs": {"type": "integer", "minimum": 1000, "maximum": 600_000, "default": 30_000},
                 "groupId": {"type": "string", "default": "azora-spark-group"},
                 "commitOffsets": {"type": "boolean", "description": "move the group behind what was read when the job has succeeded; default where startOffsets is group"},
-                "batchSize": {"type": "integer", "minimum": 1},
+                "batchSize": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
                 "format": {"enum": ["json", "avro", "text", "bytes"], "default": "json"},
-                "avroSchema": {"description": "an Avro schema, as JSON or as text"},
+                "avroSchema": {"type": ["string", "object", "array"], "description": "an Avro schema, as JSON or as text"},
                 "avroFraming": {"enum": ["none", "registry", "single-object"], "default": "none"},
                 "schemaId": {"type": "integer", "minimum": 0, "description": "of a sink: the schema's number in the framing 'registry'"},
                 "rows": {"enum": ["messages", "values"], "default": "messages"},
                 "metadata": {"type": "boolean"},
                 "columns": {"type": "object", "description": "types by column, else they are inferred from a sample"},
-                "sampleRows": {"type": "integer", "default": 1000},
+                "sampleRows": {"type": "integer", "minimum": 1, "maximum": 100_000, "default": 1000},
                 "headers": {"type": "boolean", "default": false},
                 "keyFormat": {"enum": ["text", "bytes"], "default": "text"},
-                "startOffsets": {"description": "earliest, latest, group, {timestamp: ms} or {partition: offset}", "default": "earliest"},
-                "endOffsets": {"description": "latest, {timestamp: ms} or {partition: offset}", "default": "latest"},
+                "startOffsets": {"type": ["string", "object"], "description": "earliest, latest, group, {timestamp: ms} or {partition: offset}", "default": "earliest"},
+                "endOffsets": {"type": ["string", "object"], "description": "latest, {timestamp: ms} or {partition: offset}", "default": "latest"},
                 "follow": {"type": "boolean", "default": false},
                 "badRecords": {"enum": ["fail", "skip", "dead-letter"], "default": "fail"},
                 "keyColumn": {"type": "string"},
                 "valueColumn": {"type": "string"},
                 "partitionColumn": {"type": "string"},
                 "timestampColumn": {"type": "string"},
+                "headersColumn": {"type": "string", "description": "of a sink: a column of objects, or of lists of {key, value} as sources have them"},
                 "recordIds": {"type": "boolean", "default": true}
             }
         })

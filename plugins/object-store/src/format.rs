@@ -22,9 +22,11 @@ pub(crate) enum Format {
     Parquet,
     /// Avro object container files.
     Avro,
+    /// Arrow IPC files; streams are read, too.
+    Arrow,
 }
 
-/// How bytes are compressed: inside of Parquet and Avro, around everything else.
+/// How bytes are compressed: inside of Parquet and Avro, around texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compression {
     None,
@@ -34,9 +36,9 @@ pub(crate) enum Compression {
 
 impl Format {
     /// The words of requests that are shown.
-    pub(crate) const NAMES: [&str; 6] = ["json", "ndjson", "csv", "text", "parquet", "avro"];
+    pub(crate) const NAMES: [&str; 7] = ["json", "ndjson", "csv", "text", "parquet", "avro", "arrow"];
     /// All words of requests.
-    pub(crate) const WORDS: [(&str, Self); 9] = [
+    pub(crate) const WORDS: [(&str, Self); 11] = [
         ("json", Self::Json),
         ("ndjson", Self::Ndjson),
         ("jsonl", Self::Ndjson),
@@ -46,6 +48,8 @@ impl Format {
         ("txt", Self::Text),
         ("parquet", Self::Parquet),
         ("avro", Self::Avro),
+        ("arrow", Self::Arrow),
+        ("feather", Self::Arrow),
     ];
 
     /// The format that a key tells.
@@ -67,16 +71,19 @@ impl Format {
             Self::Text => "txt",
             Self::Parquet => "parquet",
             Self::Avro => "avro",
+            Self::Arrow => "arrow",
         }
     }
 
     const fn compresses_inside(self) -> bool {
-        matches!(self, Self::Parquet | Self::Avro)
+        matches!(self, Self::Parquet | Self::Avro | Self::Arrow)
     }
 
     /// The compression to write with, if the format has it.
     pub(crate) fn compression(self, wanted: Option<Compression>) -> Option<Compression> {
         match (wanted, self.compresses_inside()) {
+            (None | Some(Compression::None), _) if self == Self::Arrow => Some(Compression::None),
+            (Some(_), _) if self == Self::Arrow => None,
             (None, true) => Some(Compression::Snappy),
             (None, false) => Some(Compression::None),
             (Some(Compression::Codec(codec)), true) if codec != Codec::Zstd => None,

@@ -1,16 +1,18 @@
 //! One split being read. A position counts records of the object, good and bad ones, or rows where there are no bad ones.
 
 use crate::error::{self, Named};
-use crate::format::parquet::Groups;
+use crate::format::parquet::{Groups, readable};
 use crate::format::records::Records;
 use crate::format::{Format, csv};
 use crate::prune;
 use crate::source::{Part, Shared, values};
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
+use arrow::compute::cast;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use azora_connect::avro::Batches;
 use azora_connect::hive;
+use azora_connect::ipc::Messages;
 use azora_connect::json::Decoder;
 use azora_connect::{Condition, Outcome, Position, ReadRequest, Reader, rows_within};
 use azora_spec::Failure;
@@ -40,6 +42,22 @@ enum Body {
     Nothing,
     Parquet(Box<Groups>, Rest),
     Avro(Box<Batches<Cursor<Vec<u8>>>>, Rest),
+    Arrow(Box<Messages<Cursor<Vec<u8>>>>, Rest),
+}
+
+impl Body {
+    /// The next batch of those that are read whole.
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>, Failure> {
+        match self {
+            Self::Avro(batches, _) => batches.next_batch(),
+            Self::Arrow(messages, _) => messages.batch(),
+            Self::Lines(_) | Self::Values(_) | Self::Nothing | Self::Parquet(..) => Ok(None),
+        }
+    }
+
+    const fn has_rest(&self) -> bool {
+        matches!(self, Self::Avro(_, Rest(Some(_))) | Self::Arrow(_, Rest(Some(_))))
+    }
 }
 
 /// The rest of a batch that was larger than asked for.
@@ -82,9 +100,14 @@ impl ObjectReader {
                 Body::Parquet(Box::new(opened), Rest::default())
             }
             Format::Avro => {
-                let batches = Batches::open(Cursor::new(shared.document(&part.object).await?), request.batch_rows, &key)?;
+                let batches = Batches::open(
+                    Cursor::new(shared.document(&part.object).await?),
+                    request.batch_rows,
+                    &shared.bucket.named(&key).to_string(),
+                )?;
                 Body::Avro(Box::new(batches), Rest::default())
             }
+            Format::Arrow => Body::Arrow(Box::new(shared.arrow(&part.object).await?), Rest::default()),
         };
         let mut reader = Self { shared, request, key, folders, body, at: 0 };
         reader.skip(skip).await?;
@@ -109,12 +132,12 @@ impl ObjectReader {
                 }
             }
             Body::Nothing | Body::Parquet(..) => self.at = skip,
-            Body::Avro(batches, rest) => {
+            Body::Avro(..) | Body::Arrow(..) => {
                 while self.at < skip {
-                    let Some(batch) = batches.next_batch()? else { break };
+                    let Some(batch) = self.body.next_batch()? else { break };
                     let passed = batch.num_rows().min(usize::try_from(skip - self.at).unwrap_or(usize::MAX));
                     self.at += passed as u64;
-                    if passed < batch.num_rows() {
+                    if let (Body::Avro(_, rest) | Body::Arrow(_, rest), true) = (&mut self.body, passed < batch.num_rows()) {
                         rest.0 = Some((batch, passed));
                     }
                 }
@@ -136,10 +159,10 @@ impl ObjectReader {
                 self.at += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
                 Ok(batch)
             }
-            Body::Avro(batches, rest) => {
-                if rest.0.is_none() {
-                    rest.0 = batches.next_batch()?.map(|batch| (batch, 0));
-                }
+            Body::Avro(..) | Body::Arrow(..) => {
+                let next = if self.body.has_rest() { None } else { self.body.next_batch()? };
+                let (Body::Avro(_, rest) | Body::Arrow(_, rest)) = &mut self.body else { return Ok(None) };
+                rest.0 = next.map(|batch| (batch, 0)).or_else(|| rest.0.take());
                 let Some(batch) = rest.take(rows_max, bytes_max) else { return Ok(None) };
                 self.at += batch.num_rows() as u64;
                 fitted(&batch, &self.shared.inner, &self.shared.bucket.named(&self.key)).map(Some)
@@ -158,7 +181,7 @@ impl ObjectReader {
             let record = match &mut self.body {
                 Body::Lines(lines) => lines.next().await?.map(<[u8]>::to_vec),
                 Body::Values(values) => values.next(),
-                Body::Nothing | Body::Parquet(..) | Body::Avro(..) => None,
+                Body::Nothing | Body::Parquet(..) | Body::Avro(..) | Body::Arrow(..) => None,
             };
             let Some(record) = record else { break };
             bytes += record.len();
@@ -259,7 +282,11 @@ fn wanted(shared: &Shared, request: &ReadRequest) -> SchemaRef {
 /// The columns of a batch under the schema of the first object.
 fn fitted(batch: &RecordBatch, schema: &SchemaRef, object: &Named) -> Result<RecordBatch, Failure> {
     let misfit = || error::broken(object, "its columns are not those of the objects before it");
-    let column = |field: &Arc<Field>| batch.column_by_name(field.name()).filter(|column| column.data_type() == field.data_type()).cloned();
+    let column = |field: &Arc<Field>| {
+        let column = batch.column_by_name(field.name())?;
+        let plain = readable(&Field::new("", column.data_type().clone(), true));
+        if plain.data_type() == field.data_type() { cast(column, field.data_type()).ok() } else { None }
+    };
     let columns = schema.fields().iter().map(column).collect::<Option<Vec<_>>>().ok_or_else(misfit)?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(|_| misfit())

@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use azora_connect::compress::Inflate;
 use azora_connect::element::{ELEMENT_KEY, Element};
+use azora_connect::ipc::Messages;
 use azora_connect::json::{self, Mixed, SAMPLE_BYTES_MAX};
 use azora_connect::{Position, ReadRequest, Reader, Source, Split};
 use azora_connect::{avro, hive};
@@ -131,6 +132,12 @@ impl Shared {
         document(self.chunks(object).await?, self.inflate(object)?, &self.bucket.named(&object.key)).await
     }
 
+    pub(crate) async fn arrow(&self, object: &Object) -> Result<Messages<Cursor<Vec<u8>>>, Failure> {
+        let bytes = self.document(object).await?;
+        let length = bytes.len() as u64;
+        Messages::open(Cursor::new(bytes), length, &self.bucket.named(&object.key).to_string())
+    }
+
     pub(crate) fn ranges(&self, object: &Object) -> Ranges {
         Ranges { store: Arc::clone(&self.bucket.store), object: object.clone(), named: self.bucket.named(&object.key) }
     }
@@ -149,8 +156,13 @@ impl Shared {
             Format::Text => Ok(Element::Object.schema(vec![Field::new("text", DataType::Utf8, true)])),
             Format::Parquet => Ok(parquet::footer(self.ranges(first)).await?.0),
             Format::Avro => {
-                let batches = avro::Batches::open(Cursor::new(self.document(first).await?), 1, &first.key)?;
+                let batches = avro::Batches::open(Cursor::new(self.document(first).await?), 1, &self.bucket.named(&first.key).to_string())?;
                 Ok(Arc::new(Schema::new(batches.schema().fields().clone())))
+            }
+            Format::Arrow => {
+                let of_file = self.arrow(first).await?.schema()?;
+                let fields: Vec<Field> = of_file.fields().iter().map(|field| parquet::readable(field)).collect();
+                Ok(Arc::new(Schema::new_with_metadata(fields, of_file.metadata().clone())))
             }
             Format::Csv => self.csv_columns(first).await,
             Format::Json | Format::Ndjson if !self.reading.told.is_empty() => Ok(Element::Object.schema(self.reading.told.clone())),

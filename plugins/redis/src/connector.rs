@@ -42,7 +42,8 @@ impl Connector for RedisConnector {
     }
 
     fn config_schema(&self) -> Value {
-        let secret = |description: &str| json!({"writeOnly": true, "description": description});
+        let secret = |about: &str| json!({"type": ["string", "object"], "writeOnly": true, "description": about});
+        let texts = |about: &str| json!({"type": ["string", "array"], "items": {"type": "string"}, "description": about});
         json!({
             "type": "object",
             "additionalProperties": false,
@@ -54,29 +55,29 @@ impl Connector for RedisConnector {
                 "caPem": secret("certificates of the authority that vouches for the server; without it the public ones"),
                 "certificatePem": secret("a client's certificate"),
                 "keyPem": secret("its key"),
-                "database": {"type": "integer", "minimum": 0},
-                "connectTimeoutMs": {"type": "integer", "default": 10000},
+                "database": {"type": "integer", "minimum": 0, "maximum": 65_535},
+                "connectTimeoutMs": {"type": "integer", "minimum": 100, "maximum": 120_000, "default": 10_000},
                 "pattern": {"type": "string", "description": "keys that match, as SCAN has it; every key where nothing is named"},
-                "keys": {"description": "one key, or a list of them"},
-                "stream": {"description": "one stream, or a list of them"},
-                "streams": {"description": "the same as stream"},
+                "keys": texts("one key, or a list of them"),
+                "stream": texts("one stream, or a list of them"),
+                "streams": texts("the same as stream"),
                 "groupId": {"type": "string", "description": "entries that this group was not given yet, acknowledged when the job has succeeded"},
-                "claimIdleMs": {"type": "integer", "default": 600_000, "description": "after how long entries that were given to another consumer are taken over"},
-                "channel": {"description": "one channel to listen to, or a list of them"},
-                "channels": {"description": "the same as channel"},
-                "channelPatterns": {"description": "a pattern of channels to listen to, or a list of them"},
+                "claimIdleMs": {"type": "integer", "minimum": 0, "maximum": 604_800_000, "default": 600_000, "description": "after how long entries that were given to another consumer are taken over"},
+                "channel": texts("one channel to listen to, or a list of them"),
+                "channels": texts("the same as channel"),
+                "channelPatterns": texts("a pattern of channels to listen to, or a list of them"),
                 "columns": {"type": "object", "description": "types by column of messages of channels; any JSON without it"},
                 "maxRows": {"type": "integer", "minimum": 1, "description": "messages of channels, or entries of each stream for a group, after which reading ends"},
                 "maxMs": {"type": "integer", "minimum": 1, "description": "how long channels are listened to"},
-                "batchSize": {"type": "integer", "minimum": 1},
-                "sampleRows": {"type": "integer", "default": 1000},
+                "batchSize": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
+                "sampleRows": {"type": "integer", "minimum": 1, "maximum": 100_000, "default": 1000},
                 "badRecords": {"enum": ["fail", "skip", "dead-letter"], "default": "fail"},
                 "write": {"enum": ["strings", "hashes", "lists", "streams"], "default": "strings"},
                 "key": {"type": "string", "description": "the list or stream that takes every row"},
                 "keyColumn": {"type": "string"},
                 "keyPrefix": {"type": "string"},
                 "valueColumn": {"type": "string"},
-                "ttlMs": {"type": "integer", "minimum": 1}
+                "ttlMs": {"type": "integer", "minimum": 1, "maximum": 4_294_967_295_u32}
             }
         })
     }

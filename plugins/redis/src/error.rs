@@ -72,6 +72,7 @@ impl Error {
         match self {
             Self::Tls { .. } => Some("is its certificate for this host, and its authority given as 'caPem'?"),
             Self::Denied { .. } => Some("check username and password, and what the user may do"),
+            Self::GroupMissing { .. } => Some("make it with XGROUP CREATE: it is not made by reading, which would decide where it begins"),
             Self::TooManyKeys { .. } => Some("narrow 'pattern'"),
             Self::TooManyRows { .. } => {
                 Some("a commit is one script, during which the server answers nobody else; write fewer rows in a job")

@@ -31,6 +31,7 @@ pub(crate) async fn run() -> Result<usize> {
     granted(&client, "shelf", &shelf.grants()).await?;
     ingested(&client, &api).await?;
     narrowed(&client, &api).await?;
+    looked_at(&client, &api).await?;
     from_plugin_to_plugin(&client, &api, &shelf).await?;
     wrong_configurations_are_located(&client, &api).await?;
     ingested_natively(&client, &api).await?;
@@ -42,7 +43,7 @@ pub(crate) async fn run() -> Result<usize> {
     granted(&client, "feed", &json!({})).await?;
     refused_without_a_grant(&client, &api).await?;
     server.stop().await;
-    Ok(14)
+    Ok(15)
 }
 
 async fn upload(client: &Client, name: &str) -> Result<()> {
@@ -74,6 +75,31 @@ async fn listed(client: &Client) -> Result<()> {
     ensure!(feed["connector"] == "pages" && feed["source"] == true && feed["sink"] == false, "{feed}");
     ensure!(feed["configSchema"]["properties"]["pageRows"]["type"] == "integer", "{feed}");
     ensure!(all.iter().any(|each| each["plugin"] == "shelf@1.0.0" && each["sink"] == true), "the sink is not listed");
+    Ok(())
+}
+
+/// Every fault of a plugin's configuration is told with its place, and a preview shows rows and their columns.
+async fn looked_at(client: &Client, api: &Api) -> Result<()> {
+    let check = async |half: &str, config: Value| -> Result<Vec<String>> {
+        let answer = client.post("/api/v1/connectors/plugin/validate", &json!({"as": half, "config": config})).await?;
+        ensure!(answer.status == 200, "{}", answer.text());
+        let answer = answer.json();
+        let place = |fault: &Value| fault["pointer"].as_str().unwrap_or_default().to_owned();
+        Ok(answer["errors"].as_array().context("errors")?.iter().map(place).collect())
+    };
+    let feed = |own: Value| json!({"plugin": "feed@1.0.0", "connector": "pages", "config": own});
+    ensure!(check("source", feed(json!({"url": api.url()}))).await?.is_empty(), "a right one is refused");
+    let mut faults = check("source", feed(json!({"url": 5, "pageRows": -1, "tokenSecrets": "x"}))).await?;
+    faults.sort_unstable();
+    ensure!(faults == ["/config/config/pageRows", "/config/config/tokenSecrets", "/config/config/url"], "{faults:?}");
+    ensure!(check("source", feed(json!({}))).await? == ["/config/config"], "what is missing has no place");
+    ensure!(check("sink", json!({"plugin": "feed@1.0.0"})).await? == ["/config/plugin"], "a source is no sink");
+    ensure!(check("source", json!({"plugin": "fed@1.0.0"})).await? == ["/config/plugin"], "an unknown plugin has no place");
+    ensure!(check("source", json!({"plugin": "feed@1.0.0", "connector": "page"})).await? == ["/config/connector"], "an unknown connector");
+    let answer = client.post("/api/v1/connectors/plugin/preview", &json!({"config": feed(json!({"url": api.url()})), "rows": 3})).await?;
+    let shown = answer.json();
+    ensure!(answer.status == 200 && shown["rows"].as_array().is_some_and(|rows| rows.len() == 3), "{shown}");
+    ensure!(shown["columns"][0] == json!({"name": "id", "type": "Int64", "nullable": false}), "{shown}");
     Ok(())
 }
 

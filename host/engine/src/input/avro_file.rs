@@ -29,7 +29,7 @@ impl AvroSource {
 
 fn open(files: &Files, pin: &FilePin, batch_rows: usize) -> Result<Batches<BufReader<File>>, Failure> {
     let input = BufReader::with_capacity(BLOCK_BYTES, file::open(files, pin)?);
-    Batches::open(input, batch_rows, &pin.path).map_err(|failure| failure.at("/path"))
+    Batches::open(input, batch_rows, &format!("'{}'", pin.path.escape_debug())).map_err(|failure| failure.at("/path"))
 }
 
 impl OfFiles for AvroSource {

@@ -1,5 +1,6 @@
 //! Two-phase sinks: commit, abort, both repeated, and crashes between. Encoders are tested with the formats.
 
+mod conformance;
 mod folders;
 
 use crate::testing::{Bench, file_sink, inline, job, run_context, tree};

@@ -34,7 +34,15 @@ pub(super) fn read(value: &Value, pointer: String) -> Result<Sink, Failure> {
             Ok(Sink::Collect)
         }
         "dataset" => dataset(fields),
-        "file" | "files" => {
+        "file" | "files" | "filesystem" => {
+            // As connectors are written, with a `config`; or flat.
+            let mut fields = match fields.inner("config")? {
+                Some(inner) => {
+                    fields.finish(Unknown::Refuse)?;
+                    inner
+                }
+                None => fields,
+            };
             let format = fields.text("format")?.map(|text| format(text, fields.pointer("format"))).transpose()?;
             file(fields, format)
         }

@@ -237,6 +237,8 @@ fn every_spelling_of_a_sink() {
         sink(json!({"type": "file", "path": "a/b.csv", "mode": "append"})),
         file("a/b.csv", FileFormat::Csv, None, WriteMode::Append)
     );
+    // As other connectors are written.
+    assert_eq!(sink(json!({"type": "file", "config": {"path": "out/w2", "format": "parquet", "compression": "snappy"}})), parquet);
     let folders = sink(json!({"type": "csv", "path": "out/c", "partitionBy": ["year", "city"], "mode": "ignore"}));
     assert!(
         matches!(folders, Sink::File { partition_by, mode: WriteMode::Ignore, .. } if partition_by == ["year".to_owned(), "city".to_owned()])
@@ -265,6 +267,8 @@ fn sinks_that_are_wrong() {
     check(json!({"type": "parquet", "path": "a", "format": "csv"}), "/sink/format", "contradicts");
     check(json!({"type": "file", "path": "a/b"}), "/sink", "'format' is missing");
     check(json!({"type": "file", "path": "a", "format": "xml"}), "/sink/format", "formats are");
+    check(json!({"type": "file", "config": {"path": "a", "format": "xml"}}), "/sink/config/format", "formats are");
+    check(json!({"type": "file", "config": {"path": "a.csv"}, "mode": "append"}), "/sink/mode", "unknown field 'mode'");
     check(json!({"type": "csv", "path": "a", "mode": "overwite"}), "/sink/mode", "did you mean 'overwrite'?");
     check(json!({"type": "dataset", "name": "a b"}), "/sink/name", "a dataset's name");
     check(json!({"type": "csv", "path": "a", "comperssion": "gzip"}), "/sink/comperssion", "did you mean 'compression'?");

@@ -112,7 +112,8 @@ impl Sink for MongoSink {
         let staged = Staged::read(tokens, job, epoch)?;
         let rows = staged.iter().map(|staged| staged.rows).sum();
         let session = self.session().await?;
-        self.commit_of(session, job, epoch).run(&staged, rows).await?;
+        let moved = self.commit_of(session, job, epoch).run(&staged, rows).await;
+        moved.map_err(|error| error.of_table(&self.writing.collection))?;
         let connection = &self.server.connection;
         let output = format!("mongodb://{}:{}/{}/{}", connection.host, connection.port, connection.database, self.writing.collection);
         Ok(Receipt { rows, bytes: 0, outputs: vec![output] })

@@ -192,7 +192,8 @@ impl Sink for MySqlSink {
         session.run("START TRANSACTION").await?;
         let mark = format!("INSERT IGNORE INTO {commits} (job, epoch, `rows`) VALUES ('{job}', {epoch}, {total})");
         if session.change(&mark).await? == 1 {
-            self.move_all(&mut session, &schema, &staged).await?;
+            let moved = self.move_all(&mut session, &schema, &staged).await;
+            moved.map_err(|error| error.of_table(&self.writing.table.shown()))?;
         }
         milestone::pass("rows commit?");
         session.run("COMMIT").await?;

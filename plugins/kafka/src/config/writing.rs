@@ -20,6 +20,8 @@ pub(crate) struct Writing {
     pub(crate) partition_column: Option<String>,
     /// The column with times in milliseconds.
     pub(crate) timestamp_column: Option<String>,
+    /// The column with headers: objects of texts, or lists of objects with `key` and `value`, as they are read.
+    pub(crate) headers_column: Option<String>,
     /// How values are written; as JSON where there is none.
     pub(crate) avro: Option<AvroWanted>,
     /// Whether every message says in a header which row of which job it is.
@@ -40,6 +42,7 @@ impl Writing {
             value_column: column("valueColumn")?,
             partition_column: column("partitionColumn")?,
             timestamp_column: column("timestampColumn")?,
+            headers_column: column("headersColumn")?,
             avro,
             has_record_ids: fields.flag("recordIds")?.unwrap_or(true),
         };

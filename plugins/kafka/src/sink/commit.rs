@@ -1,5 +1,6 @@
 //! One commit: everything that was staged, in one transaction, at most once.
 
+use super::encode::Headers;
 use super::staging::{Prepared, Staging};
 use crate::client::{Client, Context, Entered, make, reason};
 use crate::config::Writing;
@@ -54,6 +55,13 @@ impl From<Error> for Broken {
     fn from(error: Error) -> Self {
         Self::For(error)
     }
+}
+
+/// The headers of a message, with the row's number behind its own.
+fn headers_of(own: &Headers, id: Option<&str>) -> OwnedHeaders {
+    let id = id.map(|id| (RECORD_ID, Some(id)));
+    let all = own.iter().map(|(name, value)| (name.as_str(), value.as_deref())).chain(id);
+    all.fold(OwnedHeaders::new_with_capacity(own.len() + 1), |headers, (key, value)| headers.insert(Header { key, value }))
 }
 
 impl Commit {
@@ -154,6 +162,8 @@ impl Commit {
     fn send(&self, producer: &Sender, partition: usize, ordinal: &mut u64, batch: &RecordBatch) -> Result<(), Broken> {
         let columns = (batch.column(0).as_binary::<i32>(), batch.column(1).as_binary::<i32>());
         let (partitions, times) = (batch.column(2).as_primitive::<Int64Type>(), batch.column(3).as_primitive::<Int64Type>());
+        // What was staged by a version before there were any has none.
+        let headers = batch.columns().get(4).map(|column| column.as_binary::<i32>());
         for row in 0..batch.num_rows() {
             let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.writing.topic);
             if columns.0.is_valid(row) {
@@ -168,9 +178,13 @@ impl Commit {
             if times.is_valid(row) {
                 record = record.timestamp(times.value(row));
             }
-            if self.writing.has_record_ids {
-                let id = format!("{}/{}/{partition}/{ordinal}", self.job, self.epoch);
-                record = record.headers(OwnedHeaders::new_with_capacity(1).insert(Header { key: RECORD_ID, value: Some(&id) }));
+            let id = self.writing.has_record_ids.then(|| format!("{}/{}/{partition}/{ordinal}", self.job, self.epoch));
+            let own = match headers.filter(|headers| headers.is_valid(row)) {
+                Some(headers) => serde_json::from_slice(headers.value(row)).map_err(|_| Error::Foreign("staged headers"))?,
+                None => Headers::new(),
+            };
+            if id.is_some() || !own.is_empty() {
+                record = record.headers(headers_of(&own, id.as_deref()));
             }
             self.hand_over(producer, record)?;
             *ordinal += 1;

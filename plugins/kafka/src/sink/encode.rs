@@ -1,4 +1,4 @@
-//! Rows as messages: key, value, partition and time of each.
+//! Rows as messages: key, value, partition, time and headers of each.
 
 use super::avro::{AvroEncoder, Wanted as AvroWanted};
 use crate::config::Writing;
@@ -7,7 +7,14 @@ use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema, SchemaRef, TimeUnit};
 use azora_connect::json;
 use azora_spec::{Code, Failure};
+use serde_json::Value;
 use std::sync::Arc;
+
+/// Most headers of a message.
+const HEADERS_MAX: usize = 100;
+
+/// Headers of a message, as they are staged in JSON: names, and values that may be null.
+pub(crate) type Headers = Vec<(String, Option<String>)>;
 
 /// Turns rows of one schema into messages.
 #[derive(Debug)]
@@ -17,6 +24,7 @@ pub(crate) struct Encoder {
     value: Option<usize>,
     partition: Option<usize>,
     timestamp: Option<usize>,
+    headers: Option<usize>,
     avro: Option<Avro>,
 }
 
@@ -28,13 +36,14 @@ struct Avro {
     fields: Fields,
 }
 
-/// The columns of messages: key, value, partition, time.
+/// The columns of messages: key, value, partition, time, and headers as [`Headers`].
 pub(crate) fn message_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("key", DataType::Binary, true),
         Field::new("value", DataType::Binary, true),
         Field::new("partition", DataType::Int64, true),
         Field::new("timestamp", DataType::Int64, true),
+        Field::new("headers", DataType::Binary, true),
     ]))
 }
 
@@ -54,6 +63,7 @@ impl Encoder {
             value: find(&writing.value_column, "valueColumn")?,
             partition: find(&writing.partition_column, "partitionColumn")?,
             timestamp: find(&writing.timestamp_column, "timestampColumn")?,
+            headers: find(&writing.headers_column, "headersColumn")?,
             schema: Arc::clone(schema),
             avro: None,
         };
@@ -76,7 +86,7 @@ impl Encoder {
             };
             return Ok(Avro { encoder: AvroEncoder::new(wanted, fields)?, columns: Vec::new(), fields: fields.clone() });
         }
-        let beside = [self.key, self.partition, self.timestamp];
+        let beside = [self.key, self.partition, self.timestamp, self.headers];
         let names = AvroEncoder::names(wanted)?;
         let is_field = |at: &usize| !beside.contains(&Some(*at)) || names.iter().any(|name| name == self.schema.field(*at).name());
         let columns: Vec<usize> = (0..self.schema.fields().len()).filter(is_field).collect();
@@ -114,7 +124,8 @@ impl Encoder {
             (None, Some(at)) => self.bytes(batch, at),
             (None, None) => whole(batch, &self.schema),
         };
-        let columns = vec![keys, values, self.numbers(batch, self.partition)?, self.numbers(batch, self.timestamp)?];
+        let (partitions, times) = (self.numbers(batch, self.partition)?, self.numbers(batch, self.timestamp)?);
+        let columns = vec![keys, values, partitions, times, self.headers(batch)?];
         RecordBatch::try_new(message_schema(), columns).map_err(|_| Failure::new(Code::Internal, "cannot make messages of rows"))
     }
 
@@ -126,6 +137,23 @@ impl Encoder {
             DataType::Utf8 => Arc::new(BinaryArray::from(column.as_string::<i32>().clone())),
             _ => Arc::new(BinaryArray::from(json::texts(column, self.schema.field(at)))),
         }
+    }
+
+    /// Headers of each message, in the form in which they are staged.
+    fn headers(&self, batch: &RecordBatch) -> Result<ArrayRef, Failure> {
+        let Some(at) = self.headers else { return Ok(arrow::array::new_null_array(&DataType::Binary, batch.num_rows())) };
+        let field = self.schema.field(at);
+        let texts = json::texts(batch.column(at), field);
+        let wrong = |reason: &str| Failure::new(Code::DataInvalid, format!("column '{}': {reason}", field.name().escape_debug()));
+        let headers = texts.iter().map(|text| {
+            let Some(text) = text else { return Ok(None) };
+            let value = serde_json::from_str(text).map_err(|_| wrong("headers that cannot be read"))?;
+            headers(&value)
+                .and_then(|headers| serde_json::to_vec(&headers).map_err(|_| "headers that cannot be kept"))
+                .map(Some)
+                .map_err(wrong)
+        });
+        Ok(Arc::new(headers.collect::<Result<BinaryArray, _>>()?))
     }
 
     fn numbers(&self, batch: &RecordBatch, at: Option<usize>) -> Result<ArrayRef, Failure> {
@@ -149,6 +177,30 @@ impl Encoder {
     }
 }
 
+/// Headers of an object or of a list of `{key, value}`. What is no text goes as JSON.
+fn headers(value: &Value) -> Result<Headers, &'static str> {
+    const WRONG: &str = "headers are an object, or a list of objects with 'key' and 'value'";
+    let of = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    let headers: Headers = match value {
+        Value::Null => Vec::new(),
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), of(value))).collect(),
+        Value::Array(items) => {
+            let header = |item: &Value| Some((item.get("key")?.as_str()?.to_owned(), of(item.get("value").unwrap_or(&Value::Null))));
+            items.iter().map(header).collect::<Option<_>>().ok_or(WRONG)?
+        }
+        _ => return Err(WRONG),
+    };
+    if headers.len() > HEADERS_MAX {
+        return Err("a message has more than 100 headers");
+    }
+    let is_odd = |name: &str| name.is_empty() || name.contains('\0');
+    if headers.iter().any(|(name, _)| is_odd(name)) { Err("a header's name is empty, or has a zero byte") } else { Ok(headers) }
+}
+
 /// Every row as JSON.
 fn whole(batch: &RecordBatch, schema: &SchemaRef) -> ArrayRef {
     let elements = json::Elements::of(batch, schema);
@@ -160,4 +212,23 @@ fn whole(batch: &RecordBatch, schema: &SchemaRef) -> ArrayRef {
         values.append_value(&text);
     }
     Arc::new(values.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::headers;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn headers_of_both_forms() {
+        let some = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
+        assert_eq!(headers(&json!({"a": "x", "b": 1})), Ok(vec![some("a", "x"), some("b", "1")]));
+        let listed = json!([{"key": "a", "value": "x"}, {"key": "a", "value": null}, {"key": "b"}]);
+        assert_eq!(headers(&listed), Ok(vec![some("a", "x"), ("a".to_owned(), None), ("b".to_owned(), None)]));
+        assert_eq!(headers(&Value::Null), Ok(Vec::new()));
+        for wrong in [json!("a"), json!([1]), json!([{"value": "x"}]), json!({"": "x"}), json!([{"key": "a\u{0}"}])] {
+            assert!(headers(&wrong).is_err(), "{wrong}");
+        }
+        assert!(headers(&Value::Array(vec![json!({"key": "a"}); 101])).is_err());
+    }
 }

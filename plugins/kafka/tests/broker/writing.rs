@@ -24,10 +24,15 @@ async fn columns_become_keys_values_partitions_and_times() {
     let kafka = Kafka::shared().unwrap();
     topic(&kafka.brokers(), "mapped", 4).await;
     let staging = tempfile::tempdir().unwrap();
-    let values = [json!({"k": "a", "v": {"x": 1}, "p": 3, "t": 1000}), json!({"k": null, "v": null, "p": 1, "t": 2000})];
+    let values = [
+        json!({"k": "a", "v": {"x": 1}, "p": 3, "t": 1000, "h": [{"key": "trace", "value": "é"}, {"key": "trace", "value": null}]}),
+        json!({"k": null, "v": null, "p": 1, "t": 2000, "h": null}),
+    ];
     let schema = azora_connect::json::infer(&values, azora_connect::json::MixedTypes::Refuse).unwrap();
     let batch = azora_connect::json::batch(&schema, &values).unwrap();
-    let config = json!({"topic": "mapped", "keyColumn": "k", "valueColumn": "v", "partitionColumn": "p", "timestampColumn": "t"});
+    let config = json!({
+        "topic": "mapped", "keyColumn": "k", "valueColumn": "v", "partitionColumn": "p", "timestampColumn": "t", "headersColumn": "h"
+    });
     let target = sink(&kafka, staging.path(), config).await.unwrap();
     target.check().await.unwrap();
     let job = JobId::generate();
@@ -38,11 +43,12 @@ async fn columns_become_keys_values_partitions_and_times() {
     read.sort();
     let read: Vec<Value> = read.iter().map(|row| serde_json::from_str(row).unwrap()).collect();
     let id = |ordinal: usize| json!([{"key": "azora-record-id", "value": format!("{job}/0/0/{ordinal}")}]);
+    let own = json!([{"key": "trace", "value": "é"}, {"key": "trace", "value": null}, id(0)[0]]);
     assert_eq!(
         read,
         [
             json!({"topic": "mapped", "partition": 1, "offset": 0, "timestamp": 2000, "key": null, "headers": id(1), "value": null}),
-            json!({"topic": "mapped", "partition": 3, "offset": 0, "timestamp": 1000, "key": "a", "headers": id(0), "value": {"x": 1}}),
+            json!({"topic": "mapped", "partition": 3, "offset": 0, "timestamp": 1000, "key": "a", "headers": own, "value": {"x": 1}}),
         ]
     );
     let unknown = sink(&kafka, staging.path(), json!({"topic": "mapped", "keyColumn": "nope"})).await.unwrap();

@@ -4,6 +4,7 @@ use super::{Compression, Format};
 use crate::error;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::ipc::writer::FileWriter;
 use azora_connect::avro;
 use azora_connect::compress::Deflate;
 use azora_connect::element::{self, VALUE};
@@ -48,6 +49,7 @@ pub(crate) enum Encoder {
     Text { around: Deflate<Shared>, format: Format, schema: SchemaRef, has_rows: bool },
     Parquet(Box<ArrowWriter<Shared>>),
     Avro(Box<avro::Writer<Shared>>),
+    Arrow(Box<FileWriter<Shared>>),
 }
 
 impl std::fmt::Debug for Encoder {
@@ -93,7 +95,8 @@ impl Encoder {
                 };
                 Ok(Self::Avro(Box::new(avro::Writer::new(schema, codec, out)?)))
             }
-            _ => {
+            Format::Arrow => Ok(Self::Arrow(Box::new(FileWriter::try_new(out, schema).map_err(failed)?))),
+            Format::Json | Format::Ndjson | Format::Csv | Format::Text => {
                 let mut around = Deflate::new(compression.codec(), out).map_err(failed)?;
                 if format == Format::Csv {
                     around.write_all(&header(schema)).map_err(failed)?;
@@ -113,6 +116,7 @@ impl Encoder {
                 if writer.in_progress_size() > GROUP_BYTES_MAX { writer.flush().map_err(failed) } else { Ok(()) }
             }
             Self::Avro(writer) => writer.write(batch),
+            Self::Arrow(writer) => writer.write(batch).map_err(failed),
             Self::Text { around, format, schema, has_rows } => {
                 let bytes = match format {
                     Format::Csv => csv(schema, batch)?,
@@ -130,6 +134,7 @@ impl Encoder {
         match self {
             Self::Parquet(writer) => writer.close().map(|_| ()).map_err(failed),
             Self::Avro(writer) => writer.finish().map(drop),
+            Self::Arrow(mut writer) => writer.finish().map_err(failed),
             Self::Text { mut around, format, .. } => {
                 if format == Format::Json {
                     around.write_all(b"]\n").map_err(failed)?;

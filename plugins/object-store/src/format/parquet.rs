@@ -92,7 +92,7 @@ pub(crate) async fn footer(ranges: Ranges) -> Result<(SchemaRef, Vec<u64>), Fail
 }
 
 /// Views and dictionaries are read as plain text and bytes: guests know no others.
-fn readable(field: &Field) -> Field {
+pub(crate) fn readable(field: &Field) -> Field {
     let of = match field.data_type() {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
         DataType::BinaryView | DataType::LargeBinary => DataType::Binary,

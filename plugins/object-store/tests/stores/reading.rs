@@ -2,7 +2,9 @@
 //! and keys that are not there.
 
 use crate::server::{Kind, Server, all, connector, setup};
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, DictionaryArray, RecordBatch, StringViewArray};
+use arrow::datatypes::{DataType, Int32Type};
+use arrow::ipc::writer::StreamWriter;
 use azora_connect::compress::{Codec, Deflate};
 use azora_connect::conformance::{self, Expect, sample};
 use azora_connect::{Policy, Secrets, Setup};
@@ -11,10 +13,11 @@ use azora_spec::{Code, OnError, Secret};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::sync::Arc;
 
 async fn every_format_conforms(kind: Kind) {
     let server = Server::start(kind);
-    for format in ["ndjson", "json", "parquet", "avro"] {
+    for format in ["ndjson", "json", "parquet", "avro", "arrow"] {
         let batches = sample::nested();
         server.write(json!({"key": format!("all/{format}"), "format": format}), &batches).await;
         let read = server.source(json!({"key": format!("all/{format}/")})).await.expect(format);
@@ -25,6 +28,33 @@ async fn every_format_conforms(kind: Kind) {
     server.write(json!({"key": "all/csv", "format": "csv"}), &flat).await;
     let read = server.source(json!({"key": "all/csv/"})).await.expect("csv");
     conformance::source(&read, &Expect::of(&flat)).await.unwrap_or_else(|faults| panic!("csv: {faults}"));
+}
+
+/// Others' Arrow objects: a stream, dictionaries, views; and bytes that are cut off or none of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn arrow_of_others() {
+    let server = Server::start(Kind::S3);
+    let kinds: DictionaryArray<Int32Type> = ["a", "b", "a"].into_iter().collect();
+    let columns: [(&str, ArrayRef); 2] = [("kind", Arc::new(kinds)), ("text", Arc::new(StringViewArray::from(vec!["x", "y", "z"])))];
+    let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+    let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema()).expect("a writer");
+    writer.write(&batch).expect("written");
+    let bytes = writer.into_inner().expect("closed");
+    server.put("o/a.feather", &bytes);
+    let read = server.source(json!({"key": "o/a.feather"})).await.expect("a source");
+    assert!(read.schema().fields().iter().all(|field| *field.data_type() == DataType::Utf8), "{:?}", read.schema());
+    let rows = conformance::texts(&all(&read, OnError::Fail).await.expect("rows").0);
+    assert_eq!(rows, [r#"{"kind":"a","text":"x"}"#, r#"{"kind":"b","text":"y"}"#, r#"{"kind":"a","text":"z"}"#]);
+    server.put("o/cut.arrow", &bytes[..bytes.len() / 2]);
+    server.put("o/none.arrow", b"ARROW1 but not really, and long enough");
+    for key in ["o/cut.arrow", "o/none.arrow"] {
+        let failure = match server.source(json!({"key": key})).await {
+            Ok(read) => all(&read, OnError::Fail).await.expect_err(key),
+            Err(failure) => failure,
+        };
+        let named = format!("'s3://rows/{key}' at {} is not a readable Arrow file", server.address());
+        assert!(failure.code == Code::FileFormat && failure.message.starts_with(&named), "{failure}");
+    }
 }
 
 fn packed(codec: Codec, text: &[u8]) -> Vec<u8> {

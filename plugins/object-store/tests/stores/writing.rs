@@ -69,7 +69,7 @@ fn parted() -> Vec<RecordBatch> {
 }
 
 async fn sinks_conform(kind: Kind) {
-    let cases = [("parquet", &[][..]), ("ndjson", &["city", "day"]), ("ndjson", &[]), ("csv", &["city"])];
+    let cases = [("parquet", &[][..]), ("ndjson", &["city", "day"]), ("ndjson", &[]), ("arrow", &[]), ("csv", &["city"])];
     // What is the same for every store is asked of one.
     let count = if kind == Kind::S3 { cases.len() } else { 2 };
     for (format, by) in cases.into_iter().take(count) {

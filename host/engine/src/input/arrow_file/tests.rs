@@ -1,7 +1,7 @@
 //! Arrow files as others write them, and as nobody should.
 
-use super::BODY_BYTES_MAX;
 use crate::testing::{Bench, file_sink, inline, job};
+use azora_connect::ipc::BODY_BYTES_MAX;
 use azora_spec::{Code, FileFormat, WriteMode};
 use datafusion::arrow::array::{DictionaryArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Int32Type;
