@@ -3,6 +3,8 @@
 mod arrow_file;
 mod avro_file;
 mod conditions;
+#[cfg(test)]
+mod conformance;
 mod file;
 mod folders;
 pub(crate) mod inline;

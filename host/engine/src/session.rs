@@ -12,6 +12,7 @@ use datafusion::execution::context::{QueryPlanner, SessionState};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::functions_aggregate::first_last::first_value_udaf;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
@@ -95,6 +96,8 @@ impl Session {
             .with_config(config(options))
             .with_runtime_env(Arc::clone(&runtime))
             .with_query_planner(Arc::new(Planner))
+            // DISTINCT ON becomes an aggregate that the optimizer looks for here.
+            .with_aggregate_functions(vec![first_value_udaf()])
             .build();
         Ok(Self { options, runtime, cpu: Cpu::new(threads)?, template })
     }

@@ -9,6 +9,7 @@ mod outer;
 mod sets;
 mod sum;
 mod tables;
+mod unread;
 
 pub(crate) use fault::{built, of_plan, of_sql};
 pub(super) use names::Names;
@@ -31,8 +32,8 @@ use datafusion::sql::parser::{DFParser, DFParserBuilder, Statement};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
-    Expr as SqlExpr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Query as SqlQuery, SelectItem, SetExpr, Statement as SqlStatement,
-    TableFactor, Value, ValueWithSpan, VisitMut, VisitorMut, WindowType,
+    Expr as SqlExpr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Query as SqlQuery, Select, Statement as SqlStatement, TableFactor,
+    Value, ValueWithSpan, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::Token;
@@ -87,7 +88,7 @@ impl Parsed {
             DFParserBuilder::new(text).with_dialect(&GenericDialect {}).with_recursion_limit(RECURSION_MAX).build().map_err(wrong)?;
         let mut statement = parser.parse_statement().map_err(wrong)?;
         ended(&parser, text)?;
-        let mut rewrite = Rewrite::default();
+        let mut rewrite = Rewrite { text, marks: 0, counted: 0, compared: 0 };
         check(&statement, text)?;
         if let Some(inner) = innermost(&mut statement)
             && let ControlFlow::Break(failure) = inner.visit(&mut rewrite)
@@ -186,8 +187,8 @@ fn known_tables(query: &Query, catalog: &dyn Catalog) -> Vec<DatasetName> {
 }
 
 /// Spellings that DataFusion does not know become ones that it does, and what it would answer wrongly is put right.
-#[derive(Default)]
-struct Rewrite {
+struct Rewrite<'a> {
+    text: &'a str,
     marks: usize,
     /// Set operations that count equal rows.
     counted: usize,
@@ -195,17 +196,35 @@ struct Rewrite {
     compared: usize,
 }
 
-impl VisitorMut for Rewrite {
+impl Rewrite<'_> {
+    fn read(&self, read: Result<(), unread::Unread>) -> ControlFlow<Box<Failure>> {
+        let Err((word, failure)) = read else { return ControlFlow::Continue(()) };
+        ControlFlow::Break(Box::new(match azora_spec::wire::places(self.text, &[word]).into_iter().next() {
+            Some(position) => failure.position(position),
+            None => failure,
+        }))
+    }
+}
+
+impl VisitorMut for Rewrite<'_> {
     type Break = Box<Failure>;
 
     fn pre_visit_query(&mut self, query: &mut SqlQuery) -> ControlFlow<Self::Break> {
+        let read = unread::of_query(query);
+        self.read(read)?;
         match sets::counted(&mut query.body, &mut self.counted) {
             Ok(()) => ControlFlow::Continue(()),
             Err(failure) => ControlFlow::Break(Box::new(failure)),
         }
     }
 
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        let read = unread::of_select(select);
+        self.read(read)
+    }
+
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        self.read(unread::of_table(factor))?;
         let TableFactor::Table { name, args, .. } = factor else { return ControlFlow::Continue(()) };
         let Some(given) = args.as_mut() else { return ControlFlow::Continue(()) };
         let is_file = name.0.len() == 1
@@ -234,10 +253,9 @@ impl VisitorMut for Rewrite {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut SqlExpr) -> ControlFlow<Self::Break> {
-        if let SqlExpr::Function(call) = expr
-            && let Some(WindowType::WindowSpec(over)) = &mut call.over
-        {
-            over.partition_by.iter_mut().chain(over.order_by.iter_mut().map(|key| &mut key.expr)).for_each(without_query);
+        if let SqlExpr::Function(call) = expr {
+            let read = unread::of_call(call);
+            self.read(read)?;
         }
         let (SqlExpr::AnyOp { right, .. } | SqlExpr::AllOp { right, .. }) = expr else { return ControlFlow::Continue(()) };
         let SqlExpr::Subquery(query) = right.as_mut() else { return ControlFlow::Continue(()) };
@@ -255,16 +273,6 @@ impl VisitorMut for Rewrite {
             *text = format!("${}", self.marks);
         }
         ControlFlow::Continue(())
-    }
-}
-
-/// `OVER (ORDER BY (SELECT NULL))` is how some write that no order matters: one value for all rows, of no table.
-fn without_query(key: &mut SqlExpr) {
-    let SqlExpr::Subquery(query) = key else { return };
-    let is_constant = matches!(query.body.as_ref(), SetExpr::Select(select) if select.from.is_empty() && select.selection.is_none()
-        && matches!(select.projection.as_slice(), [SelectItem::UnnamedExpr(SqlExpr::Value(_))]));
-    if is_constant && query.with.is_none() {
-        *key = SqlExpr::value(Value::Number("1".to_owned(), false));
     }
 }
 

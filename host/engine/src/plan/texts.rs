@@ -1,8 +1,8 @@
 //! Where in a request's SQL a value went wrong. Values fail while a job runs, when it is not known any more which piece of
 //! a text computed them; but a text has few places that can fail in a certain way, and often only one.
 
-use azora_spec::wire::places;
-use azora_spec::{AggregateFunction, Code, Expression, Failure, Frame, FrameStep, NamedExpression, Operation};
+use azora_spec::wire::{place, places};
+use azora_spec::{AggregateFunction, Code, Expression, Failure, Frame, FrameStep, NamedExpression, Operation, Position};
 
 /// Where a job's query stands.
 const QUERY: &str = "/sql";
@@ -110,6 +110,9 @@ impl Texts {
         if failure.pointer.is_some() || failure.row.is_some() {
             return failure;
         }
+        if let Some((text, place)) = self.quoted(&failure) {
+            return failure.at(text.pointer.as_str()).position(place);
+        }
         let found: Vec<_> = self.all.iter().map(|text| (text, places(&text.text, words))).filter(|(_, all)| !all.is_empty()).collect();
         match (found.as_slice(), self.all.as_slice()) {
             ([(text, all)], _) => {
@@ -125,6 +128,24 @@ impl Texts {
             (_, []) if self.has_frame => failure.at(FRAME),
             (_, []) => failure,
         }
+    }
+}
+
+impl Texts {
+    /// The place of a text that a message quotes, where one of the request's has it as a constant, once.
+    fn quoted(&self, failure: &Failure) -> Option<(&Text, Position)> {
+        if failure.code != Code::DataInvalid {
+            return None;
+        }
+        let value = failure.message.split_once('\'').and_then(|(_, rest)| rest.split_once('\'')).map(|(value, _)| value)?;
+        let constant = format!("'{value}'");
+        let mut found = self
+            .all
+            .iter()
+            .filter(|text| text.is_literal)
+            .flat_map(|text| text.text.match_indices(&constant).map(move |(at, _)| (text, at)));
+        let (text, at) = found.next().filter(|_| found.next().is_none())?;
+        Some((text, place(&text.text, at)))
     }
 }
 
@@ -187,6 +208,11 @@ mod tests {
         assert_eq!(sql("SELECT count(*), a * b, '+' FROM t WHERE c = -1", Code::ArithmeticOverflow), at(1, 20));
         assert_eq!(sql("SELECT a / b, a % b FROM t", Code::ArithmeticDivision), (Some("/sql".to_owned()), None));
         assert_eq!(sql("SELECT a / b FROM t", Code::MemoryLimit), (None, None));
+        let texts = |text: &str| Texts { all: vec![Text::literal("/sql", text)], has_frame: false };
+        let failure = || Failure::new(Code::DataInvalid, "cannot cast string 'x' to a number");
+        let column = |text: &str| texts(text).locate(failure()).position.map(|place| place.column);
+        assert_eq!(column("SELECT a BETWEEN 'x' AND 'y' FROM t"), Some(18));
+        assert_eq!(column("SELECT a = 'x' OR b = 'x' FROM t"), None);
         let steps = [("/frame/0", "a > 1"), ("/frame/2", "a / b")];
         assert_eq!(located(&steps, Code::ArithmeticDivision), (Some("/frame/2".to_owned()), Some((1, 3))));
         let steps = [("/frame/0", "a > 1"), ("/frame/2", "a / b"), ("/frame/2", "b / a")];

@@ -75,7 +75,11 @@ fn named_in(message: &str, text: &str) -> Option<Position> {
     let quoted = message.split(['\'', '"', '`']).skip(1).step_by(2);
     let dotted = message.split(|letter: char| !is_part(letter) && letter != '.').filter(|name| name.contains('.'));
     let called = message.match_indices('(').filter_map(|(at, _)| message.get(..at)?.rsplit(|letter: char| !is_part(letter)).next());
-    let names = quoted.chain(dotted).map(|name| name.rsplit('.').next().unwrap_or(name)).chain(called);
+    let ending = ["Unsupported SQL type ", "Invalid qualifier "]
+        .iter()
+        .find_map(|start| message.split_once(start))
+        .and_then(|(_, rest)| rest.split(|letter: char| !is_part(letter)).next());
+    let names = ending.into_iter().chain(quoted).chain(dotted).map(|name| name.rsplit('.').next().unwrap_or(name)).chain(called);
     let is_name = |name: &&str| name.chars().all(is_part) && name.chars().any(char::is_alphabetic);
     if let Some(found) =
         names.filter(is_name).take(NAMES_MAX).find_map(|name| word(text, name).or_else(|| word(text, &name.to_uppercase())))
@@ -93,7 +97,13 @@ fn named_in(message: &str, text: &str) -> Option<Position> {
         return Some(place.clone());
     }
     match () {
-        () if lower.contains("access field") => first(&["["]),
+        () if lower.contains("access field") => first(&["["]).or_else(|| first(&["."])),
+        () if lower.contains("like expression") => first(&["like", "ilike"]),
+        () if lower.contains("distinct on") => first(&["distinct"]),
+        () if lower.contains("limit") => last(&["limit"]),
+        () if lower.contains("offset") => last(&["offset"]),
+        () if lower.contains("values list") => first(&["values"]),
+        () if lower.contains(" cast ") => first(&["cast", "::", "try_cast"]),
         () if lower.contains("lateral") => first(&["lateral"]),
         () if lower.contains("window") => last(&["over"]),
         () if lower.contains("subquery") || lower.contains("outer") || lower.contains("exists") => {
@@ -230,7 +240,18 @@ fn twice(name: &str) -> Failure {
         .hint("give one of them another name with AS")
 }
 
+/// A message without the layers around it, and without advice that is about Rust.
+fn plain(message: &str) -> &str {
+    const LAYERS: &[&str] = &["Error during planning: ", "Execution error: ", "External error: ", "This feature is not implemented: "];
+    let message = message.rsplit_once("user-defined coercion failed with: ").map_or(message, |(_, inner)| inner);
+    let message = LAYERS.iter().fold(message, |message, layer| message.strip_prefix(layer).unwrap_or(message));
+    let message = message.split(" No function matches the given name").next().unwrap_or(message).trim_end_matches('.');
+    // The code of a failure inside.
+    message.rsplit_once(" (").filter(|(_, code)| code.starts_with("sql.")).map_or(message, |(message, _)| message)
+}
+
 fn planned(message: &str, text: &str, functions: &[String]) -> Failure {
+    let message = plain(message);
     let lower = message.to_lowercase();
     if lower.contains("unique expression names") {
         let name = message.split('"').nth(1).unwrap_or_default();
@@ -254,8 +275,11 @@ fn planned(message: &str, text: &str, functions: &[String]) -> Failure {
             None => failure,
         };
     }
-    if message.contains("failed to match any signature") {
+    if message.contains("failed to match any signature") || message.contains("to satisfy a call to '") {
         return arguments(message, text);
+    }
+    if message.contains(" takes ") && message.contains(" were given") || message.contains(" arguments but received ") {
+        return Failure::new(Code::SqlType, clipped(message));
     }
     let is_type = [
         "coerc",
@@ -282,8 +306,11 @@ fn planned(message: &str, text: &str, functions: &[String]) -> Failure {
 /// A function of DataFusion's that was called with values of other types than it takes.
 fn arguments(message: &str, text: &str) -> Failure {
     let within = |start: &str, end: &str| message.split_once(start).and_then(|(_, rest)| rest.split_once(end)).map(|(found, _)| found);
-    let name = within("unction '", "'").unwrap_or("the function");
-    let got = within("(DataType: ", ")").unwrap_or("these arguments");
+    let name = within("unction '", "'").or_else(|| within("a call to '", "'")).unwrap_or("the function");
+    let got = within("(DataType: ", ").").or_else(|| within("(DataType: ", ")")).or_else(|| within("coercion from ", " to the signature"));
+    // A type in brackets ends with one.
+    let got = got.map(|got| if got.matches('(').count() > got.matches(')').count() { format!("{got})") } else { got.to_owned() });
+    let got = got.as_deref().filter(|got| !got.is_empty()).unwrap_or("these arguments");
     let failure = Failure::new(Code::SqlType, format!("'{}' does not take {}", name.escape_debug(), clipped(got)));
     let failure = failure.hint("convert its argument: CAST(column AS type)");
     match word(text, name).or_else(|| word(text, &name.to_uppercase())) {
