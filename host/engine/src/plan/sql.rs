@@ -2,6 +2,7 @@
 //! in `names`, what is wrong with one is said in `fault`, and arithmetic is made exact in `checked` and `sum`.
 
 mod checked;
+mod distinct_from;
 mod fault;
 mod membership;
 mod names;
@@ -253,6 +254,7 @@ impl VisitorMut for Rewrite<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut SqlExpr) -> ControlFlow<Self::Break> {
+        distinct_from::settled(expr);
         if let SqlExpr::Function(call) = expr {
             let read = unread::of_call(call);
             self.read(read)?;
@@ -355,8 +357,9 @@ pub(super) fn expression(names: &Names<'_>, text: &str, schema: &datafusion::com
     let blame = |error| names.blame(error, text);
     let mut parser =
         DFParserBuilder::new(text).with_dialect(&GenericDialect {}).with_recursion_limit(RECURSION_MAX).build().map_err(blame)?;
-    let parsed = parser.parse_into_expr().map_err(blame)?;
+    let mut parsed = parser.parse_into_expr().map_err(blame)?;
     ended(&parser, text)?;
+    distinct_from::settle(&mut parsed.expr);
     let planner = SqlToRel::new_with_options(names, parser_options());
     planner.sql_to_expr_with_alias(parsed, schema, &mut PlannerContext::new()).map_err(blame)
 }

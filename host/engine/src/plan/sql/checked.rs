@@ -40,15 +40,22 @@ impl AnalyzerRule for CheckedArithmetic {
                 schema.merge(scan.projected_schema.as_ref());
             }
             let names = NamePreserver::new(&node);
-            node.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let (rewritten, _) = checked(expr, &schema)?;
-                Ok(if rewritten.transformed { rewritten.update_data(|expr| name.restore(expr)) } else { rewritten })
+            node.map_expressions(|expr| match expr {
+                // It has no name of its own: columns are known by its parts.
+                Expr::GroupingSet(_) => expr.map_children(|part| named(part, &schema, &NamePreserver::new_for_projection())),
+                expr => named(expr, &schema, &names),
             })
         });
         let rewritten = rewritten?;
         if rewritten.transformed { rewritten.data.recompute_schema() } else { Ok(rewritten.data) }
     }
+}
+
+/// The expression by the name that it had.
+fn named(expr: Expr, schema: &dyn ExprSchema, names: &NamePreserver) -> Result<Transformed<Expr>> {
+    let name = names.save(&expr);
+    let (rewritten, _) = checked(expr, schema)?;
+    Ok(if rewritten.transformed { rewritten.update_data(|expr| name.restore(expr)) } else { rewritten })
 }
 
 /// The expression with functions in place of operators on integers, and its type where that is known without a walk.

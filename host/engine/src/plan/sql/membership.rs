@@ -54,9 +54,13 @@ fn condition_of(expr: Expr, schema: &impl ExprSchema, is_whole: bool) -> Result<
     }
 }
 
-/// Whether DataFusion makes it a join that watches for nulls.
+/// Whether DataFusion makes it a join that watches for nulls. What is computed may turn out to be a constant.
 fn is_joined(test: &InSubquery) -> bool {
-    test.subquery.outer_ref_columns.is_empty() && !test.expr.column_refs().is_empty()
+    let value = match test.expr.as_ref() {
+        Expr::Cast(cast) => &cast.expr,
+        value => value,
+    };
+    test.subquery.outer_ref_columns.is_empty() && matches!(value, Expr::Column(_))
 }
 
 /// An expression of which all three answers may matter.
