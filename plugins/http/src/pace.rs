@@ -63,7 +63,10 @@ impl Sender {
                 Ok(response) if (200..300).contains(&response.status) => return Ok(response),
                 Ok(response) if tries >= self.pace.retries || !is_passing(response.status) => return Err(refused(request, &response)),
                 Ok(response) => asked_wait(&response),
-                Err(refusal) if is_hopeless || tries >= self.pace.retries || !refusal.is_retryable() => return Err(failure(refusal)),
+                Err(refusal) if is_hopeless => {
+                    return Err(failure(refusal).hint("'connectTimeoutMs' is how long a server is waited for that never answered"));
+                }
+                Err(refusal) if tries >= self.pace.retries || !refusal.is_retryable() => return Err(failure(refusal)),
                 Err(_) => None,
             };
             let wait = wait.unwrap_or(WAIT_FIRST * 2_u32.saturating_pow(tries)).min(WAIT_MAX);

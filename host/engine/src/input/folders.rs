@@ -1,4 +1,5 @@
-//! Columns that stand in the names of folders (`country=ZA/…`), beside those in the files of any format.
+//! Columns that stand in the names of folders (`country=ZA/…`), beside those in the files of any format; positions and the
+//! sizes of batches, which are the same for all formats.
 
 use super::file::Config;
 use crate::Error;
@@ -6,7 +7,7 @@ use crate::files::{Files, base_of};
 use crate::pins::FilePin;
 use async_trait::async_trait;
 use azora_connect::element::{ELEMENT_KEY, Element};
-use azora_connect::{Outcome, Position, ReadRequest, Reader, Source, Split, hive};
+use azora_connect::{Outcome, Position, ReadRequest, Reader, Source, Split, hive, rows_within};
 use azora_spec::{Code, Failure};
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -116,8 +117,12 @@ impl<S: OfFiles> Source for WithFolders<S> {
                 }
             })
             .collect();
-        let inner = self.inner.open(split, position, request).await?;
-        Ok(Box::new(FolderReader { inner, folders: Arc::clone(&self.folders), file, columns, schema }))
+        let foreign = |_| Failure::new(Code::Internal, "a position that this source did not make");
+        let skip = position.map(|position| position.0.parse().map_err(foreign)).transpose()?.unwrap_or(0);
+        let (rows_max, bytes_max) = (request.batch_rows, request.batch_bytes);
+        let inner = self.inner.open(split, None, request).await?;
+        let (folders, rest) = (Arc::clone(&self.folders), None);
+        Ok(Box::new(FolderReader { inner, folders, file, columns, schema, skip, at: skip, rest, rows_max, bytes_max }))
     }
 }
 
@@ -134,15 +139,30 @@ struct FolderReader {
     file: usize,
     columns: Vec<Column>,
     schema: SchemaRef,
+    /// Rows that are still to be passed over, since they were given before.
+    skip: u64,
+    /// Rows given so far, which is the position.
+    at: u64,
+    /// The rest of a batch that was larger than asked for, and where it begins.
+    rest: Option<(RecordBatch, usize)>,
+    rows_max: usize,
+    bytes_max: usize,
 }
 
-#[async_trait]
-impl Reader for FolderReader {
-    async fn read(&mut self) -> Result<Outcome, Failure> {
-        let (batch, position) = match self.inner.read().await? {
-            Outcome::Batch(batch, position) => (batch, position),
-            other => return Ok(other),
-        };
+impl FolderReader {
+    /// The rows at hand that are not given yet, as many as are wanted.
+    fn part(&mut self) -> Option<(RecordBatch, Position)> {
+        let (batch, from) = self.rest.take()?;
+        let rows = rows_within(&batch, from, self.rows_max, self.bytes_max);
+        if from + rows < batch.num_rows() {
+            self.rest = Some((batch.clone(), from + rows));
+        }
+        self.at += rows as u64;
+        Some((batch.slice(from, rows), Position(self.at.to_string())))
+    }
+
+    /// A batch of the files with the columns that are wanted.
+    fn beside(&self, batch: &RecordBatch) -> Result<RecordBatch, Failure> {
         let rows = batch.num_rows();
         let column = |column: &Column| -> Option<ArrayRef> {
             match *column {
@@ -156,7 +176,27 @@ impl Reader for FolderReader {
         let columns = self.columns.iter().map(column).collect::<Option<Vec<_>>>().ok_or(Error::Broken("the columns of a source"))?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options);
-        Ok(Outcome::Batch(batch.map_err(|error| crate::error::arrow_failure(&error))?, position))
+        batch.map_err(|error| crate::error::arrow_failure(&error))
+    }
+}
+
+#[async_trait]
+impl Reader for FolderReader {
+    async fn read(&mut self) -> Result<Outcome, Failure> {
+        loop {
+            if let Some((batch, position)) = self.part() {
+                return Ok(Outcome::Batch(batch, position));
+            }
+            let batch = match self.inner.read().await? {
+                Outcome::Batch(batch, _) => batch,
+                other => return Ok(other),
+            };
+            let passed = batch.num_rows().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+            self.skip -= passed as u64;
+            if passed < batch.num_rows() {
+                self.rest = Some((self.beside(&batch)?, passed));
+            }
+        }
     }
 }
 

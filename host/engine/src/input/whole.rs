@@ -5,7 +5,7 @@ use crate::files::Files;
 use crate::pins::FilePin;
 use azora_connect::Split;
 use azora_spec::{Code, Failure};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use std::sync::Arc;
 
 /// Bytes that are read at a time.
@@ -29,10 +29,10 @@ impl Whole {
         let mut one: Option<SchemaRef> = None;
         for pin in &pins {
             let of = schema(&files, pin)?;
-            match &one {
-                None => one = Some(of),
-                Some(first) if first.fields() == of.fields() => {}
-                Some(_) => {
+            let both = one.take().map_or(Some(Arc::clone(&of)), |first| merged(&first, &of));
+            match both {
+                Some(both) => one = Some(both),
+                None => {
                     let message = format!("the columns of '{}' are not those of the files before it", pin.path.escape_debug());
                     return Err(Failure::new(Code::FileFormat, message).at("/path"));
                 }
@@ -57,4 +57,16 @@ impl Whole {
         let pin = Self::file_of(split).and_then(|at| self.pins.get(at));
         pin.ok_or_else(|| Failure::new(Code::Internal, "a split that this source did not make"))
     }
+}
+
+/// The columns of two files, where they are the same; null where one of them may be.
+fn merged(first: &SchemaRef, next: &SchemaRef) -> Option<SchemaRef> {
+    if first.fields() == next.fields() {
+        return Some(Arc::clone(first));
+    }
+    let pairs = || first.fields().iter().zip(next.fields());
+    let is_same = first.fields().len() == next.fields().len()
+        && pairs().all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type() && a.metadata() == b.metadata());
+    let field = |(a, b): (&Arc<Field>, &Arc<Field>)| a.as_ref().clone().with_nullable(a.is_nullable() || b.is_nullable());
+    is_same.then(|| Arc::new(Schema::new_with_metadata(pairs().map(field).collect::<Vec<_>>(), first.metadata().clone())))
 }

@@ -25,7 +25,8 @@ pub(crate) fn faults(servers: &Servers) -> Vec<Fault> {
             if kind == "socket" && what == "silence" {
                 continue;
             }
-            faults.push(fault(kind, what, config, UNAVAILABLE, &[&place, object]).within(TIME_MAX));
+            let hint = if kind == "api" { "connectTimeoutMs" } else { "" };
+            faults.push(fault(kind, what, config, UNAVAILABLE, &[&place, object]).within(TIME_MAX).hinted(hint));
         }
         for (kind, config, object) in sinks(&place, address.port()) {
             faults.push(fault(kind, what, config, UNAVAILABLE, &[&place, object]).of_sink(rows()).within(TIME_MAX));

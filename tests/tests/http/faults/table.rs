@@ -56,7 +56,7 @@ impl Fault {
     }
 
     /// The same fault, with what its hint names.
-    const fn hinted(mut self, hint: &'static str) -> Self {
+    pub(super) const fn hinted(mut self, hint: &'static str) -> Self {
         self.hint = hint;
         self
     }

@@ -85,3 +85,18 @@ async fn a_broken_file_is_refused() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_may_differ_in_what_may_be_null() {
+    let bench = Bench::new();
+    for (name, values, nullable) in [("f/a.arrow", vec![Some(1)], false), ("f/b.arrow", vec![Some(2), None], true)] {
+        let batch = RecordBatch::try_from_iter_with_nullable([("n", Arc::new(Int64Array::from(values)) as _, nullable)]).unwrap();
+        let mut writer = FileWriter::try_new(Vec::new(), &batch.schema()).unwrap();
+        writer.write(&batch).unwrap();
+        bench.put(name, writer.into_inner().unwrap());
+    }
+    assert_eq!(bench.read(json!({"path": "f", "format": "arrow"})).await.unwrap(), json!([{"n": 1}, {"n": 2}, {"n": null}]));
+    bench.put("f/c.arrow", file(8, None));
+    let failure = bench.read(json!({"path": "f", "format": "arrow"})).await.unwrap_err();
+    assert!(failure.code == Code::FileFormat && failure.message.contains("'f/c.arrow'"), "{failure}");
+}

@@ -18,6 +18,16 @@ struct Case {
     format: FileFormat,
 }
 
+impl Case {
+    fn new(format: FileFormat) -> Self {
+        let bench = Bench::new();
+        std::fs::create_dir_all(bench.root()).unwrap();
+        let options = Options { roots: vec![bench.root()], ..Options::new(bench.data()) };
+        let files = Arc::new(Files::new(&options).unwrap());
+        Self { bench, files, format }
+    }
+}
+
 #[async_trait]
 impl SinkCase for Case {
     async fn sink(&self, target: &str) -> Arc<dyn Sink> {
@@ -56,11 +66,7 @@ impl SinkCase for Case {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_format_does_what_every_sink_must() {
     for format in [FileFormat::Ndjson, FileFormat::Json, FileFormat::Csv, FileFormat::Parquet, FileFormat::Arrow, FileFormat::Avro] {
-        let bench = Bench::new();
-        std::fs::create_dir_all(bench.root()).unwrap();
-        let options = Options { roots: vec![bench.root()], ..Options::new(bench.data()) };
-        let files = Arc::new(Files::new(&options).unwrap());
-        let case = Case { bench, files, format };
+        let case = Case::new(format);
         conformance::sink(&case).await.unwrap_or_else(|faults| panic!("{format:?}: {faults}"));
     }
 }
