@@ -25,7 +25,7 @@ use azora_connect::element::Element;
 use azora_connect::{Connector as _, Half, Registry, Split, bad};
 use azora_spec::{Code, DatasetName, Failure, FileFormat, FrameStep, Input, JobSpec, OnError, Operation};
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{DataType, Fields, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Fields, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, provider_as_source};
@@ -306,17 +306,9 @@ fn pin_dataset(files: &Arc<Files>, entry: &DatasetEntry) -> Result<DatasetPin, F
 /// The columns of a dataset, with what an element is; none where it has no file.
 pub(crate) fn dataset_schema(files: &Arc<Files>, entry: &DatasetEntry) -> Result<SchemaRef, Failure> {
     let pin = pin_dataset(files, entry)?;
-    let mut all = Schema::empty();
-    for pin in &pin.files {
-        let footer = parquet::footer(files, pin)?;
-        // Where one does not fit, reading the dataset says so; the columns before it are those that it has.
-        all = match Schema::try_merge([all.clone(), footer.clone()]) {
-            Ok(both) => both,
-            Err(_) if all.fields().is_empty() => footer,
-            Err(_) => break,
-        };
-    }
-    Ok(Arc::new(all))
+    // Where files do not fit one another, reading the dataset says so; the columns of the first one are those that it has.
+    let all = parquet::schema(files, &pin.files).or_else(|_| parquet::schema(files, pin.files.get(..1).unwrap_or_default()));
+    all.map(Arc::new)
 }
 
 /// Runs work that reads files where it may wait. A panic of a reader over broken input becomes a failure.

@@ -30,6 +30,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use footers::Footer;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 use reader::PinnedReaders;
@@ -57,17 +58,8 @@ impl ParquetTable {
     pub(crate) fn new(files: Arc<Files>, pins: Vec<FilePin>, folders: Folders) -> impl FnOnce() -> Result<Self, Failure> + Send + 'static {
         move || {
             let root = files.root(pins.first().map_or(DATA_ROOT, |pin| pin.root))?;
-            let mut schema: Option<Schema> = None;
-            let mut footers = Vec::with_capacity(pins.len());
-            for pin in &pins {
-                let footer = files.footers().of(&files, pin)?;
-                schema = Some(match schema {
-                    None => footer.schema.as_ref().clone(),
-                    Some(schema) => merged(schema, &footer.schema, &pin.path)?,
-                });
-                footers.push(footer);
-            }
-            let schema = schema.unwrap_or_else(Schema::empty);
+            let footers = pins.iter().map(|pin| files.footers().of(&files, pin)).collect::<Result<Vec<_>, _>>()?;
+            let schema = of_all(&pins, &footers)?;
             let whole = folders.beside(&schema)?;
             let element = Element::of(&whole);
             let fields: Vec<Field> = schema.fields().iter().map(|field| readable(field)).collect();
@@ -159,9 +151,21 @@ fn forget_nulls(file: &mut PartitionedFile, schema: &Schema) {
     }
 }
 
-/// The schema that a file says of itself.
-pub(super) fn footer(files: &Files, pin: &FilePin) -> Result<Schema, Failure> {
-    Ok(files.footers().of(files, pin)?.schema.as_ref().clone())
+/// The columns of files of one table.
+pub(super) fn schema(files: &Files, pins: &[FilePin]) -> Result<Schema, Failure> {
+    let footers = pins.iter().map(|pin| files.footers().of(files, pin)).collect::<Result<Vec<_>, _>>()?;
+    of_all(pins, &footers)
+}
+
+fn of_all(pins: &[FilePin], footers: &[Arc<Footer>]) -> Result<Schema, Failure> {
+    let mut schema: Option<Schema> = None;
+    for (pin, footer) in pins.iter().zip(footers) {
+        schema = Some(match schema {
+            None => footer.schema.as_ref().clone(),
+            Some(schema) => merged(schema, &footer.schema, &pin.path)?,
+        });
+    }
+    Ok(schema.unwrap_or_else(Schema::empty))
 }
 
 /// One schema for files that may differ in nullability and in the order of appearance, but not in types.

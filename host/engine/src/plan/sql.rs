@@ -3,6 +3,7 @@
 
 mod checked;
 mod fault;
+mod membership;
 mod names;
 mod outer;
 mod sets;
@@ -339,7 +340,7 @@ impl Builder<'_> {
 /// The plan with the types that it will have: what does not fit is found here, and integers do not wrap.
 pub(super) fn analyzed(state: &SessionState, plan: LogicalPlan) -> datafusion::error::Result<LogicalPlan> {
     let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?;
-    outer::by_columns(CheckedArithmetic.analyze(plan, state.config_options())?)
+    outer::by_columns(membership::exact(CheckedArithmetic.analyze(plan, state.config_options())?)?)
 }
 
 /// A type by its name in SQL.
