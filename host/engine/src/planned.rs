@@ -12,6 +12,7 @@ use crate::plan::sql::{built, of_plan};
 use crate::relation::{Applied, CurrentRun, PlanContext, Read, Shape};
 use crate::session::Session;
 use crate::sink::{Kind, Target, description, folders};
+use crate::udf::bounded;
 use crate::{Error, failure_of};
 use azora_connect::Sink;
 use azora_spec::{DatasetName, Failure, limits};
@@ -180,7 +181,13 @@ pub(crate) async fn finish(
     let (state, logical) = relation.frame.into_parts();
     let config = state.config().clone();
     let is_picking = is_picking(&logical).map_err(failure_of)?;
-    let plan = state.create_physical_plan(&logical).await;
+    let plan = match state.optimize(&logical) {
+        Ok(optimized) => {
+            bounded::check_constants(&optimized).map_err(|failure| context.texts.locate(failure))?;
+            state.query_planner().create_physical_plan(&optimized, &state).await
+        }
+        Err(error) => Err(error),
+    };
     // Constants are computed while plans are optimized, so what is wrong with a text may come out here.
     let texts = std::mem::take(&mut context.texts);
     let plan = match (pins.now_ms, texts.query()) {

@@ -57,6 +57,8 @@ pub const BATCH_ROWS: usize = 8192;
 pub const VALUES_BYTES_MAX: usize = 256 << 20;
 /// Most bytes of what such a function makes of constants, which stands beside every row.
 pub const CONSTANT_BYTES_MAX: usize = 8 << 20;
+/// Most bytes of a list that stands beside more than one row of a query.
+pub const LIST_BYTES_MAX: usize = 256 << 10;
 /// Jobs that wait for a runner.
 pub const QUEUE_JOBS_MAX: usize = 1024;
 /// Jobs that run at the same time.

@@ -2,15 +2,16 @@
 //! without asking anybody, and a number with ten digits would take the machine's memory. What they compute stays DataFusion's.
 
 use crate::node::external;
-use azora_spec::limits::{CONSTANT_BYTES_MAX, VALUES_BYTES_MAX};
+use azora_spec::limits::{CONSTANT_BYTES_MAX, LIST_BYTES_MAX, VALUES_BYTES_MAX};
 use azora_spec::{Code, Failure};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type, IntervalMonthDayNanoType, IntervalUnit, TimeUnit};
-use datafusion::common::Result;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 use std::sync::Arc;
 
@@ -31,6 +32,37 @@ pub(crate) fn bounded(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
         _ => return function,
     };
     Arc::new(ScalarUDF::new_from_impl(Bounded { function, measure }))
+}
+
+/// Refuses large constant lists that stand beside many rows, each of which would get a copy.
+pub(crate) fn check_constants(plan: &LogicalPlan) -> std::result::Result<(), Failure> {
+    let mut found = None;
+    let walked = plan.apply_with_subqueries(|node| {
+        let is_of_many = node.inputs().iter().any(|input| input.max_rows().is_none_or(|rows| rows > 1));
+        if is_of_many {
+            node.apply_expressions(|expr| {
+                expr.apply(|part| {
+                    if let Expr::Literal(value, _) = part
+                        && matches!(value, ScalarValue::List(_) | ScalarValue::LargeList(_) | ScalarValue::FixedSizeList(_))
+                        && value.size() > LIST_BYTES_MAX
+                    {
+                        found = Some(value.size());
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })?;
+        }
+        Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    walked.map_err(crate::failure_of)?;
+    match found {
+        None => Ok(()),
+        Some(bytes) => Err(Failure::new(
+            Code::DataInvalid,
+            format!("a constant list of {bytes} bytes stands beside many rows, and at most {LIST_BYTES_MAX} may"),
+        )
+        .hint("make rows of it, FROM generate_series(1, n) or unnest(list), and join with them")),
+    }
 }
 
 /// How large an answer will be.
@@ -231,10 +263,9 @@ impl ScalarUDFImpl for Bounded {
 
 #[cfg(test)]
 mod tests {
-    use super::{Argument, Measure, NUMBER_BYTES};
+    use super::{Argument, Measure, NUMBER_BYTES, ScalarValue};
     use datafusion::arrow::array::{ArrayRef, Int64Array, StringArray};
     use datafusion::arrow::datatypes::IntervalMonthDayNano;
-    use datafusion::common::ScalarValue;
     use datafusion::logical_expr::ColumnarValue;
     use std::sync::Arc;
 
