@@ -53,6 +53,17 @@ pub(crate) struct Inputs<'a> {
     pub(crate) guests: &'a PlanContext,
 }
 
+/// A failure to reach or to enter a server, with what was wanted there: connectors name the server, and the object where
+/// they come as far as that. Labels hold no secret.
+pub(crate) fn wanting(failure: Failure, label: &str) -> Failure {
+    let object = label.rsplit('/').next().unwrap_or_default();
+    let is_about = matches!(failure.code, Code::ConnectorUnavailable | Code::ConnectorDenied | Code::ConnectorMissing);
+    if !is_about || object.is_empty() || failure.message.contains(object) {
+        return failure;
+    }
+    Failure { message: format!("{} (for {label})", failure.message), ..failure }
+}
+
 /// Partitions that a job aims at.
 pub(crate) fn parallelism(spec: &JobSpec, catalog: &dyn Catalog, default: usize) -> usize {
     let shows_partitions = |operation: &Operation| {
@@ -185,7 +196,8 @@ impl Inputs<'_> {
                     (guest.source(&config).await.map_err(guests::inside_config)?, guest.label(&config))
                 } else {
                     let found = self.registry.get(connector)?;
-                    (found.source(&config).await?, found.label(&config))
+                    let label = found.label(&config);
+                    (found.source(&config).await.map_err(|failure| wanting(failure, &label))?, label)
                 };
                 if !source.is_bounded() {
                     let message = format!("'{connector}' never ends, so a job cannot read all of it");

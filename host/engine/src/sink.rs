@@ -14,6 +14,7 @@ mod staging;
 use crate::Catalog;
 use crate::files::Files;
 use crate::guests;
+use crate::input::wanting;
 use crate::relation::{Applied, PlanContext};
 use azora_connect::{Connector as _, Half, Registry, Sink};
 use azora_spec::{Code, DatasetName, Failure, FileFormat, WriteMode};
@@ -99,15 +100,17 @@ impl Sinks<'_> {
                 Ok(Target { is_single, sorted_by, may_be_left, ..Target::new(Arc::new(sink), Kind::Files(path.clone())) })
             }
             azora_spec::Sink::Connector { connector, config } => {
-                let sink = if connector == guests::PLUGIN {
+                let (sink, label) = if connector == guests::PLUGIN {
                     let (guest, config) = self.guests.guest(Half::Sink, config).await?;
-                    guest.sink(&config).await.map_err(guests::inside_config)?
+                    (guest.sink(&config).await.map_err(guests::inside_config)?, String::new())
                 } else {
-                    self.registry.get(connector)?.sink(config).await?
+                    let found = self.registry.get(connector)?;
+                    let label = found.label(config);
+                    (found.sink(config).await.map_err(|failure| wanting(failure, &label))?, label)
                 };
                 sink.fits(&applied.relation.schema)?;
                 let (sorted_by, may_be_left) = (sink.sorted_by().to_vec(), sink.leaves_what_is_there());
-                let sink = network::NetworkSink::new(sink, tokio::runtime::Handle::current());
+                let sink = network::NetworkSink::new(sink, label, tokio::runtime::Handle::current());
                 Ok(Target { sorted_by, may_be_left, ..Target::new(Arc::new(sink), Kind::Connector(connector.clone())) })
             }
         }

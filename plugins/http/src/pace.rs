@@ -64,9 +64,9 @@ impl Sender {
                 Ok(response) if tries >= self.pace.retries || !is_passing(response.status) => return Err(refused(request, &response)),
                 Ok(response) => asked_wait(&response),
                 Err(refusal) if is_hopeless => {
-                    return Err(failure(refusal).hint("'connectTimeoutMs' is how long a server is waited for that never answered"));
+                    return Err(failure(refusal, request).hint("'connectTimeoutMs' is how long a server is waited for that never answered"));
                 }
-                Err(refusal) if tries >= self.pace.retries || !refusal.is_retryable() => return Err(failure(refusal)),
+                Err(refusal) if tries >= self.pace.retries || !refusal.is_retryable() => return Err(failure(refusal, request)),
                 Err(_) => None,
             };
             let wait = wait.unwrap_or(WAIT_FIRST * 2_u32.saturating_pow(tries)).min(WAIT_MAX);
@@ -112,9 +112,14 @@ pub(crate) fn answered(host: &str, port: u16, path: &str, status: u16) -> Failur
     }
 }
 
-fn failure(refusal: Refusal) -> Failure {
+/// Why there is no answer, and to what.
+fn failure(refusal: Refusal, request: &Request) -> Failure {
     let failure = Failure::from(refusal);
-    if failure.code == Code::ConnectorConfig { failure.at("/url") } else { failure }
+    match failure.code {
+        Code::ConnectorConfig => failure.at("/url"),
+        Code::ConnectorUnavailable => Failure { message: format!("{} (for '{}')", failure.message, shown(request.path())), ..failure },
+        _ => failure,
+    }
 }
 
 /// A client under a policy.

@@ -1,6 +1,7 @@
 //! A connector's sink, run on the threads that wait for networks while rows are computed on others.
 
 use crate::Error;
+use crate::input::wanting;
 use async_trait::async_trait;
 use azora_connect::{Receipt, Sink, Token, Writer, WriterId};
 use azora_spec::{Failure, JobId};
@@ -14,12 +15,14 @@ use tokio::runtime::Handle;
 #[derive(Debug)]
 pub(crate) struct NetworkSink {
     sink: Arc<dyn Sink>,
+    label: String,
     io: Handle,
 }
 
 impl NetworkSink {
-    pub(crate) const fn new(sink: Arc<dyn Sink>, io: Handle) -> Self {
-        Self { sink, io }
+    /// `label` says what is written to; nothing where failures need not say it.
+    pub(crate) const fn new(sink: Arc<dyn Sink>, label: String, io: Handle) -> Self {
+        Self { sink, label, io }
     }
 }
 
@@ -31,17 +34,17 @@ async fn over<T: Send + 'static>(io: &Handle, work: impl Future<Output = T> + Se
 #[async_trait]
 impl Sink for NetworkSink {
     async fn check(&self) -> Result<(), Failure> {
-        self.sink.check().await
+        self.sink.check().await.map_err(|failure| wanting(failure, &self.label))
     }
 
     async fn open(&self, id: WriterId, schema: SchemaRef) -> Result<Box<dyn Writer>, Failure> {
         let sink = Arc::clone(&self.sink);
-        let writer = over(&self.io, async move { sink.open(id, schema).await }).await??;
+        let writer = over(&self.io, async move { sink.open(id, schema).await }).await?.map_err(|failure| wanting(failure, &self.label))?;
         Ok(Box::new(NetworkWriter { writer: Some(writer), io: self.io.clone() }))
     }
 
     async fn commit(&self, job: JobId, epoch: u64, schema: SchemaRef, tokens: &[Token]) -> Result<Receipt, Failure> {
-        self.sink.commit(job, epoch, schema, tokens).await
+        self.sink.commit(job, epoch, schema, tokens).await.map_err(|failure| wanting(failure, &self.label))
     }
 
     async fn abort(&self, job: JobId, epoch: u64, tokens: &[Token]) -> Result<(), Failure> {

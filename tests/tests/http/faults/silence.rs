@@ -66,12 +66,12 @@ fn both(place: &str, port: u16) -> Vec<Asked> {
         with(&json!({"connection": connection}), more)
     };
     vec![
-        ("kafka", timed(json!({"brokers": [place], "topic": "t"})), ""),
+        ("kafka", timed(json!({"brokers": [place], "topic": "wanted"})), "wanted"),
         ("redis", timed(json!({"redisUrl": format!("redis://{place}/")})), ""),
-        ("postgresql", database(json!({"table": "t"})), ""),
-        ("mysql", database(json!({"table": "t"})), ""),
-        ("mongodb", database(json!({"collection": "t"})), ""),
-        ("api", timed(json!({"url": format!("http://{place}/rows")})), ""),
+        ("postgresql", database(json!({"table": "wanted"})), "wanted"),
+        ("mysql", database(json!({"table": "wanted"})), "wanted"),
+        ("mongodb", database(json!({"collection": "wanted"})), "wanted"),
+        ("api", timed(json!({"url": format!("http://{place}/rows")})), "/rows"),
     ]
 }
 
