@@ -5,6 +5,7 @@ mod parted;
 
 pub use parted::Parted;
 
+use crate::network::decoded;
 use arrow::array::{ArrayRef, Int64Array, StringArray, new_null_array};
 use arrow::datatypes::{DataType, Field};
 use azora_spec::{Code, Failure};
@@ -59,29 +60,10 @@ pub fn array(field: &Field, value: Option<&str>, rows: usize) -> ArrayRef {
     }
 }
 
-/// A name with `%41` and the like replaced.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let digits = tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok()).filter(|_| *first == b'%');
-        match digits.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{columns, decoded, pairs};
+    use super::{columns, pairs};
+    use crate::network::decoded;
     use arrow::datatypes::DataType;
 
     #[test]

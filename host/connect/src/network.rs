@@ -189,6 +189,27 @@ pub async fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> io::Res
     Err(last)
 }
 
+/// A text with `%41` and the like replaced; what is no such code stays.
+#[must_use]
+pub fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let digits = tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok()).filter(|_| *first == b'%');
+        match digits.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 fn unreachable(host: &str, port: u16, reason: &str) -> Failure {
     Failure::new(Code::ConnectorUnavailable, format!("cannot reach {}:{port}: {reason}", shown(host)))
 }

@@ -58,6 +58,10 @@ pub(crate) struct Inputs<'a> {
 pub(crate) fn wanting(failure: Failure, label: &str) -> Failure {
     let object = label.rsplit('/').next().unwrap_or_default();
     let is_about = matches!(failure.code, Code::ConnectorUnavailable | Code::ConnectorDenied | Code::ConnectorMissing);
+    let failure = match (failure.code, &failure.hint) {
+        (Code::ConnectorUnavailable, None) => failure.hint("check host and port, and that the server runs and may be reached from here"),
+        _ => failure,
+    };
     if !is_about || object.is_empty() || failure.message.contains(object) {
         return failure;
     }

@@ -20,6 +20,7 @@ use azora_spec::{Code, ColumnType, Expression, Failure, Frame, FrameStep, Functi
 use datafusion::arrow::compute::can_cast_types;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::Result as PlanResult;
@@ -223,6 +224,7 @@ impl Builder<'_> {
     fn sql_expr(&self, at: &At<'_>, text: &str) -> Result<Expr, Failure> {
         let expr = self.sql_expr_over(at, text, self.rows.plan.schema())?;
         survey::of_expr(&self.ctx.notes, &expr, &self.rows.plan)?;
+        without_aggregates(&expr, text)?;
         fits(&expr, text, self.rows.plan.schema())?;
         Ok(expr)
     }
@@ -467,6 +469,26 @@ impl Builder<'_> {
         }
         self.put_column(name, expr)
     }
+}
+
+/// An aggregate is no value of one row.
+fn without_aggregates(expr: &Expr, text: &str) -> Result<(), Failure> {
+    let mut found = None;
+    let walked = expr.apply(|part| {
+        if let Expr::AggregateFunction(call) = part {
+            found = Some(call.func.name().to_owned());
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    built(walked)?;
+    let Some(name) = found else { return Ok(()) };
+    let failure = Failure::new(Code::OperationInvalid, format!("'{}' is of many rows, and this is of one", name.escape_debug()))
+        .hint("groupBy and agg compute aggregates; a window gives each row that of its group: sum(amount) OVER (PARTITION BY city)");
+    Err(match azora_spec::wire::places(text, &[name.as_str()]).into_iter().next() {
+        Some(position) => failure.position(position),
+        None => failure,
+    })
 }
 
 /// Of a column that is not there: where there was no row, nobody knows which there are.

@@ -217,6 +217,11 @@ fn one(fields: &mut Fields<'_>, name: &str, functions: &Functions) -> Result<Fra
 }
 
 fn unknown(name: &str, pointer: String) -> Failure {
+    if name == "pivot" {
+        return Failure::new(Code::OperationInvalid, "'pivot' stands between a 'groupBy' and its aggregates").at(pointer).hint(
+            r#"for example {"type":"groupBy","columns":["city"]}, {"type":"pivot","column":"year"}, {"type":"agg","agg":{"amount":"sum"}}"#,
+        );
+    }
     let failure = Failure::new(Code::OperationUnknown, format!("unknown operation '{}' of a frame", shown(name))).at(pointer);
     let all = || format!("operations of frames are {}; those of RDDs stand in 'operations' of a job", NAMES.join(", "));
     failure.hint(meant(name, NAMES.iter().copied()).unwrap_or_else(all))

@@ -1,16 +1,12 @@
 //! One session with a server, and what its errors mean.
 
 use crate::config::Tls;
-use crate::dial::{self, Server};
+use crate::dial::{self, KEEPALIVE, Server};
 use crate::error::{Error, Site, shown};
 use crate::tls;
 use azora_spec::Failure;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, OptsBuilder, Row, SslOpts};
-use std::time::Duration;
-
-/// Silence after which a connection is asked whether it is still there.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// A session. Dropping it closes the connection.
 #[derive(Debug)]

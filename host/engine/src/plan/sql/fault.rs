@@ -285,7 +285,10 @@ fn planned(message: &str, text: &str, functions: &[String]) -> Failure {
     if message.contains("failed to match any signature") || message.contains("to satisfy a call to '") {
         return arguments(message, text);
     }
-    if message.contains(" takes ") && message.contains(" were given") || message.contains(" arguments but received ") {
+    let is_of_arguments = message.starts_with("argument '")
+        || message.contains(" takes ") && message.contains(" were given")
+        || message.contains(" arguments but received ");
+    if is_of_arguments {
         return Failure::new(Code::SqlType, clipped(message));
     }
     let is_type = [
