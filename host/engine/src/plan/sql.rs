@@ -2,6 +2,7 @@
 //! in `names`, what is wrong with one is said in `fault`, and arithmetic is made exact in `checked` and `sum`.
 
 mod checked;
+mod constants;
 mod distinct_from;
 mod fault;
 mod membership;
@@ -342,7 +343,8 @@ impl Builder<'_> {
 /// The plan with the types that it will have: what does not fit is found here, and integers do not wrap.
 pub(super) fn analyzed(state: &SessionState, plan: LogicalPlan) -> datafusion::error::Result<LogicalPlan> {
     let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?;
-    outer::by_columns(membership::exact(CheckedArithmetic.analyze(plan, state.config_options())?)?)
+    let plan = constants::behind(CheckedArithmetic.analyze(plan, state.config_options())?)?;
+    outer::by_columns(membership::exact(plan)?)
 }
 
 /// A type by its name in SQL.
