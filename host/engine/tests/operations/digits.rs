@@ -1,4 +1,4 @@
-//! Sums, means and spreads of fractions answer the same digits whatever the partitions, and in every run.
+//! Sums, means, spreads and correlations of fractions answer the same digits whatever the partitions, and in every run.
 
 use crate::support::Fixture;
 use serde_json::{Value, json};
@@ -36,6 +36,12 @@ fn digits_do_not_depend_on_partitions() {
     sql(&format!("SELECT {all} FROM input"));
     sql(&format!("SELECT k, {all} FROM input GROUP BY k ORDER BY k"));
     sql(&format!("SELECT n % 1500 AS grp, {all} FROM input GROUP BY grp ORDER BY grp"));
+    let pairs = "corr(x, y) AS a, covar_samp(x, y) AS b, covar_pop(x, y) AS c, regr_slope(x, y) AS d, regr_intercept(x, y) AS e, \
+        regr_r2(x, y) AS f, regr_avgx(x, y) AS g, regr_avgy(x, y) AS h, regr_sxx(x, y) AS i, regr_syy(x, y) AS j, regr_sxy(x, y) AS l";
+    let doubled = "(SELECT k, n, x, x * (n % 13) + 0.1 AS y FROM input)";
+    sql(&format!("SELECT {pairs} FROM {doubled}"));
+    sql(&format!("SELECT k, {pairs} FROM {doubled} GROUP BY k ORDER BY k"));
+    sql(&format!("SELECT n % 1500 AS grp, {pairs} FROM {doubled} GROUP BY grp ORDER BY grp"));
     sql("SELECT k, sum(DISTINCT x) AS a, avg(DISTINCT x) AS b, count(DISTINCT n) AS c FROM input GROUP BY k ORDER BY k");
     sql("SELECT a.k, sum(a.x * b.x) AS s, avg(a.x + b.x) AS m FROM input a JOIN input b ON a.n = b.n GROUP BY a.k ORDER BY a.k");
     sql("SELECT sum(s) AS s, avg(d) AS d FROM (SELECT n % 900 AS g, sum(x) AS s, stddev(x) AS d FROM input GROUP BY 1)");
