@@ -6,7 +6,8 @@ use crate::source::RedisSource;
 use async_trait::async_trait;
 use azora_connect::network::Url;
 use azora_connect::{Connector, ConnectorKind, Half, Setup, Sink, Source};
-use azora_spec::{Failure, Secret};
+use azora_spec::wire::shown;
+use azora_spec::{Code, Failure, Secret};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -100,11 +101,25 @@ impl Connector for RedisConnector {
 
     async fn source(&self, config: &Map<String, Value>) -> Result<Arc<dyn Source>, Failure> {
         let reading = Reading::read(config, &self.setup, self.url.as_ref())?;
-        Ok(Arc::new(RedisSource::new(reading, self.setup.network.clone()).await?))
+        let source = RedisSource::new(reading, self.setup.network.clone()).await;
+        Ok(Arc::new(source.map_err(|failure| wanting(failure, config))?))
     }
 
     async fn sink(&self, config: &Map<String, Value>) -> Result<Arc<dyn Sink>, Failure> {
         let writing = Writing::read(config, &self.setup, self.url.as_ref())?;
         Ok(Arc::new(RedisSink::new(writing, self.setup.network.clone())))
+    }
+}
+
+/// A failure to reach or to enter the server, with what is wanted there.
+fn wanting(failure: Failure, config: &Map<String, Value>) -> Failure {
+    const NAMES: [&str; 7] = ["stream", "streams", "channel", "channels", "channelPatterns", "pattern", "keys"];
+    let text = |value: &Value| value.as_str().or_else(|| value.get(0)?.as_str()).map(shown);
+    let wanted = NAMES.iter().filter_map(|name| config.get(*name)).find_map(text);
+    match (failure.code, wanted) {
+        (Code::ConnectorUnavailable | Code::ConnectorDenied, Some(wanted)) if !failure.message.contains(&wanted) => {
+            Failure { message: format!("{} (for '{wanted}')", failure.message), ..failure }
+        }
+        _ => failure,
     }
 }

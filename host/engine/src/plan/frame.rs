@@ -101,11 +101,7 @@ impl Builder<'_> {
         match step {
             FrameStep::Select(columns) => self.select(at, columns)?,
             FrameStep::Filter(condition) => self.filter_rows(at, condition)?,
-            FrameStep::WithColumns(columns) => {
-                for (name, expression) in columns {
-                    self.with_column_of(at, name, expression)?;
-                }
-            }
+            FrameStep::WithColumns(columns) => self.with_columns(at, columns)?,
             FrameStep::Rename(pairs) => self.rename(pairs)?,
             FrameStep::Drop(columns) => self.drop_columns(columns)?,
             FrameStep::Cast(pairs) => self.cast_columns(at, pairs)?,
@@ -291,27 +287,51 @@ impl Builder<'_> {
         }
     }
 
-    fn with_column_of(&mut self, at: &At<'_>, name: &str, expression: &Expression) -> Result<(), Failure> {
-        if name.is_empty() || name.starts_with(HIDDEN) {
-            return Err(
-                Failure::new(Code::RequestField, format!("a column needs a name, which may not start with '{HIDDEN}'")).at(&at.pointer)
-            );
-        }
-        match expression {
-            Expression::Sql(text) => {
-                let expr = self.sql_expr(at, text)?.unalias();
-                self.put_column(name, expr)
+    /// Columns in their order: each may use those before it. What uses none of them is one selection with them, since every
+    /// selection costs as much as the frame has columns.
+    fn with_columns(&mut self, at: &At<'_>, columns: &[(String, Expression)]) -> Result<(), Failure> {
+        let mut waiting: Vec<(String, Expr)> = Vec::new();
+        for (name, expression) in columns {
+            if name.is_empty() || name.starts_with(HIDDEN) {
+                return Err(
+                    Failure::new(Code::RequestField, format!("a column needs a name, which may not start with '{HIDDEN}'")).at(&at.pointer)
+                );
             }
-            Expression::Function(function) => self.computed_column(at, name, function),
+            match expression {
+                Expression::Sql(text) => {
+                    // A quotation mark is written in another way than it is named.
+                    if waiting.iter().any(|(before, _)| before == name || text.contains(before) || before.contains('"')) {
+                        self.put_columns(std::mem::take(&mut waiting))?;
+                    }
+                    waiting.push((name.clone(), self.sql_expr(at, text)?.unalias()));
+                }
+                Expression::Function(function) => {
+                    self.put_columns(std::mem::take(&mut waiting))?;
+                    self.computed_column(at, name, function)?;
+                }
+            }
         }
+        self.put_columns(waiting)
     }
 
-    /// A column is added behind the others, or takes the place of the one of that name.
-    fn put_column(&mut self, name: &str, expr: Expr) -> Result<(), Failure> {
-        let mut columns: Vec<Expr> = self.rows.names().iter().filter(|known| *known != name).map(ident).collect();
-        let place = self.rows.names().iter().position(|known| known == name).unwrap_or(columns.len());
-        columns.insert(place, expr.alias(name));
+    /// Columns are added behind the others, or take the places of those of their names.
+    fn put_columns(&mut self, mut made: Vec<(String, Expr)>) -> Result<(), Failure> {
+        if made.is_empty() {
+            return Ok(());
+        }
+        let mut columns = Vec::new();
+        for name in self.rows.names() {
+            columns.push(match made.iter().position(|(other, _)| *other == name) {
+                Some(at) => made.remove(at).1.alias(name),
+                None => ident(name),
+            });
+        }
+        columns.extend(made.into_iter().map(|(name, expr)| expr.alias(name)));
         self.change(|frame| frame.select(columns))
+    }
+
+    fn put_column(&mut self, name: &str, expr: Expr) -> Result<(), Failure> {
+        self.put_columns(vec![(name.to_owned(), expr)])
     }
 
     /// A column with what a lambda or a plugin's function makes of each row.
@@ -369,8 +389,12 @@ impl Builder<'_> {
     }
 
     fn cast_columns(&mut self, at: &At<'_>, pairs: &[(String, String)]) -> Result<(), Failure> {
+        let mut made: Vec<(String, Expr)> = Vec::with_capacity(pairs.len());
         for (column, word) in pairs {
             self.known(column)?;
+            if made.iter().any(|(before, _)| before == column) {
+                self.put_columns(std::mem::take(&mut made))?;
+            }
             let expr = match input::type_of_word(word) {
                 Some(of) => {
                     let from = self.rows.schema.field_with_name(column).map_or(DataType::Null, |field| field.data_type().clone());
@@ -381,22 +405,24 @@ impl Builder<'_> {
                 }
                 None => self.sql_expr(at, &format!("CAST({} AS {word})", quoted(column)))?.unalias(),
             };
-            self.put_column(column, expr)?;
+            made.push((column.clone(), expr));
         }
-        Ok(())
+        self.put_columns(made)
     }
 
     /// Columns as the request's schema says. Inline rows were read so already.
     fn typed(&mut self, schema: &[ColumnType]) -> Result<(), Failure> {
+        let mut made: Vec<(String, Expr)> = Vec::new();
         for (at, column) in schema.iter().enumerate() {
             self.known(&column.name).map_err(|failure| failure.at(format!("/schema/{at}")))?;
             let field = self.rows.schema.field_with_name(&column.name).ok().cloned();
             let Some(of) = input::type_of_word(&column.type_word) else { continue };
-            if field.is_some_and(|field| field.data_type() != &of) {
-                self.put_column(&column.name, cast(ident(&column.name), of))?;
+            let is_made = made.iter().any(|(before, _)| *before == column.name);
+            if !is_made && field.is_some_and(|field| field.data_type() != &of) {
+                made.push((column.name.clone(), cast(ident(&column.name), of)));
             }
         }
-        Ok(())
+        self.put_columns(made)
     }
 
     fn sort_exprs(&self, at: &At<'_>, keys: &[SortBy]) -> Result<Vec<SortExpr>, Failure> {

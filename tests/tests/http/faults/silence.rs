@@ -50,6 +50,13 @@ fn sources(place: &str, port: u16) -> Vec<Asked> {
 
 fn sinks(place: &str, port: u16) -> Vec<Asked> {
     let mut all = both(place, port);
+    // Which keys are written only the rows say.
+    for (_, config, object) in all.iter_mut().filter(|(kind, ..)| *kind == "redis") {
+        if let Some(config) = config.as_object_mut() {
+            config.shift_remove("stream");
+        }
+        *object = "";
+    }
     for (_, config, _) in all.iter_mut().filter(|(kind, ..)| *kind == "redis") {
         config["keyColumn"] = json!("key");
     }
@@ -67,7 +74,7 @@ fn both(place: &str, port: u16) -> Vec<Asked> {
     };
     vec![
         ("kafka", timed(json!({"brokers": [place], "topic": "wanted"})), "wanted"),
-        ("redis", timed(json!({"redisUrl": format!("redis://{place}/")})), ""),
+        ("redis", timed(json!({"redisUrl": format!("redis://{place}/"), "stream": "wanted"})), "wanted"),
         ("postgresql", database(json!({"table": "wanted"})), "wanted"),
         ("mysql", database(json!({"table": "wanted"})), "wanted"),
         ("mongodb", database(json!({"collection": "wanted"})), "wanted"),
