@@ -25,6 +25,7 @@ mod pins;
 mod plan;
 mod planned;
 mod progress;
+mod pushdown;
 mod reading;
 mod relation;
 mod result;

@@ -96,6 +96,7 @@ impl Session {
             .with_config(config(options))
             .with_runtime_env(Arc::clone(&runtime))
             .with_query_planner(Arc::new(Planner))
+            .with_physical_optimizer_rules(crate::pushdown::rules())
             // DISTINCT ON becomes an aggregate that the optimizer looks for here.
             .with_aggregate_functions(vec![first_value_udaf()])
             .build();
