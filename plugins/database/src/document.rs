@@ -2,6 +2,7 @@
 //! without transactions of the server, each step of a commit can be done again.
 
 mod array;
+mod conditions;
 mod encode;
 mod kind;
 mod relay;

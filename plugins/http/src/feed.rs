@@ -6,6 +6,7 @@ use azora_connect::Policy;
 use azora_connect::network::Url;
 use azora_spec::{Code, Failure};
 use futures::{SinkExt as _, StreamExt as _};
+use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -117,9 +118,16 @@ impl Place {
                 Failure { message: format!("{} and opened no WebSocket", failure.message), ..failure }
             }
             Error::Capacity(_) => Failure::new(Code::RecordBad, format!("'{}' sent a message over the limit", self.named())),
-            Error::Tls(_) => self.broken("has no certificate that can be trusted"),
+            Error::Tls(_) => self.untrusted(),
+            // What goes wrong while keys are exchanged comes as this.
+            Error::Io(error) if error.kind() == ErrorKind::InvalidData => self.untrusted(),
             _ => self.broken("broke the connection off"),
         }
+    }
+
+    fn untrusted(&self) -> Failure {
+        self.broken("speaks no TLS, or has no certificate that can be trusted")
+            .hint("certificates are trusted where a public authority signed them, for the host that the URL names")
     }
 
     /// What ended a feed.

@@ -12,6 +12,10 @@ use azora_connect::conformance::{self, Expect, Promise, SinkCase};
 use azora_connect::{Connector, Outcome, Policy, Position, ReadRequest, Secrets, Setup, Sink, Source, WriterId, json as rows_of};
 use azora_spec::{Code, Failure, JobId, Secret};
 use futures::{SinkExt as _, StreamExt as _};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection};
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -351,6 +355,32 @@ async fn a_websocket_is_read_until_its_bound_or_its_end() {
     let failure = source("websocket", json!({"url": format!("ws://{http}/text"), "maxRows": 1})).await.unwrap_err();
     assert_eq!(failure.code, Code::ConnectorAnswer, "{failure}");
     assert!(failure.message.contains(&format!("{http}")) && failure.message.contains("/text"), "{failure}");
+}
+
+/// A server that speaks TLS under a certificate that nobody knows.
+fn unknown() -> SocketAddr {
+    let chain = CertificateDer::from_pem_slice(include_bytes!("../../database/tests/servers/tls/certificate.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../database/tests/servers/tls/key.pem")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![chain], key).unwrap());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            // It ends with the alert of a client that does not trust.
+            while connection.complete_io(&mut stream).is_ok() && connection.is_handshaking() {}
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_websocket_over_tls_trusts_public_authorities_alone() {
+    let address = unknown();
+    let failure = source("websocket", json!({"url": format!("wss://{address}/feed"), "maxRows": 1})).await.unwrap_err();
+    assert_eq!(failure.code, Code::ConnectorUnavailable, "{failure}");
+    assert!(failure.message.contains("certificate") && failure.message.contains(&address.to_string()), "{failure}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! and continued by counting.
 
 use super::array::{batch, document_json, shown};
+use super::conditions::filters;
 use super::kind::Kind;
 use super::session::Session;
 use crate::config::document::Reading;
@@ -17,7 +18,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use async_trait::async_trait;
 use azora_connect::element::{self, Element};
 use azora_connect::json::{SAMPLE_BYTES_MAX, SAMPLE_ROWS};
-use azora_connect::{Position, ReadRequest, Reader, Source, Split};
+use azora_connect::{Condition, Position, ReadRequest, Reader, Source, Split};
 use azora_spec::Failure;
 use mongodb::bson::{Bson, Document, RawDocumentBuf, doc};
 use mongodb::{Collection, Cursor};
@@ -113,11 +114,18 @@ impl MongoSource {
     }
 
     /// The documents of a part behind a place.
-    async fn cursor(&self, part: &Part, place: &Place, fields: &[Arc<Field>]) -> Result<Cursor<RawDocumentBuf>, Error> {
+    async fn cursor(
+        &self,
+        part: &Part,
+        place: &Place,
+        fields: &[Arc<Field>],
+        wanted: &[Condition],
+    ) -> Result<Cursor<RawDocumentBuf>, Error> {
         let mut conditions = Vec::new();
         if !self.reading.filter.is_empty() {
             conditions.push(self.reading.filter.clone());
         }
+        conditions.extend(filters(&self.schema, wanted));
         let is_ordered = match part {
             Part::All { is_ordered } => *is_ordered,
             Part::Range { from, to } => {
@@ -229,6 +237,10 @@ impl Source for MongoSource {
         Arc::clone(&self.schema)
     }
 
+    fn takes_conditions(&self) -> bool {
+        true
+    }
+
     async fn plan(&self, parallelism: usize) -> Result<Vec<Split>, Failure> {
         let (parts, count) = self.cut(parallelism).await?;
         let rows = share(Some(count), parts.len());
@@ -246,7 +258,7 @@ impl Source for MongoSource {
             None => Arc::clone(&self.schema),
             Some(indices) => Arc::new(self.schema.project(indices).map_err(|_| Error::Broken("a projected column"))?),
         };
-        let cursor = self.cursor(&part, &place, schema.fields()).await?;
+        let cursor = self.cursor(&part, &place, schema.fields(), &request.conditions).await?;
         let pump = Pump { session: Arc::clone(&self.session), reading: Arc::clone(&self.reading), cursor, place, request, schema };
         Ok(Box::new(Ahead::start(|sender| pump.run(sender))))
     }

@@ -17,7 +17,7 @@ const NESTED: [&str; 6] = ["id", "name", "price", "ok", "tags", "place"];
 
 static SERVER: Shared<FerretDb> = Shared::new();
 
-fn server() -> Arc<FerretDb> {
+pub(crate) fn server() -> Arc<FerretDb> {
     SERVER.get(FerretDb::start)
 }
 

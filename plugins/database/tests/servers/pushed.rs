@@ -2,12 +2,15 @@
 //! to come back, whatever the server thinks of zeros, NaN, zones and digits; and others have to stay behind.
 
 use crate::lab::{Place as _, files, source};
+use crate::mongodb;
+use ::mongodb::bson::{Bson, DateTime, Document, doc};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array};
 use arrow::compute::kernels::cmp;
 use arrow::compute::{cast, filter};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
-use azora_connect::{Compare, Condition, Constant, Outcome, ReadRequest, Source};
+use azora_connect::{Compare, Condition, Constant, Outcome, ReadRequest, Rejects, Source};
 use azora_services::{MariaDb, Postgres};
+use azora_spec::OnError;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -164,5 +167,61 @@ async fn sqlite_leaves_no_row_behind_that_is_wanted() {
         };
         let behind = check(&source, table, constants).await;
         assert!(behind > 50, "{table}: {behind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mongodb_leaves_no_row_behind_that_is_wanted() {
+    let server = mongodb::server();
+    let mut documents: Vec<Document> = floats().into_iter().map(|number| doc! {"f": number}).collect();
+    documents.extend([doc! {"f": 7}, doc! {"f": 1_i64 << 53}, doc! {"f": 0}, doc! {"f": Bson::Null}, doc! {"g": 1}]);
+    mongodb::fill(&server, "pushed_f", documents).await;
+    let moments = [0, NOON / 1000, NOON / 1000 + 1, NOON / 1000 - 1, -62_135_596_800_000, -1];
+    mongodb::fill(&server, "pushed_z", moments.map(|at| doc! {"z": DateTime::from_millis(at)}).into()).await;
+    for (name, types) in [("f", json!({"f": "float64"})), ("z", json!({"z": "timestamp"}))] {
+        let source = source("mongodb", server.config(json!({"collection": format!("pushed_{name}"), "types": types}))).await.unwrap();
+        let constants = |own: &DataType| match own {
+            DataType::Timestamp(unit, zone) => {
+                let edges = [0, 1, -1, NOON, NOON + 1, NOON - 1, NOON + 500, i64::MAX / 1000];
+                let parts = if *unit == TimeUnit::Millisecond { 1000 } else { 1 };
+                edges.map(|at| Constant::Moment { at: at / parts, unit: *unit, is_instant: zone.is_some() }).into()
+            }
+            own => of_floats(own),
+        };
+        let behind = check(&source, name, constants).await;
+        assert!(behind > 50, "{name}: {behind}");
+    }
+}
+
+/// What a column is told to be and what documents hold may differ: such values are converted or bad records, with a condition
+/// as without one.
+#[tokio::test(flavor = "multi_thread")]
+async fn mongodb_sends_documents_of_other_types() {
+    let server = mongodb::server();
+    let numbers = [
+        doc! {"n": 1, "t": "1"},
+        doc! {"n": 5_i64, "t": 5},
+        doc! {"n": "5", "t": true},
+        doc! {"n": 5.0, "t": "5"},
+        doc! {"n": 9, "t": "9"},
+    ];
+    mongodb::fill(&server, "pushed_types", numbers.into()).await;
+    for (name, of, value, is_left) in [("n", "int64", Constant::Integer(5), 2), ("t", "string", Constant::Text("5".to_owned()), 2)] {
+        let config = server.config(json!({"collection": "pushed_types", "columns": [name], "types": {(name): of}}));
+        let source = source("mongodb", config).await.unwrap();
+        let read = async |conditions: Vec<Condition>| {
+            let rejects = Rejects::new(OnError::Skip);
+            let request = ReadRequest { conditions, rejects: rejects.clone(), ..ReadRequest::new(8192, 8 << 20) };
+            let mut rows = 0;
+            let splits = source.plan(1).await.unwrap();
+            let mut reader = source.open(&splits[0], None, request).await.unwrap();
+            while let Outcome::Batch(batch, _) = reader.read().await.unwrap() {
+                rows += batch.num_rows();
+            }
+            (rows, rejects.count())
+        };
+        let (all, refused) = read(Vec::new()).await;
+        let (some, still) = read(vec![Condition { column: 0, compare: Compare::Equal, value }]).await;
+        assert_eq!((all - some, still), (is_left, refused), "{name}: {all} rows, {refused} refused");
     }
 }
