@@ -16,17 +16,27 @@ use std::sync::Arc;
 
 /// The plan with texts read as views where that saves copies.
 pub(crate) fn late_texts(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let rewritten = plan.transform_down_with_subqueries(|node| match &node {
-        LogicalPlan::Filter(_) | LogicalPlan::Projection(_) | LogicalPlan::Aggregate(_) | LogicalPlan::SubqueryAlias(_) => {
-            match viewed(&node)? {
-                // What is below was looked at with it.
-                Some(viewed) if viewed.is_worth_it => Ok(Transformed::new(viewed.restored(&node)?, true, TreeNodeRecursion::Jump)),
-                _ => Ok(Transformed::no(node)),
-            }
+    let rewritten = plan.transform_down_with_subqueries(|node| {
+        if !leaves_out(&node) {
+            return Ok(Transformed::no(node));
         }
-        _ => Ok(Transformed::no(node)),
+        Ok(match viewed(&node)? {
+            // What is below was looked at with it.
+            Some(viewed) => Transformed::new(viewed.restored(&node)?, true, TreeNodeRecursion::Jump),
+            None => Transformed::no(node),
+        })
     });
     rewritten.map(|rewritten| rewritten.data)
+}
+
+/// Whether fewer texts leave a node than are read for it, so that those which are left cost less to copy than all of them.
+fn leaves_out(node: &LogicalPlan) -> bool {
+    match node {
+        LogicalPlan::Filter(_) | LogicalPlan::Aggregate(_) => true,
+        LogicalPlan::Projection(projection) => leaves_out(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => leaves_out(&alias.input),
+        _ => false,
+    }
 }
 
 /// A node over views.
@@ -34,8 +44,6 @@ struct Viewed {
     plan: LogicalPlan,
     /// Columns that are views.
     views: BTreeSet<Column>,
-    /// Whether fewer texts leave it than were read: rows or columns were left out.
-    is_worth_it: bool,
 }
 
 impl Viewed {
@@ -90,7 +98,7 @@ fn of_scan(scan: &TableScan, wanted: &BTreeSet<Column>) -> Result<Option<Viewed>
         .with_filters(filters)
         .with_fetch(scan.fetch)
         .build()?;
-    Ok(Some(Viewed { plan: LogicalPlan::TableScan(scan), views, is_worth_it: false }))
+    Ok(Some(Viewed { plan: LogicalPlan::TableScan(scan), views }))
 }
 
 fn of_filter(filter: &Filter) -> Result<Option<Viewed>> {
@@ -102,7 +110,7 @@ fn of_filter(filter: &Filter) -> Result<Option<Viewed>> {
     let Some(below) = of_scan(scan, &wanted)? else { return Ok(None) };
     let predicate = over_views(filter.predicate.clone(), &below.views)?;
     let plan = LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(below.plan))?);
-    Ok(Some(Viewed { plan, views: below.views, is_worth_it: true }))
+    Ok(Some(Viewed { plan, views: below.views }))
 }
 
 fn of_alias(alias: &SubqueryAlias) -> Result<Option<Viewed>> {
@@ -111,7 +119,7 @@ fn of_alias(alias: &SubqueryAlias) -> Result<Option<Viewed>> {
     let plan = SubqueryAlias::try_new(Arc::new(below.plan), alias.alias.clone())?;
     let columns = plan.schema.iter().map(Column::from).zip(of_views);
     let views = columns.filter(|(_, is_view)| *is_view).map(|(column, _)| column).collect();
-    Ok(Some(Viewed { is_worth_it: below.is_worth_it, plan: LogicalPlan::SubqueryAlias(plan), views }))
+    Ok(Some(Viewed { plan: LogicalPlan::SubqueryAlias(plan), views }))
 }
 
 fn of_projection(projection: &Projection) -> Result<Option<Viewed>> {
@@ -124,7 +132,7 @@ fn of_projection(projection: &Projection) -> Result<Option<Viewed>> {
     let columns = plan.schema.iter().map(Column::from);
     let of_views = columns.zip(&projection.expr).filter(|(_, expr)| reads(expr, &below.views));
     let views: BTreeSet<Column> = of_views.map(|(column, _)| column).collect();
-    Ok(Some(Viewed { is_worth_it: below.is_worth_it, plan: LogicalPlan::Projection(plan), views }))
+    Ok(Some(Viewed { plan: LogicalPlan::Projection(plan), views }))
 }
 
 fn of_aggregate(aggregate: &Aggregate) -> Result<Option<Viewed>> {
@@ -136,8 +144,7 @@ fn of_aggregate(aggregate: &Aggregate) -> Result<Option<Viewed>> {
     let plan = Aggregate::try_new(Arc::new(below.plan), aggregate.group_expr.clone(), aggregate.aggr_expr.clone())?;
     let columns = plan.schema.iter().map(Column::from).filter(|column| below.views.contains(column));
     let views: BTreeSet<Column> = columns.collect();
-    let is_worth_it = below.is_worth_it || !views.is_empty();
-    Ok(Some(Viewed { is_worth_it, plan: LogicalPlan::Aggregate(plan), views }))
+    Ok(Some(Viewed { plan: LogicalPlan::Aggregate(plan), views }))
 }
 
 fn reads(expr: &Expr, views: &BTreeSet<Column>) -> bool {
