@@ -1,7 +1,7 @@
 //! Conditions that go to the server: every row that the total order of fractions, and the order of moments, lets through has
 //! to come back, whatever the server thinks of zeros, NaN, zones and digits; and others have to stay behind.
 
-use crate::lab::{Place as _, files, source};
+use crate::lab::{Place, files, source};
 use crate::mongodb;
 use ::mongodb::bson::{Bson, DateTime, Document, doc};
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array};
@@ -96,6 +96,15 @@ fn of_moments(own: &DataType) -> Vec<Constant> {
     edges.map(|at| Constant::Moment { at, unit: TimeUnit::Microsecond, is_instant: zone.is_some() }).into()
 }
 
+/// Every comparison of the tables `f`, `s`, `t` and `z`, each with a column of its name.
+async fn check_tables<P: Place>(server: &P) {
+    for (table, constants) in [("f", of_floats as fn(&DataType) -> Vec<Constant>), ("s", of_floats), ("t", of_moments), ("z", of_moments)] {
+        let source = source(P::CONNECTOR, server.config(json!({"table": table}))).await.unwrap();
+        let behind = check(&source, table, constants).await;
+        assert!(behind > 50, "{table}: {behind}");
+    }
+}
+
 /// Rows of one column as VALUES; `write` makes the literal.
 fn values<T>(of: Vec<T>, write: impl Fn(T) -> String) -> String {
     of.into_iter().map(|value| format!("({})", write(value))).collect::<Vec<_>>().join(", ")
@@ -116,11 +125,7 @@ async fn postgresql_leaves_no_row_behind_that_is_wanted() {
              SET timezone = 'Asia/Kolkata'; CREATE TABLE z (z timestamptz); INSERT INTO z VALUES {TIMES}; INSERT INTO z SELECT t AT TIME ZONE 'UTC' FROM t"
         ))
         .unwrap();
-    for (table, constants) in [("f", of_floats as fn(&DataType) -> Vec<Constant>), ("s", of_floats), ("t", of_moments), ("z", of_moments)] {
-        let source = source("postgresql", server.config(json!({"table": table}))).await.unwrap();
-        let behind = check(&source, table, constants).await;
-        assert!(behind > 50, "{table}: {behind}");
-    }
+    check_tables(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,11 +141,7 @@ async fn mysql_leaves_no_row_behind_that_is_wanted() {
             TIMES.replace("1970-01-01 00", "1970-01-02 00")
         ))
         .unwrap();
-    for (table, constants) in [("f", of_floats as fn(&DataType) -> Vec<Constant>), ("s", of_floats), ("t", of_moments), ("z", of_moments)] {
-        let source = source("mysql", server.config(json!({"table": table}))).await.unwrap();
-        let behind = check(&source, table, constants).await;
-        assert!(behind > 50, "{table}: {behind}");
-    }
+    check_tables(&server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
