@@ -40,10 +40,11 @@ impl AnalyzerRule for CheckedArithmetic {
                 schema.merge(scan.projected_schema.as_ref());
             }
             let names = NamePreserver::new(&node);
+            let checked = |expr| checked(expr, &schema).map(|(checked, _)| checked);
             node.map_expressions(|expr| match expr {
                 // It has no name of its own: columns are known by its parts.
-                Expr::GroupingSet(_) => expr.map_children(|part| named(part, &schema, &NamePreserver::new_for_projection())),
-                expr => named(expr, &schema, &names),
+                Expr::GroupingSet(_) => expr.map_children(|part| named(part, &NamePreserver::new_for_projection(), checked)),
+                expr => named(expr, &names, checked),
             })
         });
         let rewritten = rewritten?;
@@ -51,11 +52,11 @@ impl AnalyzerRule for CheckedArithmetic {
     }
 }
 
-/// The expression by the name that it had.
-fn named(expr: Expr, schema: &dyn ExprSchema, names: &NamePreserver) -> Result<Transformed<Expr>> {
+/// An expression by the name that it had, whatever is made of it.
+pub(super) fn named(expr: Expr, names: &NamePreserver, make: impl FnOnce(Expr) -> Result<Transformed<Expr>>) -> Result<Transformed<Expr>> {
     let name = names.save(&expr);
-    let (rewritten, _) = checked(expr, schema)?;
-    Ok(if rewritten.transformed { rewritten.update_data(|expr| name.restore(expr)) } else { rewritten })
+    let made = make(expr)?;
+    Ok(if made.transformed { made.update_data(|expr| name.restore(expr)) } else { made })
 }
 
 /// The expression with functions in place of operators on integers, and its type where that is known without a walk.

@@ -1,6 +1,7 @@
 //! Conditions of subqueries such as `lower(i.city) = lower(o.city)`: DataFusion joins by equality with outer columns only where
 //! the inner side is a column, so it becomes one. What else DataFusion cannot take apart stays as it is.
 
+use super::checked::named;
 use crate::plan::HIDDEN;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, Result};
@@ -20,12 +21,12 @@ pub(super) fn by_columns(plan: LogicalPlan) -> Result<LogicalPlan> {
             if !expr.exists(|part| Ok(matches!(part, Expr::ScalarSubquery(_))))? {
                 return Ok(Transformed::no(expr));
             }
-            let name = names.save(&expr);
-            let rewritten = expr.transform_up(|part| match part {
-                Expr::ScalarSubquery(query) => Ok(keyed(query)?.update_data(Expr::ScalarSubquery)),
-                part => Ok(Transformed::no(part)),
-            })?;
-            Ok(if rewritten.transformed { rewritten.update_data(|expr| name.restore(expr)) } else { rewritten })
+            named(expr, &names, |expr| {
+                expr.transform_up(|part| match part {
+                    Expr::ScalarSubquery(query) => Ok(keyed(query)?.update_data(Expr::ScalarSubquery)),
+                    part => Ok(Transformed::no(part)),
+                })
+            })
         })
     });
     rewritten.data()
