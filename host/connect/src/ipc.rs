@@ -102,16 +102,24 @@ impl<R: Read> Messages<R> {
     }
 
     fn take(&mut self, bytes: usize) -> Result<Vec<u8>, Failure> {
+        let mut taken = Vec::new();
+        self.take_onto(&mut taken, bytes)?;
+        Ok(taken)
+    }
+
+    /// Puts the next bytes behind what is there.
+    fn take_onto(&mut self, taken: &mut Vec<u8>, bytes: usize) -> Result<(), Failure> {
         if bytes as u64 > self.left {
             return Err(self.broken("it ends too early"));
         }
-        let mut taken = vec![0; bytes];
-        let from_front = self.front.len().min(bytes);
-        let (front, rest) = taken.split_at_mut(from_front);
-        front.iter_mut().zip(self.front.drain(..from_front)).for_each(|(to, from)| *to = from);
-        self.input.read_exact(rest).map_err(|_| self.broken("it ends too early"))?;
+        let end = taken.len() + bytes;
+        taken.reserve_exact(bytes);
+        taken.extend(self.front.drain(..self.front.len().min(bytes)));
+        let begin = taken.len();
+        taken.resize(end, 0);
+        self.input.read_exact(taken.get_mut(begin..).unwrap_or_default()).map_err(|_| self.broken("it ends too early"))?;
         self.left -= bytes as u64;
-        Ok(taken)
+        Ok(())
     }
 
     /// The columns. Only for a reader of which nothing else is asked: what was read for them is not read again.
@@ -171,11 +179,11 @@ impl<R: Read> Messages<R> {
         let header_bytes = usize::try_from(header_bytes).ok().filter(|bytes| *bytes <= HEADER_BYTES_MAX);
         let header = self.take(header_bytes.ok_or_else(|| self.broken("a message is too large"))?)?;
         let body_bytes = self.check(&header)?;
-        let body = self.take(body_bytes)?;
-        self.check_compressed(&header, &body)?;
         message.extend_from_slice(&length);
         message.extend_from_slice(&header);
-        message.extend_from_slice(&body);
+        let begin = message.len();
+        self.take_onto(&mut message, body_bytes)?;
+        self.check_compressed(&header, message.get(begin..).unwrap_or_default())?;
         Ok(Some(message))
     }
 
