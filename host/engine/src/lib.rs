@@ -34,6 +34,7 @@ mod session;
 mod sink;
 mod stack;
 mod stages;
+mod stops;
 #[cfg(test)]
 mod testing;
 mod udf;

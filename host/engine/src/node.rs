@@ -320,6 +320,11 @@ pub(crate) fn is_gather(plan: &dyn ExecutionPlan) -> bool {
     plan.downcast_ref::<NodeExec>().is_some_and(|node| node.operator.name() == Gather::NAME)
 }
 
+/// Whether rows of two inputs meet in it.
+pub(crate) fn is_meeting(plan: &dyn ExecutionPlan) -> bool {
+    plan.is::<two::TwoExec>()
+}
+
 impl DisplayAs for NodeExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}Exec: {}", self.operator.name(), self.operator.describe())

@@ -13,7 +13,7 @@ use crate::relation::{Applied, CurrentRun, PlanContext, Read, Shape};
 use crate::session::Session;
 use crate::sink::{Kind, Target, description, folders};
 use crate::udf::bounded;
-use crate::{Error, failure_of};
+use crate::{Error, failure_of, stops};
 use azora_connect::Sink;
 use azora_spec::{DatasetName, Failure, limits};
 use datafusion::arrow::datatypes::SchemaRef;
@@ -195,7 +195,7 @@ pub(crate) async fn finish(
         (Some(_), None) => built(plan).map_err(|failure| texts.locate(failure).or_at("/frame"))?,
         (Some(_), Some(text)) => plan.map_err(|error| texts.locate(of_plan(error, text)).or_at("/sql"))?,
     };
-    let mut plan = crate::node::settle(plan).map_err(failure_of)?;
+    let mut plan = crate::node::settle(plan).and_then(|plan| stops::add(plan, &context.run)).map_err(failure_of)?;
     if is_picking {
         plan = first_rows(plan).map_err(failure_of)?;
     }

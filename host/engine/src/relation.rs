@@ -239,6 +239,11 @@ impl CurrentRun {
         self.cancel.lock().clone().into()
     }
 
+    /// Whether it was cancelled, has failed elsewhere, or is over its time.
+    pub(crate) fn is_over(&self) -> bool {
+        self.cancel.lock().is_cancelled()
+    }
+
     /// Notes an answer that did not fit.
     pub(crate) fn misfit(&self, misfit: Misfit) {
         let mut misfits = self.misfits.lock();

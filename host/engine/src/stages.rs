@@ -5,6 +5,7 @@ use crate::{Progress, StageUpdate};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::ExecutionPlanProperties;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::metrics::MetricValue;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
@@ -96,7 +97,9 @@ fn walk(node: &Arc<dyn ExecutionPlan>, at: usize, stages: &mut Vec<Stage>) {
         || node.is::<ConcatExec>()
         || crate::node::is_gather(node.as_ref());
     let children = node.children();
-    if let Some(stage) = stages.get_mut(at) {
+    // It counts nothing and does nothing to rows.
+    let is_mere = node.is::<CooperativeExec>();
+    if let Some(stage) = stages.get_mut(at).filter(|_| !is_mere) {
         if is_exchange || children.is_empty() {
             stage.inputs.push(Arc::clone(node));
         }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests end a test as its assertions do")]
 
+#[path = "plans/stops.rs"]
+mod stops;
 #[path = "support/fixture.rs"]
 mod support;
 

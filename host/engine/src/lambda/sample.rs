@@ -4,8 +4,8 @@
 use super::START;
 use super::interpret::{Probed, Shape};
 use crate::node::{Gather, Kernel, Node, settle};
-use crate::relation::{PlanContext, RunScope};
-use crate::{Error, failure_of};
+use crate::relation::{CurrentRun, PlanContext, RunScope};
+use crate::{Error, failure_of, stops};
 use azora_connect::element;
 use azora_spec::Failure;
 use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, make_comparator};
@@ -105,11 +105,13 @@ async fn elements(ctx: &PlanContext, plan: LogicalPlan) -> Result<Vec<RecordBatc
 
 /// All rows of a plan, while a job is planned.
 pub(crate) async fn run(ctx: &PlanContext, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
-    let plan = settle(ctx.state.create_physical_plan(&plan).await?)?;
     let cancel = CancellationToken::new();
     let _stop = cancel.clone().drop_guard();
-    // What does not fit the columns of a lambda before this one is not learned of here, but when the job runs.
-    let scope = RunScope { cancel, io: tokio::runtime::Handle::current(), ledger: None, run: Arc::default() };
+    // Its own: what does not fit the columns of a lambda before this one is not learned of here, but when the job runs.
+    let run = Arc::new(CurrentRun::default());
+    run.begin(cancel.clone());
+    let plan = stops::add(settle(ctx.state.create_physical_plan(&plan).await?)?, &run)?;
+    let scope = RunScope { cancel, io: tokio::runtime::Handle::current(), ledger: None, run };
     let config = ctx.state.config().clone().with_extension(Arc::new(scope));
     let none = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
     let runtime = Arc::clone(ctx.state.runtime_env());

@@ -310,7 +310,7 @@ impl Checker<'_> {
             return no_place();
         }
         let value = self.hold(value, out);
-        let open = self.open(variable, fields, &[value.kind.clone()], span, out)?;
+        let open = self.open(variable, fields, std::slice::from_ref(&value.kind), span, out)?;
         let Some(open) = open else { return no_place() };
         let index = super::members::whole_index(index);
         self.put_element(&open, Some(index), value, out);

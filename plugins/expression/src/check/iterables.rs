@@ -94,7 +94,7 @@ impl Checker<'_> {
         let Ty::Tuple(parts) = &value.kind.ty else { return Ok(Source::List(self.list_of(value, span)?)) };
         let n = parts.len();
         let has_one_type = unify_all(parts).is_some();
-        let are_known = matches!(&value.node, Node::Parts(parts) if parts.iter().all(|part| is_known(part)));
+        let are_known = matches!(&value.node, Node::Parts(parts) if parts.iter().all(is_known));
         if n <= super::loops::WRITTEN_OUT_MAX && (!has_one_type || are_known && n > 0) {
             let mut out = Vec::new();
             let held = self.keep(value, &mut out);

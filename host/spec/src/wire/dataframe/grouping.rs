@@ -151,7 +151,9 @@ fn whole_callee(value: &Value, pointer: &str) -> Result<(AggregateFunction, Opti
 }
 
 /// The members of a plugin's function: the aggregate, `as`, and `columns`.
-fn plugin_callee(fields: &mut Fields<'_>) -> Result<(AggregateFunction, Option<String>, Option<Vec<String>>), Failure> {
+type PluginCallee = (AggregateFunction, Option<String>, Option<Vec<String>>);
+
+fn plugin_callee(fields: &mut Fields<'_>) -> Result<PluginCallee, Failure> {
     let Function::Plugin { plugin, function, config, columns, keep_as } = function::required(fields, "aggregate", &["function"])? else {
         return Err(fields.missing("plugin"));
     };

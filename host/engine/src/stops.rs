@@ -1,0 +1,138 @@
+//! Where a run can be stopped. A partition looks at its job's end whenever it waits, and DataFusion's operators wait for their
+//! inputs only: a join makes any number of rows of two batches, and one whose condition is never true looks at all pairs
+//! before it makes any. Left as they are such jobs hold a computing thread long after their time is over.
+
+use crate::node::{external, is_meeting};
+use crate::relation::CurrentRun;
+use azora_spec::{Code, Failure};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::logical_expr::ColumnarValue;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::joins::utils::JoinFilter;
+use datafusion::physical_plan::joins::{
+    CrossJoinExec, HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, PiecewiseMergeJoinExec, SortMergeJoinExec,
+};
+use datafusion::physical_plan::unnest::UnnestExec;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// The plan, where what makes many rows of few waits now and then, and the conditions of joins fail once the run is over.
+/// Comes after the optimizer, which knows other nodes.
+pub(crate) fn add(plan: Arc<dyn ExecutionPlan>, run: &Arc<CurrentRun>) -> Result<Arc<dyn ExecutionPlan>> {
+    let added = plan.transform_up(|node| {
+        if !makes_many(&node) {
+            return Ok(Transformed::no(node));
+        }
+        let node = watched(&node, run)?.unwrap_or(node);
+        Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>))
+    });
+    added.data()
+}
+
+fn makes_many(node: &Arc<dyn ExecutionPlan>) -> bool {
+    node.is::<CrossJoinExec>()
+        || node.is::<HashJoinExec>()
+        || node.is::<NestedLoopJoinExec>()
+        || node.is::<PiecewiseMergeJoinExec>()
+        || node.is::<SortMergeJoinExec>()
+        || node.is::<UnnestExec>()
+        || is_meeting(node.as_ref())
+}
+
+/// The join with a condition that watches the run; none where it has no condition.
+fn watched(node: &Arc<dyn ExecutionPlan>, run: &Arc<CurrentRun>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let watching = |filter: &JoinFilter| {
+        let condition = Arc::new(Watching { condition: Arc::clone(filter.expression()), run: Arc::clone(run) });
+        JoinFilter::new(condition, filter.column_indices().to_vec(), Arc::clone(filter.schema()))
+    };
+    if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        let join = NestedLoopJoinExecBuilder::from(join).with_filter(Some(watching(filter))).build()?;
+        return Ok(Some(Arc::new(join)));
+    }
+    if let Some(join) = node.downcast_ref::<HashJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        return join.builder().with_filter(Some(watching(filter))).build_exec().map(Some);
+    }
+    if let Some(join) = node.downcast_ref::<SortMergeJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        let (left, right) = (Arc::clone(join.left()), Arc::clone(join.right()));
+        let (on, options) = (join.on().to_vec(), join.sort_options().to_vec());
+        let filter = Some(watching(filter));
+        let join = SortMergeJoinExec::try_new(left, right, on, filter, join.join_type(), options, join.null_equality())?;
+        return Ok(Some(Arc::new(join)));
+    }
+    Ok(None)
+}
+
+/// A condition that fails where the run is over. In everything else it is the condition.
+#[derive(Debug)]
+struct Watching {
+    condition: Arc<dyn PhysicalExpr>,
+    run: Arc<CurrentRun>,
+}
+
+impl PartialEq for Watching {
+    fn eq(&self, other: &Self) -> bool {
+        self.condition.eq(&other.condition) && Arc::ptr_eq(&self.run, &other.run)
+    }
+}
+
+impl Eq for Watching {}
+
+impl Hash for Watching {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.condition.hash(state);
+    }
+}
+
+impl fmt::Display for Watching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.condition.fmt(f)
+    }
+}
+
+impl PhysicalExpr for Watching {
+    fn data_type(&self, schema: &Schema) -> Result<DataType> {
+        self.condition.data_type(schema)
+    }
+
+    fn nullable(&self, schema: &Schema) -> Result<bool> {
+        self.condition.nullable(schema)
+    }
+
+    fn return_field(&self, schema: &Schema) -> Result<FieldRef> {
+        self.condition.return_field(schema)
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        if self.run.is_over() {
+            return Err(external(Failure::new(Code::JobCancelled, "the run is over")));
+        }
+        self.condition.evaluate(batch)
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.condition]
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
+        match children.pop() {
+            Some(condition) if children.is_empty() => Ok(Arc::new(Self { condition, run: Arc::clone(&self.run) })),
+            _ => Err(DataFusionError::Internal("one condition is watched".to_owned())),
+        }
+    }
+
+    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.condition.fmt_sql(f)
+    }
+}
