@@ -4,6 +4,7 @@
 use azora_spec::{Code, Failure};
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use std::any::Any;
 use std::error::Error as StdError;
 use std::io;
 
@@ -91,6 +92,10 @@ pub fn failure_of(error: DataFusionError) -> Failure {
             tracing::info!(%text, "execution");
             of_values(text)
         }
+        // What a task between two operators panicked with is in its text alone.
+        DataFusionError::ExecutionJoin(error) if OUTGROWN.iter().any(|text| error.to_string().ends_with(&format!("\"{text}\""))) => {
+            too_large()
+        }
         DataFusionError::NotImplemented(text) => {
             tracing::warn!(%text, "not implemented");
             Failure::new(Code::OperationInvalid, "an operation is not supported for elements of this type")
@@ -118,10 +123,7 @@ pub(crate) fn arrow_failure(error: &ArrowError) -> Failure {
             Failure::new(Code::SqlUnsupported, "the engine cannot compute this without any column of the rows")
                 .hint("partition or order by a column, too")
         }
-        ArrowError::OffsetOverflowError(_) => {
-            Failure::new(Code::DataInvalid, "the values of one column in one batch are larger than 2 GiB")
-                .hint("make smaller values, or leave out what is not needed before")
-        }
+        ArrowError::OffsetOverflowError(_) => too_large(),
         ArrowError::CastError(text) | ArrowError::ParseError(text) => Failure::new(Code::DataInvalid, clipped(text)),
         // A decimal is said to have left its precision by no error of its own.
         ArrowError::InvalidArgumentError(text) if text.contains("to store in a Decimal") => {
@@ -131,6 +133,23 @@ pub(crate) fn arrow_failure(error: &ArrowError) -> Failure {
         ArrowError::IoError(_, error) => io_failure(error),
         _ => unexpected(error),
     }
+}
+
+/// The failure for a task that panicked. Arrow says only so that the values of a column outgrew its offsets.
+pub(crate) fn panic_failure(payload: &(dyn Any + Send)) -> Failure {
+    let text = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    match text {
+        Some(text) if OUTGROWN.contains(&text) => too_large(),
+        _ => Error::Panicked.into(),
+    }
+}
+
+/// What Arrow panics with where offsets of 32 bits do not reach.
+const OUTGROWN: [&str; 3] = ["offset overflow", "byte array offset overflow", "overflow"];
+
+fn too_large() -> Failure {
+    Failure::new(Code::DataInvalid, "the values of one column in one batch are larger than 2 GiB")
+        .hint("make smaller values, or leave out what is not needed before")
 }
 
 /// What a function says of values that it was called with.
@@ -216,7 +235,8 @@ fn clipped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Code, DataFusionError, Failure, failure_of};
+    use super::{Code, DataFusionError, Failure, failure_of, panic_failure};
+    use datafusion::arrow::buffer::OffsetBuffer;
     use datafusion::arrow::error::ArrowError;
 
     #[test]
@@ -245,6 +265,17 @@ mod tests {
         check(text("Signed integer overflow in LCM(2, 3)"), Code::ArithmeticOverflow, "Signed integer overflow in LCM(2, 3)");
         let length = "Date arithmetic overflow: 18262 + IntervalMonthDayNano { months: 999999999, days: 0, nanoseconds: 0 }";
         check(text(length), Code::ArithmeticOverflow, "Date arithmetic overflow");
+    }
+
+    #[test]
+    fn columns_that_outgrow_their_offsets_are_the_callers() {
+        let of = |work: fn()| panic_failure(&*std::panic::catch_unwind(work).unwrap_err());
+        let large = of(|| drop(OffsetBuffer::<i32>::from_repeated_length(1 << 30, 4)));
+        assert_eq!(
+            (large.code, large.message.as_str()),
+            (Code::DataInvalid, "the values of one column in one batch are larger than 2 GiB")
+        );
+        assert_eq!(of(|| drop("1".parse::<u8>().map(|one| [0][usize::from(one)]))).code, Code::Internal);
     }
 
     #[test]

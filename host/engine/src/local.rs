@@ -1,5 +1,6 @@
 //! Runs plans in this process: one task per partition on the context's computing threads.
 
+use crate::error::panic_failure;
 use crate::letters::Ledger;
 use crate::planned::Planned;
 use crate::relation::RunScope;
@@ -63,8 +64,10 @@ impl Runner for LocalRunner {
                         partitions.begin_next();
                     }
                     Some(Ok(Err(other))) => { failure.get_or_insert(other); cancel.cancel(); }
-                    Some(Err(error)) if error.is_panic() => { failure.get_or_insert_with(|| Error::Panicked.into()); cancel.cancel(); }
-                    Some(Err(_)) => { failure.get_or_insert_with(cancelled); cancel.cancel(); }
+                    Some(Err(error)) => {
+                        failure.get_or_insert_with(|| error.try_into_panic().map_or_else(|_| cancelled(), |payload| panic_failure(&*payload)));
+                        cancel.cancel();
+                    }
                 },
                 () = context.cancel.cancelled(), if !is_stopping => { is_stopping = true; failure.get_or_insert_with(cancelled); }
                 () = &mut deadline, if !is_stopping => {
@@ -195,7 +198,7 @@ impl Task {
     /// The whole way of a partition; a panic in it is a failure of the job.
     async fn guarded(self) -> Result<(usize, Token), Failure> {
         let (partition, progress, stages) = (self.id.partition, Arc::clone(&self.progress), Arc::clone(&self.stages));
-        let (token, update) = AssertUnwindSafe(self.run()).catch_unwind().await.unwrap_or_else(|_| Err(Error::Panicked.into()))?;
+        let (token, update) = AssertUnwindSafe(self.run()).catch_unwind().await.unwrap_or_else(|payload| Err(panic_failure(&*payload)))?;
         progress.prepared(partition, &token)?;
         stages.wrote(partition, update.rows_out, update.bytes);
         progress.update(update);

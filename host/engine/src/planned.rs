@@ -12,7 +12,7 @@ use crate::plan::sql::{built, of_plan};
 use crate::relation::{Applied, CurrentRun, PlanContext, Read, Shape};
 use crate::session::Session;
 use crate::sink::{Kind, Target, description, folders};
-use crate::udf::bounded;
+use crate::udf::constants;
 use crate::{Error, failure_of, stops};
 use azora_connect::Sink;
 use azora_spec::{DatasetName, Failure, limits};
@@ -183,7 +183,7 @@ pub(crate) async fn finish(
     let is_picking = is_picking(&logical).map_err(failure_of)?;
     let plan = match state.optimize(&logical) {
         Ok(optimized) => {
-            bounded::check_constants(&optimized).map_err(|failure| context.texts.locate(failure))?;
+            constants::check_lists(&optimized).map_err(|failure| context.texts.locate(failure))?;
             state.query_planner().create_physical_plan(&optimized, &state).await
         }
         Err(error) => Err(error),

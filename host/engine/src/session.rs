@@ -163,7 +163,7 @@ struct Planner;
 #[async_trait]
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, state: &dyn CatalogSession) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let plan = crate::input::late_texts(plan.clone())?;
+        let plan = crate::udf::constants::counted(crate::input::late_texts(plan.clone())?)?;
         DefaultPhysicalPlanner::with_extension_planners(crate::plan::extension_planners()).create_physical_plan(&plan, state).await
     }
 }

@@ -1,17 +1,17 @@
-//! Functions whose answer is as large as an argument says (`repeat`, `lpad`, `range`, …), with a bound: DataFusion allocates
-//! without asking anybody, and a number with ten digits would take the machine's memory. What they compute stays DataFusion's.
+//! Functions whose answer is as large as an argument says (`repeat`, `lpad`, `range`, …), or as many times as large as an
+//! argument as another says (`replace`, …), with a bound: DataFusion allocates without asking anybody, and a number with ten
+//! digits would take the machine's memory. What they compute stays DataFusion's.
 
 use crate::node::external;
-use azora_spec::limits::{CONSTANT_BYTES_MAX, LIST_BYTES_MAX, VALUES_BYTES_MAX};
+use azora_spec::limits::{CONSTANT_BYTES_MAX, VALUES_BYTES_MAX};
 use azora_spec::{Code, Failure};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array};
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{cast, concat};
 use datafusion::arrow::datatypes::{DataType, FieldRef, Int64Type, IntervalMonthDayNanoType, IntervalUnit, TimeUnit};
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ const CHARACTER_BYTES: i128 = 4;
 /// Bytes of a number or a time in a list.
 const NUMBER_BYTES: i128 = 8;
 const DAY_NANOSECONDS: i128 = 86_400_000_000_000;
+/// Pairs of characters that are compared for one batch, some ten seconds: while it is computed its job cannot be stopped.
+const PAIRS_MAX: usize = 10_000_000_000;
 
 /// The function with a bound, where its answer can be larger than its arguments by more than a factor in the text.
 pub(crate) fn bounded(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
@@ -29,40 +31,13 @@ pub(crate) fn bounded(function: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
         "range" | "generate_series" => Measure::Series,
         "array_repeat" => Measure::Copies,
         "array_resize" => Measure::Resized,
+        "replace" => Measure::Replaced,
+        "regexp_replace" => Measure::Matched,
+        "array_to_string" => Measure::Joined,
+        "levenshtein" => Measure::Compared,
         _ => return function,
     };
     Arc::new(ScalarUDF::new_from_impl(Bounded { function, measure }))
-}
-
-/// Refuses large constant lists that stand beside many rows, each of which would get a copy.
-pub(crate) fn check_constants(plan: &LogicalPlan) -> std::result::Result<(), Failure> {
-    let mut found = None;
-    let walked = plan.apply_with_subqueries(|node| {
-        let is_of_many = node.inputs().iter().any(|input| input.max_rows().is_none_or(|rows| rows > 1));
-        if is_of_many {
-            node.apply_expressions(|expr| {
-                expr.apply(|part| {
-                    if let Expr::Literal(value, _) = part
-                        && matches!(value, ScalarValue::List(_) | ScalarValue::LargeList(_) | ScalarValue::FixedSizeList(_))
-                        && value.size() > LIST_BYTES_MAX
-                    {
-                        found = Some(value.size());
-                    }
-                    Ok(TreeNodeRecursion::Continue)
-                })
-            })?;
-        }
-        Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    });
-    walked.map_err(crate::failure_of)?;
-    match found {
-        None => Ok(()),
-        Some(bytes) => Err(Failure::new(
-            Code::DataInvalid,
-            format!("a constant list of {bytes} bytes stands beside many rows, and at most {LIST_BYTES_MAX} may"),
-        )
-        .hint("make rows of it, FROM generate_series(1, n) or unnest(list), and join with them")),
-    }
 }
 
 /// How large an answer will be.
@@ -78,6 +53,15 @@ enum Measure {
     Copies,
     /// A list of so many.
     Resized,
+    /// A text with others in place of parts of it.
+    Replaced,
+    /// The same where a pattern says which; how many there are is known only when it is done.
+    Matched,
+    /// Items with a text between them.
+    Joined,
+    /// Two texts, character by character: what is bounded is the time. A batch is computed in one go, while which its job
+    /// cannot be stopped.
+    Compared,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -128,20 +112,40 @@ impl Argument {
         Some(Integers { values: values.as_primitive::<Int64Type>().clone(), is_constant: self.is_constant })
     }
 
+    /// One row's text.
+    fn text(&self, row: usize) -> Option<&str> {
+        let at = self.at(row);
+        Some(match self.values.data_type() {
+            DataType::Utf8 => self.values.as_string::<i32>().value(at),
+            DataType::LargeUtf8 => self.values.as_string::<i64>().value(at),
+            DataType::Utf8View => self.values.as_string_view().value(at),
+            _ => return None,
+        })
+    }
+
     /// Bytes of one row's value.
     fn bytes(&self, row: usize) -> i128 {
-        fn wide(bytes: usize) -> i128 {
-            i128::try_from(bytes).unwrap_or(i128::MAX)
-        }
-        let at = self.at(row);
-        match self.values.data_type() {
-            DataType::Utf8 => wide(self.values.as_string::<i32>().value(at).len()),
-            DataType::LargeUtf8 => wide(self.values.as_string::<i64>().value(at).len()),
-            DataType::Utf8View => wide(self.values.as_string_view().value(at).len()),
+        match self.text(row) {
+            Some(text) => wide(text.len()),
             // About: a value of its array.
-            _ => wide(self.values.get_array_memory_size() / self.values.len().max(1)),
+            None => wide(self.values.get_array_memory_size() / self.values.len().max(1)),
         }
     }
+
+    /// Items of one row's list.
+    fn items(&self, row: usize) -> i128 {
+        let at = self.at(row);
+        match self.values.data_type() {
+            DataType::List(_) => wide(usize::try_from(self.values.as_list::<i32>().value_length(at)).unwrap_or_default()),
+            DataType::LargeList(_) => wide(usize::try_from(self.values.as_list::<i64>().value_length(at)).unwrap_or_default()),
+            DataType::FixedSizeList(_, items) => i128::from(*items),
+            _ => 0,
+        }
+    }
+}
+
+fn wide(size: usize) -> i128 {
+    i128::try_from(size).unwrap_or(i128::MAX)
 }
 
 struct Integers {
@@ -157,8 +161,9 @@ impl Integers {
 }
 
 impl Measure {
-    /// Bytes of all answers; none where that cannot be told, for arguments that the function will refuse.
-    fn bytes(self, arguments: &[Argument], rows: usize) -> Option<i128> {
+    /// Bytes of each answer, for pairs that are compared their number; none where that cannot be told, for arguments that the
+    /// function will refuse.
+    fn sizes(self, arguments: &[Argument], rows: usize) -> Option<Vec<i128>> {
         let integers = |at: usize| arguments.get(at).and_then(Argument::integers);
         let first = arguments.first()?;
         let one: Box<dyn Fn(usize) -> Option<i128> + '_> = match self {
@@ -179,6 +184,32 @@ impl Measure {
                 let value = arguments.get(2);
                 Box::new(move |row| Some(items.at(row)?.max(0).saturating_mul(value.map_or(0, |value| value.bytes(row)).max(NUMBER_BYTES))))
             }
+            Self::Replaced => {
+                let (from, to) = (arguments.get(1)?, arguments.get(2)?);
+                Box::new(move |row| {
+                    let (text, from) = (first.text(row)?, from.text(row)?);
+                    let times = match from {
+                        "" => text.chars().count() + 1,
+                        from => text.matches(from).count(),
+                    };
+                    Some(wide(text.len()).saturating_add(wide(times).saturating_mul(to.bytes(row))))
+                })
+            }
+            Self::Matched => {
+                let to = arguments.get(2)?;
+                Box::new(move |row| Some((first.bytes(row) + 1).saturating_mul(to.bytes(row).saturating_add(1))))
+            }
+            Self::Joined => {
+                let (between, missing) = (arguments.get(1)?, arguments.get(2));
+                Box::new(move |row| {
+                    let each = between.bytes(row).saturating_add(missing.map_or(0, |missing| missing.bytes(row)));
+                    Some(first.items(row).saturating_mul(each))
+                })
+            }
+            Self::Compared => {
+                let other = arguments.get(1)?;
+                Box::new(move |row| Some(first.bytes(row).saturating_mul(other.bytes(row))))
+            }
             Self::Series => {
                 let (from, to, by) = match arguments {
                     [_] => (None, integers(0)?, None),
@@ -194,23 +225,77 @@ impl Measure {
                 })
             }
         };
-        Some((0..rows).filter_map(one).fold(0, i128::saturating_add))
+        Some((0..rows).map(|row| one(row).unwrap_or(0)).collect())
     }
 }
 
 impl Bounded {
-    fn check(&self, args: &ScalarFunctionArgs) -> Result<()> {
+    fn invoke(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arguments = args.args.iter().map(Argument::of).collect::<Result<Vec<_>>>()?;
         // A constant is repeated for every row that it stands beside.
         let is_constant = arguments.iter().all(|argument| argument.is_constant);
-        let (rows, bytes_max) = if is_constant { (1, CONSTANT_BYTES_MAX) } else { (args.number_rows, VALUES_BYTES_MAX) };
-        let bytes = self.measure.bytes(&arguments, rows).unwrap_or_default();
-        if bytes <= i128::try_from(bytes_max).unwrap_or(i128::MAX) {
-            return Ok(());
+        let (rows, most) = match (self.measure, is_constant) {
+            (Measure::Compared, true) => (1, PAIRS_MAX),
+            (Measure::Compared, false) => (args.number_rows, PAIRS_MAX),
+            (_, true) => (1, CONSTANT_BYTES_MAX),
+            (_, false) => (args.number_rows, VALUES_BYTES_MAX),
+        };
+        let most = wide(most);
+        let sizes = self.measure.sizes(&arguments, rows).unwrap_or_default();
+        let sum = sizes.iter().copied().fold(0, i128::saturating_add);
+        if sum <= most {
+            return self.function.invoke_with_args(args);
         }
-        let what = if is_constant { "one value" } else { "the values of one batch" };
-        let message = format!("{what} of {}() would take {bytes} bytes, more than {bytes_max}", self.function.name());
-        Err(external(Failure::new(Code::DataInvalid, message).hint("ask for less; rows by number come from FROM generate_series(1, n)")))
+        if self.measure != Measure::Matched || is_constant || sizes.iter().any(|size| *size > most) {
+            return Err(self.too_much(is_constant, sum, most));
+        }
+        self.in_pieces(&args, &sizes, most)
+    }
+
+    /// For a size that is the largest possible one: pieces of the rows that cannot take more than they may.
+    fn in_pieces(&self, args: &ScalarFunctionArgs, sizes: &[i128], most: i128) -> Result<ColumnarValue> {
+        let (mut made, mut bytes, mut from): (Vec<ArrayRef>, i128, usize) = (Vec::new(), 0, 0);
+        while from < sizes.len() {
+            let mut room = most;
+            let rows = sizes.iter().skip(from).take_while(|size| {
+                room -= **size;
+                room >= 0
+            });
+            let rows = rows.count();
+            let slice = |value: &ColumnarValue| match value {
+                ColumnarValue::Array(values) => ColumnarValue::Array(values.slice(from, rows)),
+                ColumnarValue::Scalar(_) => value.clone(),
+            };
+            let piece = ScalarFunctionArgs {
+                args: args.args.iter().map(slice).collect(),
+                arg_fields: args.arg_fields.clone(),
+                number_rows: rows,
+                return_field: Arc::clone(&args.return_field),
+                config_options: Arc::clone(&args.config_options),
+            };
+            let answers = self.function.invoke_with_args(piece)?.into_array(rows)?;
+            bytes = bytes.saturating_add(wide(answers.get_array_memory_size()));
+            if bytes > most {
+                return Err(self.too_much(false, bytes, most));
+            }
+            made.push(answers);
+            from += rows;
+        }
+        let made: Vec<&dyn Array> = made.iter().map(AsRef::as_ref).collect();
+        Ok(ColumnarValue::Array(concat(&made)?))
+    }
+
+    fn too_much(&self, is_constant: bool, size: i128, most: i128) -> DataFusionError {
+        let name = self.function.name();
+        let (message, hint) = if self.measure == Measure::Compared {
+            let message = format!("{name}() would compare {size} pairs of characters at once, more than {most}");
+            (message, "compare shorter texts, left(text, 1000) for example")
+        } else {
+            let what = if is_constant { "one value" } else { "the values of one batch" };
+            let message = format!("{what} of {name}() would take {size} bytes, more than {most}");
+            (message, "ask for less; rows by number come from FROM generate_series(1, n)")
+        };
+        external(Failure::new(Code::DataInvalid, message).hint(hint))
     }
 }
 
@@ -244,8 +329,7 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        self.check(&args)?;
-        self.function.invoke_with_args(args)
+        self.invoke(args)
     }
 
     fn simplify(&self, args: Vec<Expr>, context: &SimplifyContext) -> Result<ExprSimplifyResult> {
@@ -263,9 +347,10 @@ impl ScalarUDFImpl for Bounded {
 
 #[cfg(test)]
 mod tests {
-    use super::{Argument, Measure, NUMBER_BYTES, ScalarValue};
+    use super::{Argument, Measure, NUMBER_BYTES};
     use datafusion::arrow::array::{ArrayRef, Int64Array, StringArray};
     use datafusion::arrow::datatypes::IntervalMonthDayNano;
+    use datafusion::common::ScalarValue;
     use datafusion::logical_expr::ColumnarValue;
     use std::sync::Arc;
 
@@ -277,7 +362,7 @@ mod tests {
         let text = |value: &str| ColumnarValue::Scalar(ScalarValue::from(value));
         let bytes = |measure: Measure, arguments: &[ColumnarValue], rows| {
             let arguments: Vec<Argument> = arguments.iter().map(|argument| Argument::of(argument).unwrap()).collect();
-            measure.bytes(&arguments, rows)
+            measure.sizes(&arguments, rows).map(|sizes| sizes.into_iter().fold(0, i128::saturating_add))
         };
         assert_eq!(bytes(Measure::Repeated, &[text("ab"), number(1_000_000_000)], 1), Some(2_000_000_000));
         assert_eq!(bytes(Measure::Repeated, &[text("ab"), numbers(vec![Some(3), None, Some(-1), Some(4)])], 4), Some(14));
@@ -292,6 +377,11 @@ mod tests {
         let month = ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(0, 1, 0)));
         let dates = [ColumnarValue::Scalar(day), ColumnarValue::Scalar(other), ColumnarValue::Scalar(month)];
         assert_eq!(bytes(Measure::Series, &dates, 1), Some(10 * NUMBER_BYTES));
+        let replaced = [text("a-a"), text("a"), text("xyz")];
+        assert_eq!(bytes(Measure::Replaced, &replaced, 1), Some(3 + 2 * 3));
+        assert_eq!(bytes(Measure::Replaced, &[text("äb"), text(""), text("xyz")], 1), Some(3 + 3 * 3));
+        assert!(bytes(Measure::Matched, &replaced, 1) >= Some(3 + 4 * 3));
+        assert_eq!(bytes(Measure::Compared, &[text("abc"), text("de")], 1), Some(6));
         assert!(bytes(Measure::Copies, &[text("x"), number(1 << 40)], 1) > Some(1 << 40));
         assert!(bytes(Measure::Resized, &[numbers(vec![Some(1)]), number(1 << 40)], 1) > Some(1 << 40));
     }
