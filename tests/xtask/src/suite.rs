@@ -39,7 +39,7 @@ fn prepare() -> Result<()> {
     let kinds: [&(dyn Fn() -> Result<()> + Sync); 4] = [&go, &python, &services::kafka, &services::azurite];
     std::thread::scope(|scope| {
         let started: Vec<_> = kinds.iter().map(|kind| scope.spawn(kind)).collect();
-        started.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("preparing a server panicked"))).collect()
+        started.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| bail!("preparing a server panicked")))
     })
 }
 
