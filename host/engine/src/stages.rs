@@ -1,11 +1,11 @@
 //! A plan seen as stages: the operators between two exchanges, and what their metrics say.
 
 use crate::concat::ConcatExec;
+use crate::stops::is_stoppable;
 use crate::{Progress, StageUpdate};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::ExecutionPlanProperties;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::metrics::MetricValue;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
@@ -98,7 +98,7 @@ fn walk(node: &Arc<dyn ExecutionPlan>, at: usize, stages: &mut Vec<Stage>) {
         || crate::node::is_gather(node.as_ref());
     let children = node.children();
     // It counts nothing and does nothing to rows.
-    let is_mere = node.is::<CooperativeExec>();
+    let is_mere = is_stoppable(node.as_ref());
     if let Some(stage) = stages.get_mut(at).filter(|_| !is_mere) {
         if is_exchange || children.is_empty() {
             stage.inputs.push(Arc::clone(node));

@@ -1,47 +1,55 @@
 //! Where a run can be stopped. A partition looks at its job's end whenever it waits, and DataFusion's operators wait for their
 //! inputs only: a join makes any number of rows of two batches, and one whose condition is never true looks at all pairs
-//! before it makes any. Left as they are such jobs hold a computing thread long after their time is over.
+//! before it makes any; a window may look at all rows for each of them. Left as they are such jobs hold a computing thread
+//! long after their time is over.
 
 use crate::node::{external, is_meeting};
 use crate::relation::CurrentRun;
 use azora_spec::{Code, Failure};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, FieldRef, Schema};
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Result, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::coop::make_cooperative;
+use datafusion::physical_plan::execution_plan::SchedulingType;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder, PiecewiseMergeJoinExec, SortMergeJoinExec,
 };
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::unnest::UnnestExec;
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::StreamExt;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-/// The plan, where what makes many rows of few waits now and then, and the conditions of joins fail once the run is over.
-/// Comes after the optimizer, which knows other nodes.
+/// The plan, where what may take long for few rows gives way now and then, and it and the conditions of joins fail once the run
+/// is over. Comes after the optimizer, which knows other nodes.
 pub(crate) fn add(plan: Arc<dyn ExecutionPlan>, run: &Arc<CurrentRun>) -> Result<Arc<dyn ExecutionPlan>> {
     let added = plan.transform_up(|node| {
-        if !makes_many(&node) {
+        if !may_take_long(&node) {
             return Ok(Transformed::no(node));
         }
         let node = watched(&node, run)?.unwrap_or(node);
-        Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>))
+        Ok(Transformed::yes(Arc::new(Stoppable::new(node, run)) as Arc<dyn ExecutionPlan>))
     });
     added.data()
 }
 
-fn makes_many(node: &Arc<dyn ExecutionPlan>) -> bool {
+fn may_take_long(node: &Arc<dyn ExecutionPlan>) -> bool {
     node.is::<CrossJoinExec>()
         || node.is::<HashJoinExec>()
         || node.is::<NestedLoopJoinExec>()
         || node.is::<PiecewiseMergeJoinExec>()
         || node.is::<SortMergeJoinExec>()
         || node.is::<UnnestExec>()
+        || node.is::<WindowAggExec>()
+        || node.is::<BoundedWindowAggExec>()
         || is_meeting(node.as_ref())
 }
 
@@ -72,6 +80,76 @@ fn watched(node: &Arc<dyn ExecutionPlan>, run: &Arc<CurrentRun>) -> Result<Optio
         return Ok(Some(Arc::new(join)));
     }
     Ok(None)
+}
+
+fn check(run: &CurrentRun) -> Result<()> {
+    if run.is_over() { Err(external(Failure::new(Code::JobCancelled, "the run is over"))) } else { Ok(()) }
+}
+
+/// Whether a node is one that was added here.
+pub(crate) fn is_stoppable(node: &dyn ExecutionPlan) -> bool {
+    node.is::<Stoppable>()
+}
+
+/// Passes batches on, gives way to other tasks as sources do, and fails once the run is over.
+#[derive(Debug)]
+struct Stoppable {
+    below: Arc<dyn ExecutionPlan>,
+    run: Arc<CurrentRun>,
+    properties: Arc<PlanProperties>,
+}
+
+impl Stoppable {
+    fn new(below: Arc<dyn ExecutionPlan>, run: &Arc<CurrentRun>) -> Self {
+        let properties = PlanProperties::clone(below.properties()).with_scheduling_type(SchedulingType::Cooperative);
+        Self { below, run: Arc::clone(run), properties: Arc::new(properties) }
+    }
+}
+
+impl DisplayAs for Stoppable {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stoppable")
+    }
+}
+
+impl ExecutionPlan for Stoppable {
+    fn name(&self) -> &'static str {
+        "Stoppable"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.below]
+    }
+
+    fn apply_expressions(&self, _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        match children.pop() {
+            Some(below) if children.is_empty() => Ok(Arc::new(Self::new(below, &self.run))),
+            _ => internal_err!("one plan is stopped"),
+        }
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let batches = make_cooperative(self.below.execute(partition, context)?);
+        let run = Arc::clone(&self.run);
+        let batches = batches.map(move |batch| check(&run).and(batch));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.below.schema(), batches)))
+    }
 }
 
 /// A condition that fails where the run is over. In everything else it is the condition.
@@ -115,9 +193,7 @@ impl PhysicalExpr for Watching {
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        if self.run.is_over() {
-            return Err(external(Failure::new(Code::JobCancelled, "the run is over")));
-        }
+        check(&self.run)?;
         self.condition.evaluate(batch)
     }
 
@@ -128,7 +204,7 @@ impl PhysicalExpr for Watching {
     fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
         match children.pop() {
             Some(condition) if children.is_empty() => Ok(Arc::new(Self { condition, run: Arc::clone(&self.run) })),
-            _ => Err(DataFusionError::Internal("one condition is watched".to_owned())),
+            _ => internal_err!("one condition is watched"),
         }
     }
 
