@@ -96,8 +96,11 @@ pub(crate) fn is_file(connector: &str) -> bool {
 /// The members of a source's configuration that say what happens to records that are no rows; the engine reads them itself.
 pub(crate) const BAD_RECORDS: [&str; 2] = ["badRecords", "deadLetters"];
 
-/// A source's configuration in two: what is the connector's own, and what happens to records that are no rows.
-pub(crate) fn bad_records(config: &Map<String, Value>) -> Result<(Map<String, Value>, OnError, Option<DatasetName>), Failure> {
+/// What is the connector's own of a source's configuration, what happens to records that are no rows, and where they are kept.
+type Told = (Map<String, Value>, OnError, Option<DatasetName>);
+
+/// A source's configuration without the members that say what happens to records that are no rows, and these.
+pub(crate) fn bad_records(config: &Map<String, Value>) -> Result<Told, Failure> {
     let mut config = config.clone();
     let [policy, name] = BAD_RECORDS.map(|name| config.shift_remove(name).filter(|value| !value.is_null()));
     let policy = match policy {

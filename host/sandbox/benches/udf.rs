@@ -105,8 +105,9 @@ fn compare(component: &Component, function: &str, batches: &[RecordBatch], nativ
     }
     let [plugin, native] = best.map(|time| time.as_secs_f64());
     let per_row = |seconds: f64| seconds * 1e9 / ROWS as f64;
+    let mut out = std::io::stdout().lock();
     writeln!(
-        std::io::stdout(),
+        out,
         "{function}, {ROWS} rows: plugin {:.1} ns/row, native {:.1} ns/row, ratio {:.2}",
         per_row(plugin),
         per_row(native),

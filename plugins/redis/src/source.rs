@@ -132,7 +132,7 @@ impl Source for RedisSource {
     async fn plan(&self, parallelism: usize) -> Result<Vec<Split>, Failure> {
         match &self.reading.what {
             What::Channels(_) => Ok(vec![Part::Channels.split(None)]),
-            What::Streams { names, group: Some(group) } => Ok(names.iter().map(|name| Share::new(name, group).split(None)).collect()),
+            What::Streams { names, group: Some(group) } => Ok(names.iter().map(|name| Share::part(name, group).split(None)).collect()),
             What::Streams { names, group: None } => {
                 let mut client = Client::connect(&self.reading.server, &self.network).await?;
                 let mut splits = Vec::new();

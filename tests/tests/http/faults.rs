@@ -39,7 +39,10 @@ pub(crate) async fn run() -> Result<Faults> {
         let mut outcome = check(&client, fault).await;
         if let Some(time_max) = fault.time_max {
             let took = began.elapsed();
-            outcome = outcome.and_then(|()| Ok(ensure!(took < time_max, "it was told after {took:?}")));
+            outcome = outcome.and_then(|()| {
+                ensure!(took < time_max, "it was told after {took:?}");
+                Ok(())
+            });
         }
         if let Err(reason) = outcome {
             failed.push(Failed { step: format!("{}: {}", fault.kind, fault.what), reason });

@@ -24,7 +24,7 @@ pub(crate) async fn create(State(app): State<App>, body: Json) -> Result {
     let Json { value, bytes, .. } = body;
     drop(bytes);
     let Value::Object(mut members) = value else {
-        return Err(wire::job_spec(&value, Unknown::Ignore).err().unwrap_or_else(|| wrong_shape()).into());
+        return Err(wire::job_spec(&value, Unknown::Ignore).err().unwrap_or_else(wrong_shape).into());
     };
     let shown = outline(&Value::Object(members.clone()));
     let place = Place::of(&members);

@@ -20,7 +20,6 @@ fn chains_as_long_as_they_may_be_are_answered() {
     let check = |name: &str, sql: String, expect: Value| {
         let began = Instant::now();
         let answer = fixture.run(&json!({"data": [{"age": 30, "pay": 0.5, "name": "Ann"}], "sql": sql}), 1);
-        println!("{name}: {:?}", began.elapsed());
         assert_eq!(answer, Ok(json!([{"x": expect}])), "{name}");
         assert!(began.elapsed() < TIME_MAX, "{name} took {:?}", began.elapsed());
     };

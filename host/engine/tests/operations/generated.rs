@@ -319,7 +319,6 @@ fn no_text_makes_the_engine_fail() {
             Err(failure) => *codes.entry(failure.code.as_str()).or_insert(0) += 1,
         }
     }
-    println!("{answered} of {texts} texts were answered, others failed with {codes:?}");
     assert!(broken.is_empty(), "{} of {texts} texts:\n{}", broken.len(), broken.join("\n"));
     assert!(answered * 5 > texts, "only {answered} of {texts} texts were answered, others failed with {codes:?}");
 }

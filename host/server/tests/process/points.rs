@@ -34,12 +34,14 @@ const OF_JOBS: [&str; 13] = [
     "sources told",
 ];
 
+type Count<'a> = Box<dyn Fn(&Server, &str) -> Result<[u64; 3]> + 'a>;
+
 /// A sink: what it is called, what a job says of it, how its rows are counted, and the points of its own commit.
 struct Kind<'a> {
     name: &'static str,
     sink: Box<dyn Fn(&str) -> Value + 'a>,
     /// Rows, different ids and the sum of the ids of one job.
-    count: Box<dyn Fn(&Server, &str) -> Result<[u64; 3]> + 'a>,
+    count: Count<'a>,
     /// What was prepared and is still there.
     left: Box<dyn Fn() -> Result<Vec<String>> + 'a>,
     points: &'static [&'static str],

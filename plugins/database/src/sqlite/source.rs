@@ -252,12 +252,12 @@ fn kinds(session: &Session, reading: &Reading, declared: &[(String, String)], to
     if !known.iter().zip(declared).all(|(known, (name, _))| is_told(name) || known.as_ref().is_some_and(|(_, kind)| is_sure(kind))) {
         sample(session, reading, declared, &known, &mut seen)?;
     }
-    let choose = |((known, seen), (name, _)): ((Option<(Field, Kind)>, &Seen), &(String, String))| match known {
+    let chosen = known.into_iter().zip(&seen).zip(declared).map(|((known, seen), (name, _))| match known {
         Some((_, kind)) if !is_told(name) && seen.denies(&kind) => seen.kind(name),
         Some(known) => known,
         None => seen.kind(name),
-    };
-    Ok(known.into_iter().zip(&seen).zip(declared).map(choose).collect())
+    });
+    Ok(chosen.collect())
 }
 
 fn sample(

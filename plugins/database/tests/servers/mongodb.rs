@@ -147,7 +147,8 @@ async fn a_value_that_does_not_fit_is_a_bad_record() {
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_cover_every_document_once_whatever_its_id() {
     let server = server();
-    let ids: [(&str, fn(i64) -> Bson); 5] = [
+    type Id = fn(i64) -> Bson;
+    let ids: [(&str, Id); 5] = [
         ("objects", |_| Bson::ObjectId(ObjectId::new())),
         ("numbers", |at| if at % 2 == 0 { Bson::Int64(at) } else { Bson::Double(at as f64 + 0.5) }),
         ("texts", |at| Bson::String(format!("k{at}"))),

@@ -36,7 +36,7 @@ async fn columns_become_keys_values_partitions_and_times() {
     let target = sink(&kafka, staging.path(), config).await.unwrap();
     target.check().await.unwrap();
     let job = JobId::generate();
-    let token = prepare(&target, job, &[batch.clone()]).await;
+    let token = prepare(&target, job, std::slice::from_ref(&batch)).await;
     let receipt = target.commit(job, 0, batch.schema(), &[token]).await.unwrap();
     assert_eq!((receipt.rows, receipt.outputs), (2, vec![format!("kafka://{}/mapped", kafka.brokers())]));
     let mut read = rows(&kafka, json!({"topic": "mapped", "headers": true})).await.unwrap();
@@ -56,8 +56,8 @@ async fn columns_become_keys_values_partitions_and_times() {
     assert_eq!((failure.code, failure.pointer.as_deref()), (Code::ConnectorConfig, Some("/keyColumn")));
     let outside = sink(&kafka, staging.path(), json!({"topic": "mapped", "partitionColumn": "t"})).await.unwrap();
     let job = JobId::generate();
-    let token = prepare(&outside, job, &[batch.clone()]).await;
-    let failure = outside.commit(job, 0, batch.schema(), &[token.clone()]).await.unwrap_err();
+    let token = prepare(&outside, job, std::slice::from_ref(&batch)).await;
+    let failure = outside.commit(job, 0, batch.schema(), std::slice::from_ref(&token)).await.unwrap_err();
     assert!(failure.message.contains("has no partition 1000"), "{failure}");
     outside.abort(job, 0, &[token]).await.unwrap();
     assert_eq!(rows(&kafka, json!({"topic": "mapped"})).await.unwrap().len(), 2);
@@ -78,7 +78,7 @@ async fn rows_become_avro_data() {
     let batch = azora_connect::json::batch(&columns, &values).unwrap();
     let target = sink(&kafka, staging.path(), config).await.unwrap();
     let job = JobId::generate();
-    let token = prepare(&target, job, &[batch.clone()]).await;
+    let token = prepare(&target, job, std::slice::from_ref(&batch)).await;
     assert_eq!(target.commit(job, 0, batch.schema(), &[token]).await.unwrap().rows, 2);
     let config = json!({"topic": "written_avro", "rows": "values", "format": "avro", "avroSchema": schema, "avroFraming": "registry"});
     let read = rows(&kafka, config).await.unwrap();
@@ -96,7 +96,7 @@ async fn rows_become_avro_data() {
             .await
             .unwrap();
     let job = JobId::generate();
-    let token = prepare(&target, job, &[batch.clone()]).await;
+    let token = prepare(&target, job, std::slice::from_ref(&batch)).await;
     target.commit(job, 0, batch.schema(), &[token]).await.unwrap();
     let read = rows(&kafka, json!({"topic": "written_objects", "format": "avro", "avroSchema": schema})).await.unwrap();
     let values: Vec<Value> = read.iter().map(|row| serde_json::from_str::<Value>(row).unwrap()["value"].take()).collect();

@@ -99,7 +99,6 @@ async fn columns_and_groups(kind: Kind) {
         assert_eq!(count, 4 * GROUP_ROWS);
         fetched.push(bytes);
     }
-    println!("bytes fetched of both columns, the numbers, none: {fetched:?}");
     assert!(fetched[0] > 10_000_000, "{fetched:?}");
     assert!(fetched[1] * 8 < fetched[0] && fetched[2] * 20 < fetched[0], "{fetched:?}");
 

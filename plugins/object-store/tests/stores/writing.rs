@@ -90,7 +90,8 @@ async fn large_objects(kind: Kind) {
     server.write(json!({"key": "large", "format": "ndjson"}), &batches).await;
     let mut got = server.texts(json!({"key": "large/"})).await;
     let mut expected = conformance::texts(&batches);
-    (got.sort(), expected.sort());
+    got.sort();
+    expected.sort();
     assert!(got == expected, "{} rows", got.len());
     // A writer that is dropped gives its pieces up.
     let sink = server.sink(json!({"key": "dropped", "format": "ndjson"})).await;

@@ -37,7 +37,7 @@ pub(super) struct Share {
 
 impl Share {
     /// A share that nobody was given yet.
-    pub(super) fn new(key: &str, group: &Group) -> Part {
+    pub(super) fn part(key: &str, group: &Group) -> Part {
         let claim_ms = u64::try_from(group.claim_after.as_millis()).unwrap_or(u64::MAX);
         let consumer = format!("azora-{}", JobId::generate());
         Part::Share(Self { key: key.to_owned(), group: group.name.clone(), consumer, rows_max: group.rows_max, claim_ms })

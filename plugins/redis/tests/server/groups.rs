@@ -15,9 +15,9 @@ fn add(server: &mut Connection, ids: std::ops::Range<i64>) {
 }
 
 fn pending(server: &mut Connection) -> i64 {
-    let (count, _, _, _): (i64, Option<String>, Option<String>, Option<Vec<(String, String)>>) =
-        redis::cmd("XPENDING").arg("s").arg("g").query(server).unwrap();
-    count
+    let answer: redis::Value = redis::cmd("XPENDING").arg("s").arg("g").query(server).unwrap();
+    let parts: Vec<redis::Value> = redis::from_redis_value(answer).unwrap();
+    redis::from_redis_value(parts.into_iter().next().unwrap()).unwrap()
 }
 
 fn consumers(server: &mut Connection) -> usize {
