@@ -2,6 +2,7 @@
 
 use crate::files::Files;
 use crate::memory::SharedPool;
+use crate::udf::{constants, framed};
 use crate::{ContextOptions, Error, Options, failure_of};
 use async_trait::async_trait;
 use azora_spec::{Failure, limits};
@@ -163,7 +164,8 @@ struct Planner;
 #[async_trait]
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, state: &dyn CatalogSession) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let plan = crate::udf::constants::counted(crate::input::late_texts(plan.clone())?)?;
+        let plan = crate::input::late_texts(plan.clone())?;
+        let plan = framed::framed(constants::counted(plan)?)?;
         DefaultPhysicalPlanner::with_extension_planners(crate::plan::extension_planners()).create_physical_plan(&plan, state).await
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod aggregate;
 pub(crate) mod bounded;
 pub(crate) mod constants;
 pub(crate) mod distinct;
+pub(crate) mod framed;
 pub(crate) mod json;
 pub(crate) mod moments;
 pub(crate) mod scalar;

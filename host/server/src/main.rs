@@ -1,5 +1,7 @@
 //! The program `azora`: flags in, exit codes out. Everything that lasts is in the library beside it.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "comments of flags are the help that people read: [NAME] is a variable")]
+
 use anyhow::{Context, Result};
 use azora_server::{Config, Flags, Signals, examine, init_logging, start};
 use clap::{Args, Parser, Subcommand};
