@@ -1,6 +1,10 @@
 //! The program `azora`: flags in, exit codes out. Everything that lasts is in the library beside it.
 
-#![allow(rustdoc::broken_intra_doc_links, reason = "comments of flags are the help that people read: [NAME] is a variable")]
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "comments of flags are the help that people read: [NAME] is a variable"
+)]
 
 use anyhow::{Context, Result};
 use azora_server::{Config, Flags, Signals, examine, init_logging, start};
