@@ -209,8 +209,13 @@ impl Reader<'_> {
         let replaces = self.takes("or") && self.takes("replace");
         let _is_temporary = self.takes("temporary") || self.takes("temp");
         if self.takes("function") {
+            let at = self.here();
             let (name, function) = self.function()?;
-            read.functions.insert(name, function);
+            if read.functions.insert(name.clone(), function).is_some() && !replaces {
+                return Err(Failure::new(Code::SqlInvalid, format!("the function '{}' is made twice", shown(&name)))
+                    .position(place(self.text, at))
+                    .hint("give it another name, or say CREATE OR REPLACE FUNCTION"));
+            }
             return Ok(());
         }
         if !self.takes("table") {
@@ -454,6 +459,10 @@ mod tests {
         check(" ; -- nothing", Code::SqlSyntax);
         check("CREATE TABLE t AS DROP TABLE x", Code::SqlSyntax);
         check("CREATE FUNCTION f AS 1", Code::SqlSyntax);
+        let twice = "CREATE FUNCTION f AS 'x => x'; CREATE FUNCTION f AS 'x => x * 2'; SELECT f(1)";
+        check(twice, Code::SqlInvalid);
+        let replaced = statements(&twice.replace("; CREATE", "; CREATE OR REPLACE")).expect("the second");
+        assert_eq!(replaced.functions["f"], Function::Lambda("x => x * 2".to_owned()));
         let failure = statements("SELEC 1").expect_err("a slip");
         assert_eq!(failure.hint.as_deref(), Some("did you mean 'SELECT'?"));
     }
