@@ -7,6 +7,7 @@ pub(crate) mod constants;
 pub(crate) mod distinct;
 pub(crate) mod framed;
 pub(crate) mod json;
+pub(crate) mod lists;
 pub(crate) mod moments;
 pub(crate) mod scalar;
 pub(crate) mod survey;

@@ -229,3 +229,16 @@ fn a_million_groups_spill() {
     assert_eq!(fixture.run(&ask, 2).unwrap(), json!([{"keys": KEYS, "rows": 3 * KEYS, "right_ones": KEYS}]));
     assert!(fixture.spills(&ask, 2) > 0, "nothing was spilled: the test shows nothing");
 }
+
+#[test]
+fn lists_of_what_functions_made_are_counted() {
+    let fixture = Fixture::with_memory(32 << 20);
+    for sql in [
+        "SELECT array_length(array_agg(repeat(value::text, 200))) AS n FROM generate_series(100000, 300000)",
+        "SELECT max(array_length(l)) AS n FROM (SELECT array_agg(upper(repeat(value::text, 200))) AS l FROM generate_series(100000, 300000) GROUP BY value % 3)",
+        "SELECT array_length(array_agg(DISTINCT concat(repeat(value::text, 200), 'x'))) AS n FROM generate_series(100000, 300000)",
+    ] {
+        let failure = fixture.run(&json!({"sql": sql}), 2).expect_err("five times the memory");
+        assert_eq!(failure.code.as_str(), "memory.limit", "{sql}: {failure:?}");
+    }
+}

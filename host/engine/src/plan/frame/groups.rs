@@ -5,6 +5,7 @@ use crate::lambda::Found;
 use crate::node::IndexMode;
 use crate::plan::Builder;
 use crate::plan::sql::{self, Names, built, checked_sum};
+use crate::udf::lists::array_agg;
 use crate::udf::moments;
 use azora_spec::{AggregateFunction, AggregateWord, Aggregated, Code, Expression, Failure, Function, Grouping, Pivot};
 use datafusion::arrow::datatypes::DataType;
@@ -127,11 +128,13 @@ impl Builder<'_> {
             AggregateWord::CollectList => {
                 *needs_place = true;
                 let is_there = argument.clone().is_not_null();
-                built(expr_fn::array_agg(argument).filter(is_there).order_by(by_place()).build())?
+                built(array_agg().call(vec![argument]).filter(is_there).order_by(by_place()).build())?
             }
             AggregateWord::CollectSet => {
                 let is_there = argument.clone().is_not_null();
-                built(expr_fn::array_agg(argument.clone()).filter(is_there).distinct().order_by(vec![argument.sort(true, false)]).build())?
+                built(
+                    array_agg().call(vec![argument.clone()]).filter(is_there).distinct().order_by(vec![argument.sort(true, false)]).build(),
+                )?
             }
         };
         if let Some(text) = of.arguments.first()

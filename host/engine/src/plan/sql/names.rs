@@ -7,6 +7,7 @@ use crate::plan::plugin::check_config;
 use crate::relation::PlanContext;
 use crate::udf::aggregate::{aggregate_udf, bind_aggregate};
 use crate::udf::bounded::bounded;
+use crate::udf::lists::array_agg;
 use crate::udf::moments;
 use crate::udf::scalar::scalar_udf;
 use azora_sandbox::{FunctionDecl, FunctionKind};
@@ -52,6 +53,7 @@ static BUILT_IN: LazyLock<BuiltIn> = LazyLock::new(|| {
     }
     let mut aggregate: HashMap<String, Arc<AggregateUDF>> = by_name!(SessionStateDefaults::default_aggregate_functions());
     aggregate.insert("sum".to_owned(), Arc::new(super::sum::checked_sum()));
+    aggregate.insert("array_agg".to_owned(), array_agg());
     let steady = [moments::avg(), moments::variance(), moments::variance_of_all(), moments::deviation(), moments::deviation_of_all()];
     let steady: HashMap<String, Arc<AggregateUDF>> = by_name!(steady.into_iter().chain(moments::of_pairs()).map(Arc::new));
     aggregate.extend(steady);
