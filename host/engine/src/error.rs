@@ -147,7 +147,8 @@ pub(crate) fn panic_failure(payload: &(dyn Any + Send)) -> Failure {
 /// What Arrow panics with where offsets of 32 bits do not reach.
 const OUTGROWN: [&str; 3] = ["offset overflow", "byte array offset overflow", "overflow"];
 
-fn too_large() -> Failure {
+/// A column outgrew its offsets.
+pub(crate) fn too_large() -> Failure {
     Failure::new(Code::DataInvalid, "the values of one column in one batch are larger than 2 GiB")
         .hint("make smaller values, or leave out what is not needed before")
 }

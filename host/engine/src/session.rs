@@ -2,7 +2,7 @@
 
 use crate::files::Files;
 use crate::memory::SharedPool;
-use crate::udf::{constants, framed};
+use crate::udf::{constants, framed, joined};
 use crate::{ContextOptions, Error, Options, failure_of};
 use async_trait::async_trait;
 use azora_spec::{Failure, limits};
@@ -165,7 +165,7 @@ struct Planner;
 impl QueryPlanner for Planner {
     async fn create_physical_plan(&self, plan: &LogicalPlan, state: &dyn CatalogSession) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         let plan = crate::input::late_texts(plan.clone())?;
-        let plan = framed::framed(constants::counted(plan)?)?;
+        let plan = framed::framed(joined::checked(constants::counted(plan)?)?)?;
         DefaultPhysicalPlanner::with_extension_planners(crate::plan::extension_planners()).create_physical_plan(&plan, state).await
     }
 }

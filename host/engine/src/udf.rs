@@ -6,6 +6,7 @@ pub(crate) mod bounded;
 pub(crate) mod constants;
 pub(crate) mod distinct;
 pub(crate) mod framed;
+pub(crate) mod joined;
 pub(crate) mod json;
 pub(crate) mod lists;
 pub(crate) mod moments;
