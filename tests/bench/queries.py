@@ -140,6 +140,32 @@ class Generator:
                  f"bool_or({self.condition(scope, 1)})"]
         return self.pick(forms)
 
+    def frame(self) -> str:
+        """A frame of rows or of peers; of its two ends the second is never before the first."""
+        place = lambda at: "CURRENT ROW" if at == 0 else f"{abs(at)} {'PRECEDING' if at < 0 else 'FOLLOWING'}"
+        first, last = sorted((self.random.randint(-3, 3), self.random.randint(-3, 3)))
+        start = "UNBOUNDED PRECEDING" if self.chance(0.25) else place(first)
+        end = "UNBOUNDED FOLLOWING" if self.chance(0.25) else place(last)
+        return f"{self.pick(['ROWS', 'GROUPS'])} BETWEEN {start} AND {end}"
+
+    def window(self, scope) -> str:
+        """A function over a window, in an order of all columns: rows that are equal in it are equal."""
+        value, number, part = (self.expression(scope, kind, 1) for kind in (self.pick("ifs"), self.pick("if"), self.pick("sb")))
+        ways = [f"{self.pick(['ASC', 'DESC'])} NULLS {self.pick(['FIRST', 'LAST'])}" for _ in range(2)]
+        columns = [f"{alias}.{name}" for alias, table in scope for name in COLUMNS[table]]
+        self.random.shuffle(columns)
+        every = ", ".join(f"{column} {ways[at % 2]}" for at, column in enumerate(columns))
+        over = f"{f'PARTITION BY {part} ' if self.chance(0.6) else ''}ORDER BY {every}"
+        if self.chance(0.3):
+            ranks = ["row_number()", "rank()", "dense_rank()", "percent_rank()", "cume_dist()", f"ntile({self.random.randint(1, 4)})",
+                     f"lag({value})", f"lead({value}, 2)", f"lag({number}, 1, 99)"]
+            return f"{self.pick(ranks)} OVER ({over})"
+        of = [f"sum({number})", f"avg({number})", f"min({value})", f"max({value})", f"count({value})", "count(*)", f"median({number})",
+              f"first_value({value})", f"last_value({value})", f"nth_value({value}, 2)", f"count(DISTINCT {value})", f"stddev({number})",
+              f"var_pop({number})", f"string_agg({self.column(scope, 's')}, '-')", f"array_agg({value})", f"bit_xor({self.column(scope, 'i')})",
+              f"bool_and({self.condition(scope, 1)})", f"sum({number}) FILTER (WHERE {self.condition(scope, 1)})"]
+        return f"{self.pick(of)} OVER ({over} {self.frame()})"
+
     def query(self) -> str:
         tables, scope = self.tables()
         where = f" WHERE {self.condition(scope, 3, True)}" if self.chance(0.8) else ""
@@ -153,12 +179,8 @@ class Generator:
             having = f" HAVING {self.pick(values)} IS NOT NULL" if self.chance(0.3) else ""
             return f"SELECT {listed} FROM {tables}{where}{f' GROUP BY {sets}' if keys else ''}{having}"
         if form < 0.5:
-            number, text = self.expression(scope, "i", 1), self.expression(scope, "s", 1)
-            every = ", ".join(f"{alias}.{name}" for alias, table in scope for name in COLUMNS[table])
-            window = self.pick([f"row_number() OVER (ORDER BY {every})", f"lag({number}) OVER (ORDER BY {every})",
-                                f"rank() OVER (PARTITION BY {text} ORDER BY {number})", f"max({number}) OVER (PARTITION BY {text})",
-                                f"sum({number}) OVER (PARTITION BY {text} ORDER BY {every} ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)"])
-            return f"SELECT {number} AS c0, {window} AS c1 FROM {tables}{where}"
+            windows = [f"{self.window(scope)} AS c{at + 1}" for at in range(self.random.randint(1, 3))]
+            return f"SELECT {self.expression(scope, 'i', 1)} AS c0, {', '.join(windows)} FROM {tables}{where}"
         if form < 0.65:
             others, beside = self.tables()
             pair = lambda scope: f"{self.expression(scope, 'i', 1)} AS c0, {self.expression(scope, 's', 1)} AS c1"
@@ -183,6 +205,8 @@ def asked(url: str, rows: dict, query: str):
 def plain(rows: list[tuple]) -> list[tuple]:
     """Rows in an order, with numbers as equal as nine digits are."""
     def value(of):
+        if isinstance(of, list):
+            return ("list", *map(value, of))
         if of is None or isinstance(of, (bool, str)):
             return ("null" if of is None else "text", str(of))
         return ("number", f"{float(of) + 0.0:.9g}")

@@ -263,6 +263,9 @@ fn an_aggregate_in_sql_is_what_it_is_natively() {
     check("SELECT DISTINCT k, textkit.geometric_mean(x) OVER (PARTITION BY k) AS m FROM input ORDER BY k");
     let four = json!({"data": [{"x": 2}, {"x": 8}, {"x": null}], "sql": "SELECT textkit.geometric_mean(x) AS m, textkit.geometric_mean(x) FILTER (WHERE x > 3) AS n FROM input"});
     assert!(is_close(&json!([[4.0, 8.0]]), &json!([fixture.run(&four, 2).unwrap()[0].as_object().unwrap().values().collect::<Vec<_>>()])));
+    let moving = json!({"data": [{"x": 2}, {"x": 8}, {"x": 32}], "sql": "SELECT x, textkit.geometric_mean(x) OVER (ORDER BY x ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS m FROM input ORDER BY x"});
+    let means: Vec<Value> = fixture.run(&moving, 2).unwrap().as_array().unwrap().iter().map(|row| json!([row["x"], row["m"]])).collect();
+    assert!(is_close(&json!([[2, 2.0], [8, 4.0], [32, 16.0]]), &json!(means)), "{means:?}");
     let wrong = |sql: &str, code: &str, part: &str| {
         let failure = fixture.run(&json!({"data": data, "sql": sql}), 2).unwrap_err();
         let text = format!("{} {}", failure.message, failure.hint.clone().unwrap_or_default());

@@ -151,13 +151,6 @@ impl AggregateUDFImpl for PluginAggregate {
         Ok(Box::new(Single::new(Groups::new(Arc::clone(&self.function)))))
     }
 
-    fn create_sliding_accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        let message =
-            format!("'{}' cannot be computed over a window whose begin moves: an aggregate of a plugin takes no row back", self.name());
-        let failure = Failure::new(Code::SqlUnsupported, message).hint("let the window begin at UNBOUNDED PRECEDING");
-        Err(external(failure.or_at(self.function.pointer.as_str())))
-    }
-
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
         let field = |field: &FieldRef| Field::new(format_state_name(args.name, field.name()), field.data_type().clone(), true);
         Ok(self.function.aggregate.plan().state.fields().iter().map(|state| Arc::new(field(state))).collect())

@@ -101,7 +101,9 @@ impl AggregateUDFImpl for Framed {
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         let replay = Replay::new(&self.function, &args);
         let inner = self.function.create_sliding_accumulator(args)?;
-        Ok(self.counting(if inner.supports_retract_batch() { inner } else { Box::new(replay) }))
+        // DataFusion's takes values back but not that there were any: nothing but nulls came out as 0.
+        let takes_back = inner.supports_retract_batch() && self.function.name() != "bit_xor";
+        Ok(self.counting(if takes_back { inner } else { Box::new(replay) }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
@@ -123,6 +125,11 @@ impl AggregateUDFImpl for Framed {
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         self.function.coerce_types(types)
+    }
+
+    /// The value of an empty frame.
+    fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
+        self.function.default_value(data_type)
     }
 
     fn supports_null_handling_clause(&self) -> bool {

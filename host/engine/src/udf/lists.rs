@@ -2,7 +2,7 @@
 //! twenty times the memory that their job had. Here it gathers plain texts; everything else is DataFusion's.
 
 use datafusion::arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::functions_aggregate::array_agg::array_agg_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
@@ -84,6 +84,10 @@ impl AggregateUDFImpl for Lists {
             ReversedUDAF::Reversed(inner) => ReversedUDAF::Reversed(over(inner)),
             same => same,
         }
+    }
+
+    fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
+        self.inner.default_value(data_type)
     }
 
     fn supports_null_handling_clause(&self) -> bool {
