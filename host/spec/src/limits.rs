@@ -35,6 +35,10 @@ pub const SQL_CHAIN_SUM_MAX: usize = 1_000_000;
 pub const SQL_UNIONS_MAX: usize = 200;
 /// Most joins in a SQL statement, and in a frame.
 pub const SQL_JOINS_MAX: usize = 64;
+/// Most tables that a text reads once its `WITH` queries stand wherever they are named.
+pub const SQL_READS_MAX: usize = 1024;
+/// Most groupings that `CUBE`, `ROLLUP` and `GROUPING SETS` of a text come to.
+pub const SQL_GROUPINGS_MAX: usize = 4096;
 /// Most parameters of a query, and most functions that a job or a context names.
 pub const SQL_NAMES_MAX: usize = 1000;
 /// Most tables that a query's request names beside datasets and files.

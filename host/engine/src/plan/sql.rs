@@ -4,7 +4,9 @@
 mod checked;
 mod constants;
 mod distinct_from;
+mod expanded;
 mod fault;
+mod groupings;
 mod membership;
 mod names;
 mod outer;
@@ -90,12 +92,14 @@ impl Parsed {
             DFParserBuilder::new(text).with_dialect(&GenericDialect {}).with_recursion_limit(RECURSION_MAX).build().map_err(wrong)?;
         let mut statement = parser.parse_statement().map_err(wrong)?;
         ended(&parser, text)?;
-        let mut rewrite = Rewrite { text, marks: 0, counted: 0, compared: 0 };
+        let mut rewrite = Rewrite { text, marks: 0, counted: 0, compared: 0, groupings: 0 };
         check(&statement, text)?;
-        if let Some(inner) = innermost(&mut statement)
-            && let ControlFlow::Break(failure) = inner.visit(&mut rewrite)
-        {
-            return Err(*failure);
+        if let Some(inner) = innermost(&mut statement) {
+            let read = rewrite.read(expanded::counted(inner));
+            let rewritten = if read.is_break() { read } else { VisitMut::visit(inner, &mut rewrite) };
+            if let ControlFlow::Break(failure) = rewritten {
+                return Err(*failure);
+            }
         }
         if matches!(&statement, Statement::Statement(inner) if matches!(inner.as_ref(), SqlStatement::ShowTables { .. })) {
             return Ok(Self { statement, tables: Vec::new(), has_marks: false });
@@ -196,6 +200,8 @@ struct Rewrite<'a> {
     counted: usize,
     /// Queries of ANY and ALL.
     compared: usize,
+    /// Groupings of CUBE and the like.
+    groupings: usize,
 }
 
 impl Rewrite<'_> {
@@ -221,7 +227,7 @@ impl VisitorMut for Rewrite<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
-        let read = unread::of_select(select);
+        let read = unread::of_select(select).and_then(|()| groupings::counted(&select.group_by, &mut self.groupings));
         self.read(read)
     }
 

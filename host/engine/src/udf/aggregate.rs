@@ -12,7 +12,7 @@ use crate::plan::fitted;
 use crate::relation::{CurrentRun, PlanContext};
 use azora_sandbox::{Aggregate, AggregateInstance, CancelFlag, FunctionDecl};
 use azora_spec::limits::GuestLimits;
-use azora_spec::{Code, Failure};
+use azora_spec::Failure;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StructArray};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::common::{DataFusionError, Result, not_impl_err, plan_err};

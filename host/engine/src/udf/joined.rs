@@ -25,25 +25,44 @@ pub(crate) fn checked(plan: LogicalPlan) -> Result<LogicalPlan> {
             schema.merge(input.schema());
         }
         node.map_expressions(|expr| {
-            expr.transform_up(|part| match part {
-                Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) if is_of_texts(&left, &right, &schema) => {
-                    Ok(Transformed::yes(JOINED.call(vec![*left, *right])))
+            expr.transform_down(|part| {
+                if !matches!(&part, Expr::BinaryExpr(BinaryExpr { op: Operator::StringConcat, .. })) {
+                    return Ok(Transformed::no(part));
                 }
-                part => Ok(Transformed::no(part)),
+                // A chain becomes one call: DataFusion asks for the name and the type of each of them at every level.
+                let texts = operands(&part);
+                if !are_texts(&texts, &schema) {
+                    return Ok(Transformed::no(part));
+                }
+                let texts = texts.into_iter().cloned().collect();
+                Ok(Transformed::yes(JOINED.call(texts)))
             })
         })
     })
     .data()
 }
 
+/// What a chain joins, the first in front. It goes as deep as it is long on its left.
+fn operands(chain: &Expr) -> Vec<&Expr> {
+    let (mut texts, mut first) = (Vec::new(), chain);
+    while let Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) = first {
+        texts.push(right.as_ref());
+        first = left.as_ref();
+    }
+    texts.push(first);
+    texts.reverse();
+    texts
+}
+
 /// Texts and bytes with offsets of 32 bits; views have no such end within a batch.
-fn is_of_texts(left: &Expr, right: &Expr, schema: &DFSchema) -> bool {
-    let is_text = |expr: &Expr| expr.get_type(schema).ok().filter(|data_type| matches!(data_type, DataType::Utf8 | DataType::Binary));
-    is_text(left).is_some_and(|left| is_text(right) == Some(left))
+fn are_texts(texts: &[&Expr], schema: &DFSchema) -> bool {
+    let mut types = texts.iter().map(|text| text.get_type(schema).ok());
+    let Some(Some(first @ (DataType::Utf8 | DataType::Binary))) = types.next() else { return false };
+    types.all(|data_type| data_type.as_ref() == Some(&first))
 }
 
 static JOINED: LazyLock<ScalarUDF> =
-    LazyLock::new(|| ScalarUDF::new_from_impl(Joined { signature: Signature::any(2, Volatility::Immutable) }));
+    LazyLock::new(|| ScalarUDF::new_from_impl(Joined { signature: Signature::variadic_any(Volatility::Immutable) }));
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Joined {
@@ -57,9 +76,11 @@ impl ScalarUDFImpl for Joined {
 
     /// Columns keep the names that the operator gave them.
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        let [left, right] = args else { return internal_err!("|| takes two texts") };
-        let operator = BinaryExpr::new(Box::new(left.clone()), Operator::StringConcat, Box::new(right.clone()));
-        Ok(Expr::BinaryExpr(operator).schema_name().to_string())
+        let chain = args
+            .iter()
+            .cloned()
+            .reduce(|left, right| Expr::BinaryExpr(BinaryExpr::new(Box::new(left), Operator::StringConcat, Box::new(right))));
+        chain.map_or_else(|| internal_err!("|| takes texts"), |chain| Ok(chain.schema_name().to_string()))
     }
 
     fn signature(&self) -> &Signature {
@@ -67,21 +88,24 @@ impl ScalarUDFImpl for Joined {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        types.first().cloned().map_or_else(|| internal_err!("|| takes two texts"), Ok)
+        types.first().cloned().map_or_else(|| internal_err!("|| takes texts"), Ok)
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        let [left, right] = args.arg_fields else { return internal_err!("|| takes two texts") };
-        Ok(Arc::new(Field::new(self.name(), left.data_type().clone(), left.is_nullable() || right.is_nullable())))
+        let Some(first) = args.arg_fields.first() else { return internal_err!("|| takes texts") };
+        let is_nullable = args.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(self.name(), first.data_type().clone(), is_nullable)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let [left, right] = arrays.as_slice() else { return internal_err!("|| takes two texts") };
-        if bytes(left) + bytes(right) > i32::MAX as usize {
-            return Err(external(too_large()));
-        }
-        let joined = concat_elements_dyn(left, right)?;
+        let mut texts = ColumnarValue::values_to_arrays(&args.args)?.into_iter();
+        let Some(first) = texts.next() else { return internal_err!("|| takes texts") };
+        let joined = texts.try_fold(first, |left, right| {
+            if bytes(&left) + bytes(&right) > i32::MAX as usize {
+                return Err(external(too_large()));
+            }
+            Ok(concat_elements_dyn(&left, &right)?)
+        })?;
         if args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_))) {
             return ScalarValue::try_from_array(&joined, 0).map(ColumnarValue::Scalar);
         }
