@@ -45,9 +45,21 @@ pub(crate) fn of_plan(error: DataFusionError, text: &str) -> Failure {
                 None => failure,
             }
         }
+        // DataFusion looks at what it planned, and says so in words of plans, where it lost an order on the way.
+        DataFusionError::Plan(reason) if reason.starts_with(PLAN_SHOWN) => {
+            tracing::info!(%reason, "a plan that lost an order");
+            let failure = unplanned();
+            match places(text, &["over"]).into_iter().next() {
+                Some(position) => failure.position(position),
+                None => failure,
+            }
+        }
         _ => of_sql(error, text, &[]),
     }
 }
+
+/// How a message begins that is the text of a plan.
+const PLAN_SHOWN: &str = "Plan: [";
 
 fn unplanned() -> Failure {
     Failure::new(Code::SqlUnsupported, "the engine cannot plan this")
