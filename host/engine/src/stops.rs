@@ -13,7 +13,6 @@ use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::coop::make_cooperative;
 use datafusion::physical_plan::execution_plan::SchedulingType;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{
@@ -23,10 +22,15 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use tokio::task::yield_now;
+
+/// Batches between two turns of other tasks. It is counted for each node by itself: of tokio's common budget, which every node
+/// above another takes its part of, nothing was left for the lowest of 128.
+const TURN: u32 = 32;
 
 /// The plan, where what may take long for few rows gives way now and then, and it and the conditions of joins fail once the run
 /// is over. Comes after the optimizer, which knows other nodes.
@@ -91,7 +95,7 @@ pub(crate) fn is_stoppable(node: &dyn ExecutionPlan) -> bool {
     node.is::<Stoppable>()
 }
 
-/// Passes batches on, gives way to other tasks as sources do, and fails once the run is over.
+/// Passes batches on, gives way to other tasks, and fails once the run is over.
 #[derive(Debug)]
 struct Stoppable {
     below: Arc<dyn ExecutionPlan>,
@@ -145,9 +149,17 @@ impl ExecutionPlan for Stoppable {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let batches = make_cooperative(self.below.execute(partition, context)?);
-        let run = Arc::clone(&self.run);
-        let batches = batches.map(move |batch| check(&run).and(batch));
+        let (below, run) = (self.below.execute(partition, context)?, Arc::clone(&self.run));
+        let batches = stream::unfold((below, 0), move |(mut below, passed)| {
+            let run = Arc::clone(&run);
+            async move {
+                if passed == TURN {
+                    yield_now().await;
+                }
+                let batch = below.next().await?;
+                Some((check(&run).and(batch), (below, passed % TURN + 1)))
+            }
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.below.schema(), batches)))
     }
 }
