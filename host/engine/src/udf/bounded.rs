@@ -3,7 +3,7 @@
 //! digits would take the machine's memory. What they compute stays DataFusion's.
 
 use crate::node::external;
-use azora_spec::limits::{CONSTANT_BYTES_MAX, VALUES_BYTES_MAX};
+use azora_spec::limits::{BATCH_ROWS, CONSTANT_BYTES_MAX, VALUES_BYTES_MAX};
 use azora_spec::{Code, Failure};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use datafusion::arrow::compute::{cast, concat};
@@ -160,13 +160,16 @@ impl Integers {
     }
 }
 
+/// The size of a row's answer; none where that cannot be told.
+type Size<'a> = Box<dyn Fn(usize) -> Option<i128> + 'a>;
+
 impl Measure {
-    /// Bytes of each answer, for pairs that are compared their number; none where that cannot be told, for arguments that the
-    /// function will refuse.
-    fn sizes(self, arguments: &[Argument], rows: usize) -> Option<Vec<i128>> {
+    /// Bytes of an answer, or by how many it may be larger than its text, or the pairs that are compared for it. None where
+    /// that cannot be told, for arguments that the function will refuse.
+    fn size<'a>(self, arguments: &'a [Argument]) -> Option<Size<'a>> {
         let integers = |at: usize| arguments.get(at).and_then(Argument::integers);
         let first = arguments.first()?;
-        let one: Box<dyn Fn(usize) -> Option<i128> + '_> = match self {
+        Some(match self {
             Self::Repeated => {
                 let times = integers(1)?;
                 Box::new(move |row| Some(times.at(row)?.max(0).saturating_mul(first.bytes(row))))
@@ -188,11 +191,14 @@ impl Measure {
                 let (from, to) = (arguments.get(1)?, arguments.get(2)?);
                 Box::new(move |row| {
                     let (text, from) = (first.text(row)?, from.text(row)?);
+                    // Looked for only where it could be too much.
+                    let most = wide(text.len() / from.len().max(1) + 1).saturating_mul(grown(from, to.bytes(row)));
                     let times = match from {
+                        _ if most <= wide(VALUES_BYTES_MAX / BATCH_ROWS) => return Some(most),
                         "" => text.chars().count() + 1,
                         from => text.matches(from).count(),
                     };
-                    Some(wide(text.len()).saturating_add(wide(times).saturating_mul(to.bytes(row))))
+                    Some(wide(times).saturating_mul(grown(from, to.bytes(row))))
                 })
             }
             Self::Matched => {
@@ -224,9 +230,13 @@ impl Measure {
                     Some(steps.max(0).saturating_add(1).saturating_mul(NUMBER_BYTES))
                 })
             }
-        };
-        Some((0..rows).map(|row| one(row).unwrap_or(0)).collect())
+        })
     }
+}
+
+/// By how much a text is longer than what it stands in place of.
+fn grown(from: &str, to: i128) -> i128 {
+    to.saturating_sub(wide(from.len())).max(0)
 }
 
 impl Bounded {
@@ -241,19 +251,20 @@ impl Bounded {
             (_, false) => (args.number_rows, VALUES_BYTES_MAX),
         };
         let most = wide(most);
-        let sizes = self.measure.sizes(&arguments, rows).unwrap_or_default();
-        let sum = sizes.iter().copied().fold(0, i128::saturating_add);
+        let Some(size) = self.measure.size(&arguments) else { return self.function.invoke_with_args(args) };
+        let sum = (0..rows).filter_map(&size).fold(0, i128::saturating_add);
         if sum <= most {
             return self.function.invoke_with_args(args);
         }
+        let sizes: Vec<i128> = (0..rows).map(|row| size(row).unwrap_or(0)).collect();
         if self.measure != Measure::Matched || is_constant || sizes.iter().any(|size| *size > most) {
             return Err(self.too_much(is_constant, sum, most));
         }
-        self.in_pieces(&args, &sizes, most)
+        self.in_pieces(&args, &arguments, &sizes, most)
     }
 
     /// For a size that is the largest possible one: pieces of the rows that cannot take more than they may.
-    fn in_pieces(&self, args: &ScalarFunctionArgs, sizes: &[i128], most: i128) -> Result<ColumnarValue> {
+    fn in_pieces(&self, args: &ScalarFunctionArgs, arguments: &[Argument], sizes: &[i128], most: i128) -> Result<ColumnarValue> {
         let (mut made, mut bytes, mut from): (Vec<ArrayRef>, i128, usize) = (Vec::new(), 0, 0);
         while from < sizes.len() {
             let mut room = most;
@@ -274,7 +285,8 @@ impl Bounded {
                 config_options: Arc::clone(&args.config_options),
             };
             let answers = self.function.invoke_with_args(piece)?.into_array(rows)?;
-            bytes = bytes.saturating_add(wide(answers.get_array_memory_size()));
+            let texts = arguments.first().map_or(0, |texts| (from..from + rows).map(|row| texts.bytes(row)).sum());
+            bytes = bytes.saturating_add(wide(answers.get_array_memory_size()).saturating_sub(texts).max(0));
             if bytes > most {
                 return Err(self.too_much(false, bytes, most));
             }
@@ -292,7 +304,8 @@ impl Bounded {
             (message, "compare shorter texts, left(text, 1000) for example")
         } else {
             let what = if is_constant { "one value" } else { "the values of one batch" };
-            let message = format!("{what} of {name}() would take {size} bytes, more than {most}");
+            let verb = if matches!(self.measure, Measure::Replaced | Measure::Matched | Measure::Joined) { "grow by" } else { "take" };
+            let message = format!("{what} of {name}() would {verb} {size} bytes, more than {most}");
             (message, "ask for less; rows by number come from FROM generate_series(1, n)")
         };
         external(Failure::new(Code::DataInvalid, message).hint(hint))
@@ -362,7 +375,7 @@ mod tests {
         let text = |value: &str| ColumnarValue::Scalar(ScalarValue::from(value));
         let bytes = |measure: Measure, arguments: &[ColumnarValue], rows| {
             let arguments: Vec<Argument> = arguments.iter().map(|argument| Argument::of(argument).unwrap()).collect();
-            measure.sizes(&arguments, rows).map(|sizes| sizes.into_iter().fold(0, i128::saturating_add))
+            measure.size(&arguments).map(|size| (0..rows).filter_map(size).fold(0, i128::saturating_add))
         };
         assert_eq!(bytes(Measure::Repeated, &[text("ab"), number(1_000_000_000)], 1), Some(2_000_000_000));
         assert_eq!(bytes(Measure::Repeated, &[text("ab"), numbers(vec![Some(3), None, Some(-1), Some(4)])], 4), Some(14));
@@ -377,10 +390,11 @@ mod tests {
         let month = ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(0, 1, 0)));
         let dates = [ColumnarValue::Scalar(day), ColumnarValue::Scalar(other), ColumnarValue::Scalar(month)];
         assert_eq!(bytes(Measure::Series, &dates, 1), Some(10 * NUMBER_BYTES));
-        let replaced = [text("a-a"), text("a"), text("xyz")];
-        assert_eq!(bytes(Measure::Replaced, &replaced, 1), Some(3 + 2 * 3));
-        assert_eq!(bytes(Measure::Replaced, &[text("äb"), text(""), text("xyz")], 1), Some(3 + 3 * 3));
-        assert!(bytes(Measure::Matched, &replaced, 1) >= Some(3 + 4 * 3));
+        let long = "x".repeat(20_000);
+        assert_eq!(bytes(Measure::Replaced, &[text("a--a"), text("a"), text(&long)], 1), Some(2 * 19_999));
+        assert_eq!(bytes(Measure::Replaced, &[text("äb"), text(""), text(&long)], 1), Some(3 * 20_000));
+        assert_eq!(bytes(Measure::Replaced, &[text(&long), text("xx"), text("y")], 1), Some(0), "it does not grow");
+        assert!(bytes(Measure::Matched, &[text("a-a"), text("a"), text("xyz")], 1) >= Some(4 * 3));
         assert_eq!(bytes(Measure::Compared, &[text("abc"), text("de")], 1), Some(6));
         assert!(bytes(Measure::Copies, &[text("x"), number(1 << 40)], 1) > Some(1 << 40));
         assert!(bytes(Measure::Resized, &[numbers(vec![Some(1)]), number(1 << 40)], 1) > Some(1 << 40));

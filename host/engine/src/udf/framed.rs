@@ -27,6 +27,9 @@ pub(crate) fn framed(plan: LogicalPlan) -> Result<LogicalPlan> {
         let schema = Arc::clone(window.input.schema());
         node.map_expressions(|expr| {
             expr.transform_up(|part| {
+                if !matches!(part, Expr::WindowFunction(_)) {
+                    return Ok(Transformed::no(part));
+                }
                 let is_nested = part.get_type(schema.as_ref()).is_ok_and(|data_type| data_type.is_nested());
                 let Expr::WindowFunction(mut window) = part else { return Ok(Transformed::no(part)) };
                 let WindowFunctionDefinition::AggregateUDF(function) = &window.fun else {
