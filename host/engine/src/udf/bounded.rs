@@ -244,13 +244,12 @@ impl Bounded {
         let arguments = args.args.iter().map(Argument::of).collect::<Result<Vec<_>>>()?;
         // A constant is repeated for every row that it stands beside.
         let is_constant = arguments.iter().all(|argument| argument.is_constant);
-        let (rows, most) = match (self.measure, is_constant) {
-            (Measure::Compared, true) => (1, PAIRS_MAX),
-            (Measure::Compared, false) => (args.number_rows, PAIRS_MAX),
-            (_, true) => (1, CONSTANT_BYTES_MAX),
-            (_, false) => (args.number_rows, VALUES_BYTES_MAX),
-        };
-        let most = wide(most);
+        let rows = if is_constant { 1 } else { args.number_rows };
+        let most = wide(match self.measure {
+            Measure::Compared => PAIRS_MAX,
+            _ if is_constant => CONSTANT_BYTES_MAX,
+            _ => VALUES_BYTES_MAX,
+        });
         let Some(size) = self.measure.size(&arguments) else { return self.function.invoke_with_args(args) };
         let sum = (0..rows).filter_map(&size).fold(0, i128::saturating_add);
         if sum <= most {

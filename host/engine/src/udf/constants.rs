@@ -7,6 +7,7 @@ use azora_spec::{Code, Failure};
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue, internal_err};
+use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility, WindowFunctionDefinition,
@@ -72,10 +73,7 @@ pub(crate) fn counted(plan: LogicalPlan) -> Result<LogicalPlan> {
         if matches!(node, LogicalPlan::TableScan(_) | LogicalPlan::Values(_)) {
             return Ok(Transformed::no(node));
         }
-        let mut schema = DFSchema::empty();
-        for input in node.inputs() {
-            schema.merge(input.schema());
-        }
+        let schema = merge_schema(&node.inputs());
         node.map_expressions(|expr| {
             let expr = expr.transform_up(|part| {
                 if makes_values(&part, &schema) { part.map_children(|child| Ok(of(child))) } else { Ok(Transformed::no(part)) }

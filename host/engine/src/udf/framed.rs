@@ -102,11 +102,10 @@ impl AggregateUDFImpl for Framed {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        let replay = Replay::new(&self.function, &args);
-        let inner = self.function.create_sliding_accumulator(args)?;
+        let inner = self.function.create_sliding_accumulator(args.clone())?;
         // DataFusion's takes values back but not that there were any: nothing but nulls came out as 0.
         let takes_back = inner.supports_retract_batch() && self.function.name() != "bit_xor";
-        Ok(self.counting(if takes_back { inner } else { Box::new(replay) }))
+        Ok(self.counting(if takes_back { inner } else { Box::new(Replay::new(&self.function, &args)) }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {

@@ -5,8 +5,9 @@ use crate::node::external;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::kernels::concat_elements::concat_elements_dyn;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue, internal_err};
+use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature, Volatility,
@@ -20,13 +21,18 @@ pub(crate) fn checked(plan: LogicalPlan) -> Result<LogicalPlan> {
         if matches!(node, LogicalPlan::TableScan(_)) {
             return Ok(Transformed::no(node));
         }
-        let mut schema = DFSchema::empty();
-        for input in node.inputs() {
-            schema.merge(input.schema());
+        let mut is_there = false;
+        node.apply_expressions(|expr| {
+            is_there |= expr.exists(|part| Ok(is_chain(part)))?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        if !is_there {
+            return Ok(Transformed::no(node));
         }
+        let schema = merge_schema(&node.inputs());
         node.map_expressions(|expr| {
             expr.transform_down(|part| {
-                if !matches!(&part, Expr::BinaryExpr(BinaryExpr { op: Operator::StringConcat, .. })) {
+                if !is_chain(&part) {
                     return Ok(Transformed::no(part));
                 }
                 // A chain becomes one call: DataFusion asks for the name and the type of each of them at every level.
@@ -40,6 +46,10 @@ pub(crate) fn checked(plan: LogicalPlan) -> Result<LogicalPlan> {
         })
     })
     .data()
+}
+
+fn is_chain(expr: &Expr) -> bool {
+    matches!(expr, Expr::BinaryExpr(BinaryExpr { op: Operator::StringConcat, .. }))
 }
 
 /// What a chain joins, the first in front. It goes as deep as it is long on its left.
