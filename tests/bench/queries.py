@@ -39,8 +39,13 @@ class Generator:
 
     def __init__(self, seed: int):
         self.random = random.Random(seed)
-        self.rows = {table: [{name: self.value(kind) for name, kind in columns.items()} for _ in range(self.pick([3, 6, 9]))]
+        self.rows = {table: self.distinct([{name: self.value(kind) for name, kind in columns.items()} for _ in range(self.pick([3, 6, 9]))])
                      for table, columns in COLUMNS.items()}
+
+    @staticmethod
+    def distinct(rows: list[dict]) -> list[dict]:
+        """Each row once: of equal rows any may stand first in a window, and in another one of the same query last."""
+        return list({tuple(row.values()): row for row in rows}.values())
 
     def pick(self, of):
         return self.random.choice(list(of))
@@ -149,7 +154,7 @@ class Generator:
         return f"{self.pick(['ROWS', 'GROUPS'])} BETWEEN {start} AND {end}"
 
     def window(self, scope) -> str:
-        """A function over a window, in an order of all columns: rows that are equal in it are equal."""
+        """A function over a window, in an order of all columns: no two rows are equal in it."""
         value, number, part = (self.expression(scope, kind, 1) for kind in (self.pick("ifs"), self.pick("if"), self.pick("sb")))
         ways = [f"{self.pick(['ASC', 'DESC'])} NULLS {self.pick(['FIRST', 'LAST'])}" for _ in range(2)]
         columns = [f"{alias}.{name}" for alias, table in scope for name in COLUMNS[table]]
